@@ -1,0 +1,13 @@
+//! The Durable Objects of CELAEST Core.
+//!
+//! Each folder has the same three parts: `rules.rs`, pure functions of state,
+//! event and time; `object.rs`, the storage shell around them; `client.rs`, the
+//! typed calls the worker makes.
+
+mod call;
+mod ids;
+pub mod license;
+pub mod rate_limit;
+
+pub use license::LicenseObject;
+pub use rate_limit::RateLimitObject;

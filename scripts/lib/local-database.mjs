@@ -1,0 +1,96 @@
+// The database of `npm start`, in `.celaest/postgres`: started, migrated and seeded.
+
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { SEEDS, createDatabase, migrate, seed, setAppPassword } from './database.mjs';
+import { ensureDevVars } from './dev-vars.mjs';
+import { LOGS, ROOT, STATE } from './paths.mjs';
+import { APP_ROLE, Cluster, DATABASE, choosePort, connectionString, randomPassword } from './postgres.mjs';
+import { portFrom } from './processes.mjs';
+import { Problem } from './terminal.mjs';
+
+const FOLDER = join(STATE, 'postgres');
+const PASSWORDS = join(STATE, 'passwords.json');
+const SEEDED = join(STATE, 'seeded.json');
+const DEFAULT_PORT = 54329;
+
+/** The passwords of the local roles, made on the first start. */
+function passwords() {
+  mkdirSync(STATE, { recursive: true });
+  if (!existsSync(PASSWORDS)) {
+    if (existsSync(FOLDER)) {
+      throw new Problem(`${PASSWORDS} is gone, and with it the way into ${FOLDER}: run "npm run db:reset" to start over (the local data is lost).`);
+    }
+    writeFileSync(PASSWORDS, JSON.stringify({ owner: randomPassword(), app: randomPassword() }), { mode: 0o600 });
+  }
+  return JSON.parse(readFileSync(PASSWORDS, 'utf8'));
+}
+
+/**
+ * Deletes the local database, and the Durable Objects that remember rows of it. Nothing
+ * of this project may run.
+ */
+export async function removeLocalData() {
+  await new Cluster({ folder: FOLDER }).stopLeftover();
+  for (const path of [FOLDER, `${FOLDER}.new`, PASSWORDS, SEEDED, join(STATE, 'wrangler')]) {
+    rmSync(path, { recursive: true, force: true });
+  }
+}
+
+/**
+ * The local server, running, with its database; `stop` ends what was started here.
+ *
+ * @param {object} [options]
+ * @param {boolean} [options.share] use the server of a running `npm start` instead of
+ *   taking one that is running for the left-over of a killed process
+ */
+export async function startLocalServer({ share = false } = {}) {
+  const secret = passwords();
+  const cluster = new Cluster({ folder: FOLDER, password: secret.owner, log: join(LOGS, 'postgres.log') });
+  const isNew = await cluster.initialise();
+  const other = cluster.running();
+  if (other?.ready && share) {
+    cluster.port = other.port;
+  } else {
+    await cluster.start(await choosePort(portFrom('POSTGRES_PORT'), DEFAULT_PORT, 'POSTGRES_PORT'));
+  }
+  const created = await createDatabase(cluster.ownerUrl('postgres'), DATABASE);
+  return {
+    isNew: isNew || created,
+    cluster,
+    ownerUrl: cluster.ownerUrl(DATABASE),
+    appUrl: connectionString({ user: APP_ROLE, password: secret.app, port: cluster.port }),
+    appPassword: secret.app,
+    stop: () => cluster.stop(),
+  };
+}
+
+/** Applies new migrations and lets the worker's role in; returns a few words. */
+export async function migrateLocal(server, note) {
+  const lines = await migrate(server.ownerUrl, note);
+  await setAppPassword(server.ownerUrl, server.appPassword);
+  const applied = lines.filter((line) => line.startsWith('applied ')).length;
+  return applied ? `${applied} migrations applied` : 'nothing to migrate';
+}
+
+/**
+ * Adds the sample data, and the catalogue when asked, unless that was done before.
+ *
+ * @returns a few words for the terminal
+ */
+export async function seedLocal(server, { catalogue = false, again = false } = {}) {
+  const { LICENSE_KEY_SECRET } = ensureDevVars();
+  const done = existsSync(SEEDED) && !server.isNew ? JSON.parse(readFileSync(SEEDED, 'utf8')) : {};
+  const files = [SEEDS.sample, ...(catalogue ? [SEEDS.catalogue] : [])];
+  const ran = [];
+  for (const file of files) {
+    const digest = createHash('sha256').update(LICENSE_KEY_SECRET).update(readFileSync(join(ROOT, 'seeds', file))).digest('hex');
+    if (done[file] === digest && !again) continue;
+    await seed(server.ownerUrl, file, LICENSE_KEY_SECRET);
+    done[file] = digest;
+    ran.push(file);
+  }
+  writeFileSync(SEEDED, JSON.stringify(done));
+  return ran.length ? `${ran.join(' and ')} applied` : 'sample data already there';
+}

@@ -1,0 +1,162 @@
+//! Variables and secrets, read and checked once per isolate. `Debug` never shows a secret.
+
+use std::fmt;
+use std::sync::OnceLock;
+use worker::Env;
+
+/// A secret value: readable through [`Secret::expose`], never printed.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself. Never log it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Everything that can be configured. `.dev.vars.example` documents each variable.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `development`, `staging` or `production`.
+    pub app_env: String,
+    /// Log lines below this level are dropped: `debug`, `info`, `warn`, `error`.
+    pub log_level: String,
+    /// The Supabase project's URL, without a slash at the end.
+    pub supabase_url: String,
+    /// The legacy HS256 secret. Without it, HS256 tokens are refused.
+    pub supabase_jwt_secret: Option<Secret>,
+    /// The `aud` that a token must carry.
+    pub supabase_jwt_audience: String,
+    /// Signs and checks the last four characters of a license key.
+    pub license_key_secret: Secret,
+    /// Keys the hash under which API keys are stored.
+    pub api_key_pepper: Secret,
+    /// Origins that browsers may call from.
+    pub cors_origins: Vec<String>,
+    /// Requests a minute for a caller without a limit of its own.
+    pub rate_limit_per_min: u32,
+    /// Validations a minute of one license.
+    pub validate_limit_per_license: u32,
+    /// Validations a minute from one address.
+    pub validate_limit_per_ip: u32,
+    /// Age in seconds after which the edge reads a license from PostgreSQL again.
+    pub snapshot_ttl_seconds: u32,
+}
+
+static CONFIG: OnceLock<Config> = OnceLock::new();
+
+impl Config {
+    /// The configuration of this isolate.
+    ///
+    /// # Errors
+    /// Names the first variable that is missing or malformed.
+    pub fn get(env: &Env) -> Result<&'static Config, String> {
+        if let Some(config) = CONFIG.get() {
+            return Ok(config);
+        }
+        let config = Self::read(|name| env.var(name).ok().map(|value| value.to_string()))?;
+        Ok(CONFIG.get_or_init(|| config))
+    }
+
+    /// Whether lines of this level are written.
+    pub fn logs(&self, level: &str) -> bool {
+        let rank = |name: &str| {
+            ["debug", "info", "warn", "error"]
+                .iter()
+                .position(|known| *known == name)
+                .unwrap_or(1)
+        };
+        rank(level) >= rank(&self.log_level)
+    }
+
+    fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let optional = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let required =
+            |name: &str| optional(name).ok_or_else(|| format!("variable {name} is not set"));
+        let number = |name: &str, default: u32| match optional(name) {
+            None => Ok(default),
+            Some(text) => text
+                .trim()
+                .parse::<u32>()
+                .ok()
+                .filter(|number| *number > 0)
+                .ok_or_else(|| format!("variable {name} must be a whole number above zero")),
+        };
+        Ok(Self {
+            app_env: optional("APP_ENV").unwrap_or_else(|| "production".into()),
+            log_level: optional("LOG_LEVEL").unwrap_or_else(|| "info".into()),
+            supabase_url: required("SUPABASE_URL")?.trim_end_matches('/').to_owned(),
+            supabase_jwt_secret: optional("SUPABASE_JWT_SECRET").map(Secret),
+            supabase_jwt_audience: optional("SUPABASE_JWT_AUDIENCE")
+                .unwrap_or_else(|| "authenticated".into()),
+            license_key_secret: Secret(required("LICENSE_KEY_SECRET")?),
+            api_key_pepper: Secret(required("API_KEY_PEPPER")?),
+            cors_origins: optional("CORS_ORIGINS")
+                .map(|list| {
+                    list.split(',')
+                        .map(|origin| origin.trim().trim_end_matches('/').to_owned())
+                        .collect()
+                })
+                .unwrap_or_default(),
+            rate_limit_per_min: number("RATE_LIMIT_PER_MIN", 100)?,
+            validate_limit_per_license: number("VALIDATE_LIMIT_PER_LICENSE", 600)?,
+            validate_limit_per_ip: number("VALIDATE_LIMIT_PER_IP", 300)?,
+            snapshot_ttl_seconds: number("SNAPSHOT_TTL_SECONDS", 300)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
+        Config::read(|name| {
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    const MINIMUM: [(&str, &str); 3] = [
+        ("SUPABASE_URL", "https://x.supabase.co/"),
+        ("LICENSE_KEY_SECRET", "l"),
+        ("API_KEY_PEPPER", "p"),
+    ];
+
+    #[test]
+    fn defaults_fill_what_may_be_absent() {
+        let config = read(&MINIMUM).unwrap();
+        assert_eq!(config.supabase_url, "https://x.supabase.co");
+        assert_eq!(config.rate_limit_per_min, 100);
+        assert!(config.supabase_jwt_secret.is_none());
+    }
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        assert_eq!(
+            read(&MINIMUM[..1]).unwrap_err(),
+            "variable LICENSE_KEY_SECRET is not set"
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let config = read(&[
+            MINIMUM[0],
+            ("LICENSE_KEY_SECRET", "hush"),
+            ("API_KEY_PEPPER", "quiet"),
+        ])
+        .unwrap();
+        let text = format!("{config:?}");
+        assert!(!text.contains("hush") && !text.contains("quiet"));
+    }
+}

@@ -1,0 +1,109 @@
+//! A statement under construction: SQL, parameters, and what its constraints mean to the caller.
+
+use crate::error::Error;
+use crate::platform::postgres::Statement;
+use chrono::{DateTime, SecondsFormat, Utc};
+use uuid::Uuid;
+
+/// A value that can be a parameter. Everything travels as text; the SQL casts it.
+pub trait Bind {
+    /// The text, or `None` for NULL.
+    fn text(&self) -> Option<String>;
+}
+
+macro_rules! bind_display {
+    ($($ty:ty),*) => {
+        $(impl Bind for $ty {
+            fn text(&self) -> Option<String> {
+                Some(self.to_string())
+            }
+        })*
+    };
+}
+
+bind_display!(
+    str,
+    String,
+    Uuid,
+    bool,
+    i32,
+    i64,
+    u32,
+    u64,
+    usize,
+    serde_json::Value
+);
+
+impl Bind for DateTime<Utc> {
+    fn text(&self) -> Option<String> {
+        Some(self.to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+impl<T: Bind + ?Sized> Bind for &T {
+    fn text(&self) -> Option<String> {
+        (**self).text()
+    }
+}
+
+impl<T: Bind> Bind for Option<T> {
+    fn text(&self) -> Option<String> {
+        self.as_ref().and_then(Bind::text)
+    }
+}
+
+/// A statement with its parameters.
+#[derive(Debug, Clone)]
+pub struct Query {
+    statement: Statement,
+    constraints: Vec<(&'static str, Error)>,
+}
+
+/// Starts a statement. The text is the program's own; values go in with [`Query::bind`].
+pub fn sql(text: impl Into<String>) -> Query {
+    Query {
+        statement: Statement {
+            sql: text.into(),
+            params: Vec::new(),
+        },
+        constraints: Vec::new(),
+    }
+}
+
+impl Query {
+    /// The next parameter: `$1`, `$2`, …
+    pub fn bind(mut self, value: impl Bind) -> Self {
+        self.statement.params.push(value.text());
+        self
+    }
+
+    /// Violating `constraint` is the caller's mistake: `error` is the answer.
+    pub fn on(mut self, constraint: &'static str, error: impl Into<Error>) -> Self {
+        self.constraints.push((constraint, error.into()));
+        self
+    }
+
+    pub(super) fn constraints(&self) -> &[(&'static str, Error)] {
+        &self.constraints
+    }
+
+    pub(super) fn into_statement(self) -> Statement {
+        self.statement
+    }
+
+    pub(super) fn into_rows(mut self) -> Self {
+        self.statement.sql = format!(
+            "WITH q AS ({}) SELECT coalesce(json_agg(q), '[]')::text FROM q",
+            self.statement.sql
+        );
+        self
+    }
+
+    pub(super) fn into_row(mut self) -> Self {
+        self.statement.sql = format!(
+            "WITH q AS ({}) SELECT row_to_json(q)::text FROM q",
+            self.statement.sql
+        );
+        self
+    }
+}

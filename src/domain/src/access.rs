@@ -1,0 +1,268 @@
+//! Who may do what: roles, `resource:verb` permissions and scopes.
+//!
+//! A new permission is one line in [`permissions!`] below and, where a role
+//! other than the administrators holds it, one word in [`Role::permissions`].
+
+use std::fmt;
+
+macro_rules! permissions {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal),+ $(,)?) => {
+        /// One thing a caller may do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Permission { $($(#[doc = $doc])+ $name),+ }
+
+        impl Permission {
+            /// Every permission there is.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The `resource:verb` text.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+        }
+    };
+}
+
+permissions! {
+    /// See licenses, their addresses, collisions, validations and usage.
+    LicensesRead = "licenses:read",
+    /// Create, change, renew, reactivate and bind licenses.
+    LicensesWrite = "licenses:write",
+    /// Cancel a license for good.
+    LicensesDelete = "licenses:delete",
+    /// Suspend a license.
+    LicensesRevoke = "licenses:revoke",
+}
+
+/// Permissions nobody but a super administrator holds, whatever a scope says.
+const SUPER_ONLY: &[Permission] = &[];
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What somebody is in their organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Every tenant.
+    SuperAdmin,
+    /// Everything of the own organization.
+    Admin,
+    /// People and reports.
+    Manager,
+    /// Products, releases, licenses and AI.
+    Developer,
+    /// Uses the software; no administration.
+    Operator,
+    /// Only what they own (the queries see to that).
+    Client,
+    /// Reads dashboards.
+    Viewer,
+}
+
+impl Role {
+    /// Reads the database's spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "super_admin" => Self::SuperAdmin,
+            "admin" => Self::Admin,
+            "manager" => Self::Manager,
+            "developer" => Self::Developer,
+            "operator" => Self::Operator,
+            "client" => Self::Client,
+            "viewer" => Self::Viewer,
+            _ => return None,
+        })
+    }
+
+    /// The database's spelling.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SuperAdmin => "super_admin",
+            Self::Admin => "admin",
+            Self::Manager => "manager",
+            Self::Developer => "developer",
+            Self::Operator => "operator",
+            Self::Client => "client",
+            Self::Viewer => "viewer",
+        }
+    }
+
+    /// What the role alone may do.
+    #[must_use]
+    pub fn permissions(self) -> Permissions {
+        use Permission::{LicensesDelete, LicensesRead, LicensesRevoke, LicensesWrite};
+        match self {
+            Self::SuperAdmin => Permissions::of(Permission::ALL),
+            Self::Admin => Permissions::of(Permission::ALL).without(SUPER_ONLY),
+            Self::Developer => {
+                Permissions::of(&[LicensesRead, LicensesWrite, LicensesDelete, LicensesRevoke])
+            }
+            Self::Manager | Self::Operator | Self::Client | Self::Viewer => {
+                Permissions::of(&[LicensesRead])
+            }
+        }
+    }
+}
+
+/// A set of permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Permissions(u128);
+
+impl Permissions {
+    /// The set of exactly these.
+    #[must_use]
+    pub fn of(permissions: &[Permission]) -> Self {
+        Self(permissions.iter().fold(0, |bits, one| bits | bit(*one)))
+    }
+
+    /// Whether the set holds `permission`.
+    #[must_use]
+    pub fn has(self, permission: Permission) -> bool {
+        self.0 & bit(permission) != 0
+    }
+
+    /// Every permission of the set, in the order of [`Permission::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL
+            .iter()
+            .copied()
+            .filter(move |one| self.has(*one))
+    }
+
+    fn without(self, others: &[Permission]) -> Self {
+        Self(self.0 & !Self::of(others).0)
+    }
+
+    /// What a list of scopes names; unknown scopes name nothing.
+    fn named<S: AsRef<str>>(scopes: &[S]) -> Self {
+        Self(
+            scopes
+                .iter()
+                .fold(0, |bits, scope| bits | scope_bits(scope.as_ref())),
+        )
+    }
+}
+
+const fn bit(permission: Permission) -> u128 {
+    1 << permission as u8
+}
+
+fn scope_bits(scope: &str) -> u128 {
+    let matches = |permission: &&Permission| match scope.strip_suffix(":*") {
+        Some(resource) => permission
+            .as_str()
+            .split_once(':')
+            .is_some_and(|(of, _)| of == resource),
+        None => scope == "*" || permission.as_str() == scope,
+    };
+    Permission::ALL
+        .iter()
+        .filter(matches)
+        .fold(0, |bits, one| bits | bit(*one))
+}
+
+/// Whether a scope names anything: `*`, `resource:*` or `resource:verb`.
+#[must_use]
+pub fn is_known_scope(scope: &str) -> bool {
+    scope_bits(scope) != 0
+}
+
+/// What a caller may do: the role's permissions, plus the scopes of the
+/// profile (never what only a super administrator has), and of that only what
+/// the API key names when one was used. A key without scopes may do nothing.
+#[must_use]
+pub fn effective<S: AsRef<str>, K: AsRef<str>>(
+    role: Role,
+    profile_scopes: &[S],
+    key_scopes: Option<&[K]>,
+) -> Permissions {
+    let own = role.permissions();
+    let added = Permissions::named(profile_scopes).without(SUPER_ONLY);
+    let all = Permissions(own.0 | added.0);
+    match key_scopes {
+        Some(scopes) => Permissions(all.0 & Permissions::named(scopes).0),
+        None => all,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ROLES: [Role; 7] = [
+        Role::SuperAdmin,
+        Role::Admin,
+        Role::Manager,
+        Role::Developer,
+        Role::Operator,
+        Role::Client,
+        Role::Viewer,
+    ];
+    const NONE: Option<&[&str]> = None;
+    const NO_SCOPES: &[&str] = &[];
+
+    #[test]
+    fn the_roles_table() {
+        for role in ROLES {
+            assert_eq!(Role::parse(role.as_str()), Some(role));
+            let may = effective(role, NO_SCOPES, NONE);
+            let writes = matches!(role, Role::SuperAdmin | Role::Admin | Role::Developer);
+            assert!(may.has(Permission::LicensesRead));
+            assert_eq!(may.has(Permission::LicensesWrite), writes);
+            assert_eq!(may.has(Permission::LicensesDelete), writes);
+            assert_eq!(may.has(Permission::LicensesRevoke), writes);
+        }
+        assert_eq!(Role::parse("root"), None);
+    }
+
+    #[test]
+    fn profile_scopes_add_and_key_scopes_narrow() {
+        let may = effective(Role::Viewer, &["licenses:revoke"], NONE);
+        assert!(may.has(Permission::LicensesRevoke) && !may.has(Permission::LicensesWrite));
+        let may = effective(Role::Developer, NO_SCOPES, Some(&["licenses:read"]));
+        assert_eq!(may, Permissions::of(&[Permission::LicensesRead]));
+        assert_eq!(
+            effective(Role::Admin, &["*"], Some(NO_SCOPES)),
+            Permissions::default()
+        );
+        let may = effective(Role::Viewer, NO_SCOPES, Some(&["*"]));
+        assert_eq!(may, Role::Viewer.permissions());
+        let may = effective(Role::Viewer, &["licenses:*"], NONE);
+        assert_eq!(may.iter().count(), Permission::ALL.len());
+    }
+
+    #[test]
+    fn scopes_are_matched_whole() {
+        for scope in ["*", "licenses:*", "licenses:read"] {
+            assert!(is_known_scope(scope), "{scope}");
+        }
+        for scope in [
+            "",
+            "license:*",
+            "licenses",
+            "licenses:",
+            "*:read",
+            ":*",
+            "LICENSES:READ",
+        ] {
+            assert!(!is_known_scope(scope), "{scope}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_never_widens(role in 0..7_usize, key in proptest::collection::vec("(licenses:)?(read|write|\\*)", 0..4)) {
+            let role = ROLES[role];
+            let narrowed = effective(role, NO_SCOPES, Some(&key[..]));
+            prop_assert!(narrowed.iter().all(|one| role.permissions().has(one)));
+        }
+    }
+}

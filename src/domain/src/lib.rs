@@ -1,0 +1,11 @@
+//! The rules of CELAEST Core.
+//!
+//! Nothing here knows HTTP, SQL or the Workers platform, and time is always an
+//! argument: what a license is worth, who may do what and when something
+//! expires can be read and tested on any machine.
+
+pub mod access;
+pub mod address;
+pub mod calendar;
+pub mod license;
+pub mod license_key;

@@ -1,0 +1,295 @@
+//! The license as one read of Postgres shows it, and the terms made from it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::address::{Address, AddressKey, Cidr};
+use crate::calendar;
+
+/// Slots of a license whose `custom_limits` say nothing.
+const DEFAULT_MAX_IPS: i64 = 5;
+/// Collisions in 24 hours that a license may have, unless configured.
+const DEFAULT_THRESHOLD: u32 = 10;
+/// Keys of `custom_limits` that are the vendor's own business.
+const PRIVATE_LIMITS: [&str; 3] = [
+    "allowed_cidrs",
+    "collision_threshold",
+    "collision_auto_revoke",
+];
+
+/// Everything a verdict needs, read in one statement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The license.
+    pub license: License,
+    /// Its bindings, the ended ones too: an object must be able to tell a
+    /// binding that was ended from one that has not arrived yet.
+    #[serde(default)]
+    pub bindings: Vec<Binding>,
+    /// The system's settings.
+    #[serde(default)]
+    pub settings: Settings,
+    /// The collision that last suspended the license.
+    #[serde(default)]
+    pub last_suspension: Option<Uuid>,
+}
+
+impl Snapshot {
+    /// Reads the JSON that Postgres made.
+    ///
+    /// # Errors
+    /// The JSON is not a snapshot.
+    pub fn parse(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+}
+
+/// The license itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct License {
+    /// Row id.
+    pub id: Uuid,
+    /// The vendor.
+    pub organization_id: Uuid,
+    /// The key, for completeness: the object is found by it.
+    #[serde(default)]
+    pub key: String,
+    /// Status as stored; time may have moved on.
+    pub status: Status,
+    /// Not valid before.
+    #[serde(default, deserialize_with = "moment")]
+    pub starts_at: Option<DateTime<Utc>>,
+    /// Not valid from then on.
+    #[serde(default, deserialize_with = "moment")]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// End of the trial, for a trial.
+    #[serde(default, deserialize_with = "moment")]
+    pub trial_ends_at: Option<DateTime<Utc>>,
+    /// What was bought.
+    #[serde(default)]
+    pub plan: Option<Plan>,
+    /// What it is for, when it is for one product.
+    #[serde(default)]
+    pub product: Option<Product>,
+    /// Overrides of this license.
+    #[serde(default)]
+    pub custom_limits: Option<Map<String, Value>>,
+    /// The vendor's notes for its program.
+    #[serde(default)]
+    pub metadata: Value,
+}
+
+/// Stored status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// In force.
+    Active,
+    /// Stopped, reversibly.
+    Suspended,
+    /// Over; a renewal revives it.
+    Expired,
+    /// Over for good.
+    Cancelled,
+    /// In force on trial.
+    Trial,
+}
+
+/// The plan of a license.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Stable code.
+    pub code: String,
+    /// Display name.
+    #[serde(default)]
+    pub name: Value,
+    /// Limits of the plan.
+    #[serde(default)]
+    pub limits: Value,
+    /// Features of the plan.
+    #[serde(default)]
+    pub features: Value,
+}
+
+/// The product of a license.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Product {
+    /// Row id.
+    pub id: Uuid,
+    /// Code as in the license key.
+    pub code: String,
+    /// Display name.
+    #[serde(default)]
+    pub name: Value,
+    /// Only `published` products validate.
+    pub status: String,
+    /// Soft-deleted.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// A slot taken, now or once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Binding {
+    /// Row id.
+    pub id: Uuid,
+    /// What is bound.
+    pub ip: AddressKey,
+    /// Still taken.
+    #[serde(default = "yes")]
+    pub active: bool,
+}
+
+/// The system's settings for collisions; a license may override each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// More collisions than this in 24 hours suspend, if they may.
+    pub collision_threshold: u32,
+    /// Whether they may.
+    pub collision_auto_revoke: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            collision_threshold: DEFAULT_THRESHOLD,
+            collision_auto_revoke: false,
+        }
+    }
+}
+
+/// A snapshot made ready for verdicts: what each validation needs is computed
+/// once, when the snapshot is installed. Times are Unix milliseconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Terms {
+    /// Stored status.
+    pub status: Status,
+    /// Not valid before.
+    pub starts_at: Option<i64>,
+    /// Not valid from then on.
+    pub expires_at: Option<i64>,
+    /// End of a trial.
+    pub trial_ends_at: Option<i64>,
+    /// No product, or one that is published.
+    pub product_active: bool,
+    /// Slots; `None` is unlimited.
+    pub max_ips: Option<usize>,
+    /// Networks the license is confined to, when it is.
+    pub allowed: Option<Vec<Cidr>>,
+    /// More collisions than this in 24 hours suspend, if they may.
+    pub collision_threshold: u32,
+    /// Whether they may.
+    pub collision_auto_revoke: bool,
+    /// The `license` object of a `VALID` answer.
+    pub license_json: String,
+}
+
+impl Terms {
+    /// Prepares a snapshot. A malformed override counts as absent, except that
+    /// a malformed network admits nobody: a restriction must not vanish.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot) -> Self {
+        let license = &snapshot.license;
+        let custom = |key: &str| license.custom_limits.as_ref().and_then(|map| map.get(key));
+        let max_ips = custom("max_ips")
+            .and_then(Value::as_i64)
+            .unwrap_or(DEFAULT_MAX_IPS);
+        let allowed = custom("allowed_cidrs")
+            .and_then(Value::as_array)
+            .filter(|list| !list.is_empty())
+            .map(|list| {
+                let networks = list.iter().filter_map(Value::as_str);
+                networks.filter_map(Cidr::parse).collect()
+            });
+        Self {
+            status: license.status,
+            starts_at: license.starts_at.map(|at| at.timestamp_millis()),
+            expires_at: license.expires_at.map(|at| at.timestamp_millis()),
+            trial_ends_at: license.trial_ends_at.map(|at| at.timestamp_millis()),
+            product_active: license
+                .product
+                .as_ref()
+                .is_none_or(|product| product.status == "published" && !product.deleted),
+            max_ips: usize::try_from(max_ips).ok(),
+            allowed,
+            collision_threshold: custom("collision_threshold")
+                .and_then(Value::as_u64)
+                .and_then(|threshold| u32::try_from(threshold).ok())
+                .unwrap_or(snapshot.settings.collision_threshold),
+            collision_auto_revoke: custom("collision_auto_revoke")
+                .and_then(Value::as_bool)
+                .unwrap_or(snapshot.settings.collision_auto_revoke),
+            license_json: public(license, max_ips),
+        }
+    }
+
+    /// Whether the license may be used from `address` at all.
+    #[must_use]
+    pub fn allows(&self, address: &Address) -> bool {
+        match &self.allowed {
+            Some(networks) => networks.iter().any(|network| network.contains(address)),
+            None => true,
+        }
+    }
+
+    /// Whether `address` can take part in collisions: those the vendor listed
+    /// are its own and cannot.
+    #[must_use]
+    pub fn can_collide(&self, address: &Address) -> bool {
+        self.allowed.is_none() || !self.allows(address)
+    }
+}
+
+/// What the holder of a valid license sees of it: nothing of the tenant, of
+/// other addresses or of the vendor's defences.
+fn public(license: &License, max_ips: i64) -> String {
+    let mut limits = match license.plan.as_ref().map(|plan| &plan.limits) {
+        Some(Value::Object(limits)) => limits.clone(),
+        _ => Map::new(),
+    };
+    for (key, value) in license.custom_limits.iter().flatten() {
+        if !PRIVATE_LIMITS.contains(&key.as_str()) {
+            limits.insert(key.clone(), value.clone());
+        }
+    }
+    limits.insert("max_ips".to_owned(), max_ips.max(-1).into());
+    json!({
+        "id": license.id,
+        "status": license.status,
+        "starts_at": license.starts_at,
+        "expires_at": license.expires_at,
+        "trial_ends_at": license.trial_ends_at,
+        "plan": license.plan.as_ref().map(|plan| json!({
+            "code": plan.code, "name": plan.name, "features": plan.features,
+        })),
+        "product": license.product.as_ref().map(|product| json!({
+            "id": product.id, "code": product.code, "name": product.name,
+        })),
+        "limits": limits,
+        "metadata": license.metadata,
+    })
+    .to_string()
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Postgres can hold moments that RFC 3339 cannot write (`infinity`, year
+/// 294276): those are as good as the last one it can.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    if let Ok(moment) = DateTime::parse_from_rfc3339(&text) {
+        return Ok(Some(moment.with_timezone(&Utc)));
+    }
+    let year = text.split('-').next().unwrap_or_default();
+    if text == "infinity" || (year.len() > 4 && year.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Ok(calendar::parse_timestamp("9999-12-31T23:59:59Z"));
+    }
+    Err(serde::de::Error::custom("not a timestamp"))
+}

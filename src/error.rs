@@ -1,0 +1,238 @@
+//! One error type. Its public half (status, code, sentence, details) goes to the caller, its private
+//! half (the cause) to the log. The sentence is chosen when the response leaves, by the caller's language.
+
+use crate::http::language::Language;
+use crate::platform::postgres::Failure;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+macro_rules! codes {
+    ($( $(#[$doc:meta])* $name:ident = $code:literal, $status:literal, $es:literal, $en:literal; )*) => {
+        /// Every way a request can fail. Codes never change once published.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code { $( $(#[$doc])* $name, )* }
+
+        impl Code {
+            /// All codes, for the documentation.
+            pub const ALL: &'static [Code] = &[$( Code::$name, )*];
+
+            /// The stable text of `error.code`.
+            pub fn as_str(self) -> &'static str {
+                match self { $( Code::$name => $code, )* }
+            }
+
+            /// The HTTP status it is answered with.
+            pub fn status(self) -> StatusCode {
+                let status = match self { $( Code::$name => $status, )* };
+                StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+
+            /// The sentence for people.
+            pub fn message(self, language: Language) -> &'static str {
+                match (self, language) {
+                    $( (Code::$name, Language::Es) => $es, (Code::$name, Language::En) => $en, )*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The body is not JSON, has the wrong shape or an unknown field.
+    InvalidBody = "INVALID_BODY", 400, "El cuerpo de la solicitud no es válido", "The request body is not valid";
+    /// A query parameter is unknown or malformed.
+    InvalidQuery = "INVALID_QUERY", 400, "Los parámetros de la consulta no son válidos", "The query parameters are not valid";
+    /// A path segment that should be a UUID is not one.
+    InvalidId = "INVALID_ID", 400, "El identificador no es un UUID válido", "The identifier is not a valid UUID";
+    /// A header is malformed.
+    InvalidHeader = "INVALID_HEADER", 400, "Una cabecera de la solicitud no es válida", "A request header is not valid";
+    /// Neither a token nor an API key was sent.
+    Unauthenticated = "UNAUTHENTICATED", 401, "Hace falta iniciar sesión o enviar una clave de API", "Sign in or send an API key";
+    /// The token's signature, issuer, audience or shape is wrong.
+    InvalidToken = "INVALID_TOKEN", 401, "El token no es válido", "The token is not valid";
+    /// The token is past its time.
+    TokenExpired = "TOKEN_EXPIRED", 401, "El token ha expirado", "The token has expired";
+    /// The token is good but its user has no profile here, or it was deleted.
+    ProfileNotFound = "PROFILE_NOT_FOUND", 401, "El usuario no tiene un perfil activo", "The user has no active profile";
+    /// The API key is unknown, inactive or expired.
+    InvalidApiKey = "INVALID_API_KEY", 401, "La clave de API no es válida", "The API key is not valid";
+    /// The caller may not do this.
+    Forbidden = "FORBIDDEN", 403, "No tiene permiso para esta operación", "You are not allowed to do this";
+    /// No such route.
+    RouteNotFound = "ROUTE_NOT_FOUND", 404, "La ruta no existe", "There is no such route";
+    /// No such thing, or it belongs to somebody else.
+    NotFound = "NOT_FOUND", 404, "El recurso no existe", "The resource does not exist";
+    /// No such license, or it belongs to somebody else.
+    LicenseNotFound = "LICENSE_NOT_FOUND", 404, "La licencia no existe", "The license does not exist";
+    /// The address is not bound to the license.
+    IpNotBound = "IP_NOT_BOUND", 404, "La dirección no está vinculada a la licencia", "The address is not bound to the license";
+    /// The route exists, the method does not.
+    MethodNotAllowed = "METHOD_NOT_ALLOWED", 405, "La ruta no admite este método", "The route does not support this method";
+    /// The state of the resource does not allow this.
+    Conflict = "CONFLICT", 409, "El estado del recurso no permite esta operación", "The state of the resource does not allow this";
+    /// A cancelled license stays cancelled.
+    LicenseCancelled = "LICENSE_CANCELLED", 409, "La licencia está cancelada y no puede cambiar", "The license is cancelled and can no longer change";
+    /// Reactivating what is not suspended, revoking what already is.
+    LicenseStatusConflict = "LICENSE_STATUS_CONFLICT", 409, "El estado de la licencia no permite esta operación", "The status of the license does not allow this";
+    /// A perpetual license has no expiry to extend.
+    LicensePerpetual = "LICENSE_PERPETUAL", 409, "La licencia no expira y no puede renovarse", "The license does not expire and cannot be renewed";
+    /// The address already has a slot.
+    IpAlreadyBound = "IP_ALREADY_BOUND", 409, "La dirección ya está vinculada a la licencia", "The address is already bound to the license";
+    /// Every slot is taken.
+    IpLimitReached = "IP_LIMIT_REACHED", 409, "La licencia no admite más direcciones", "The license has no free slot for another address";
+    /// The same idempotency key was used for another request.
+    IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 409, "La clave de idempotencia ya se usó con otra solicitud", "The idempotency key was already used for another request";
+    /// The body is larger than accepted.
+    BodyTooLarge = "BODY_TOO_LARGE", 413, "El cuerpo de la solicitud es demasiado grande", "The request body is too large";
+    /// Well-formed, but a value is out of bounds. `details.fields` names each one.
+    ValidationFailed = "VALIDATION_FAILED", 422, "Hay valores que no son válidos", "Some values are not valid";
+    /// Too many requests.
+    RateLimited = "RATE_LIMITED", 429, "Demasiadas solicitudes; espere antes de reintentar", "Too many requests; wait before trying again";
+    /// A defect of ours. The log has the cause under the request id.
+    Internal = "INTERNAL", 500, "Error interno; indique el identificador de la solicitud al soporte", "Internal error; quote the request id to support";
+    /// Something we depend on is away.
+    Unavailable = "SERVICE_UNAVAILABLE", 503, "El servicio no está disponible; reintente en unos segundos", "The service is unavailable; try again in a few seconds";
+}
+
+/// An error on its way out.
+#[derive(Debug, Clone)]
+pub struct Error {
+    /// What the caller learns.
+    pub code: Code,
+    /// Machine-readable particulars for the caller, such as the fields that are wrong.
+    pub details: Option<Value>,
+    /// Seconds after which trying again makes sense; becomes `Retry-After`.
+    pub retry_after: Option<u32>,
+    /// What only the log learns.
+    pub cause: Option<String>,
+}
+
+/// What every fallible part of the worker returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error with nothing but its code.
+    pub fn new(code: Code) -> Self {
+        let retry_after = (code == Code::Unavailable).then_some(5);
+        Self {
+            code,
+            details: None,
+            retry_after,
+            cause: None,
+        }
+    }
+
+    /// A defect of ours; `cause` goes to the log only.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        Self {
+            cause: Some(cause.to_string()),
+            ..Self::new(Code::Internal)
+        }
+    }
+
+    /// Something we depend on is away; `cause` goes to the log only.
+    pub fn unavailable(cause: impl std::fmt::Display) -> Self {
+        Self {
+            cause: Some(cause.to_string()),
+            ..Self::new(Code::Unavailable)
+        }
+    }
+
+    /// One value is out of bounds.
+    pub fn field(name: &str, problem: &str) -> Self {
+        Self::new(Code::ValidationFailed).with_details(json!({ "fields": { name: [problem] } }))
+    }
+
+    /// Adds particulars for the caller.
+    pub fn with_details(self, details: Value) -> Self {
+        Self {
+            details: Some(details),
+            ..self
+        }
+    }
+
+    /// The body of the answer.
+    pub fn body(&self, language: Language, request_id: &str) -> String {
+        json!({ "success": false, "error": self.object(language, request_id) }).to_string()
+    }
+
+    /// The error as an object, as it stands in a body.
+    pub fn object(&self, language: Language, request_id: &str) -> Value {
+        let mut error = json!({
+            "code": self.code.as_str(),
+            "message": self.code.message(language),
+            "request_id": request_id,
+        });
+        if let Some(details) = &self.details {
+            error["details"] = details.clone();
+        }
+        error
+    }
+}
+
+impl From<Code> for Error {
+    fn from(code: Code) -> Self {
+        Self::new(code)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unavailable(cause) => Self::unavailable(cause),
+            Failure::Refused {
+                sqlstate,
+                constraint,
+                message,
+            } => match sqlstate.as_str() {
+                // Serialization failure and deadlock: the same request can succeed at once.
+                "40001" | "40P01" | "55P03" => Self {
+                    retry_after: Some(1),
+                    ..Self::unavailable(message)
+                },
+                _ => Self::internal(format!(
+                    "{sqlstate} {} {message}",
+                    constraint.unwrap_or_default()
+                )),
+            },
+        }
+    }
+}
+
+/// Leaves the error in the response's extensions; the door writes the body, because only it knows the
+/// caller's language and the request id.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_have_both_sentences() {
+        let mut seen = std::collections::HashSet::new();
+        for code in Code::ALL {
+            assert!(
+                seen.insert(code.as_str()),
+                "{} is there twice",
+                code.as_str()
+            );
+            assert_ne!(code.message(Language::Es), code.message(Language::En));
+            assert!(code.status().is_client_error() || code.status().is_server_error());
+        }
+    }
+
+    #[test]
+    fn the_cause_never_leaves() {
+        let body = Error::internal("relation licenses does not exist").body(Language::En, "r1");
+        assert!(!body.contains("relation"));
+        assert!(body.contains("\"request_id\":\"r1\""));
+    }
+}

@@ -1,0 +1,365 @@
+//! The OpenAPI document, made from the handlers' own signatures: what an extractor needs and what a
+//! reply carries is said once, here, for each kind. Native only; the worker serves the result as a file.
+
+use crate::error::Error;
+use crate::http::body::Body;
+use crate::http::idempotency::Once;
+use crate::http::params::{Id, Ids, NoQuery, Query};
+use crate::http::permit::{Permit, Required};
+use crate::http::reply::{Listing, Meta, NoContent, Reply};
+use crate::router;
+use aide::generate::GenContext;
+use aide::openapi::{
+    HeaderStyle, Info, MediaType, OpenApi, Operation, Parameter, ParameterData,
+    ParameterSchemaOrContent, PathStyle, ReferenceOr, RequestBody, Response, SchemaObject,
+    SecurityScheme, Server, Tag,
+};
+use aide::operation::{
+    OperationInput, OperationOutput, ParamLocation, add_parameters, parameters_from_schema,
+    set_body,
+};
+use schemars::{JsonSchema, Schema, json_schema};
+use serde_json::json;
+
+/// Wrappers of axum's method routers that add summary, identifier and tag.
+pub mod operation {
+    use aide::axum::routing::{self, ApiMethodRouter};
+    use aide::operation::{OperationHandler, OperationInput, OperationOutput};
+    use axum::handler::Handler;
+
+    macro_rules! methods {
+        ($($method:ident => $with:ident),*) => {
+            $(
+                /// A documented endpoint with this method.
+                pub fn $method<H, I, O, T>(handler: H, path: &str, summary: &str) -> ApiMethodRouter<(), std::convert::Infallible>
+                where
+                    H: Handler<T, ()> + OperationHandler<I, O>,
+                    I: OperationInput,
+                    O: OperationOutput,
+                    T: 'static,
+                {
+                    routing::$with(handler, |operation| {
+                        operation
+                            .summary(summary)
+                            .id(&super::operation_id(stringify!($method), path))
+                            .tag(super::tag(path))
+                    })
+                }
+            )*
+        };
+    }
+
+    methods!(get => get_with, post => post_with, patch => patch_with, delete => delete_with);
+}
+
+fn operation_id(method: &str, path: &str) -> String {
+    let words: Vec<_> = path
+        .split(['/', '-'])
+        .filter(|word| !word.is_empty() && *word != "api")
+        .map(|word| word.trim_matches(['{', '}']))
+        .collect();
+    format!("{method}_{}", words.join("_"))
+}
+
+fn tag(path: &str) -> &str {
+    let mut words = path.split('/').filter(|word| !word.is_empty());
+    match words.next() {
+        Some("api") => words.next().unwrap_or("api"),
+        other => other.unwrap_or("api"),
+    }
+}
+
+fn media(schema: Schema) -> MediaType {
+    MediaType {
+        schema: Some(SchemaObject {
+            json_schema: schema,
+            example: None,
+            external_docs: None,
+        }),
+        ..MediaType::default()
+    }
+}
+
+fn response(description: &str, schema: Schema) -> Response {
+    Response {
+        description: description.into(),
+        content: [("application/json".to_owned(), media(schema))]
+            .into_iter()
+            .collect(),
+        ..Response::default()
+    }
+}
+
+fn parameter(name: &str, description: &str, required: bool, schema: Schema) -> ParameterData {
+    ParameterData {
+        name: name.into(),
+        description: Some(description.into()),
+        required,
+        format: ParameterSchemaOrContent::Schema(SchemaObject {
+            json_schema: schema,
+            example: None,
+            external_docs: None,
+        }),
+        extensions: Default::default(),
+        deprecated: None,
+        example: None,
+        examples: Default::default(),
+        explode: None,
+    }
+}
+
+fn path_id(name: &str) -> Parameter {
+    let data = parameter(
+        name,
+        "UUID",
+        true,
+        json_schema!({ "type": "string", "format": "uuid" }),
+    );
+    Parameter::Path {
+        parameter_data: data,
+        style: PathStyle::Simple,
+    }
+}
+
+impl<P: Required> OperationInput for Permit<P> {
+    fn operation_input(_: &mut GenContext, operation: &mut Operation) {
+        operation.security = ["token", "apiKey"]
+            .into_iter()
+            .map(|name| [(name.to_owned(), Vec::new())].into_iter().collect())
+            .collect();
+        operation
+            .extensions
+            .insert("x-permission".into(), json!(P::PERMISSION.as_str()));
+        operation.description = Some(format!(
+            "Requires the permission `{}`.",
+            P::PERMISSION.as_str()
+        ));
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Body<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let schema = ctx.schema.subschema_for::<T>();
+        let body = RequestBody {
+            content: [("application/json".to_owned(), media(schema))]
+                .into_iter()
+                .collect(),
+            required: true,
+            ..RequestBody::default()
+        };
+        set_body(ctx, operation, body);
+    }
+}
+
+impl<T: OperationInput> OperationInput for Once<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        T::operation_input(ctx, operation);
+        let data = parameter(
+            "Idempotency-Key",
+            "The same key with the same request replays the first answer for a day; with another request it is refused.",
+            false,
+            json_schema!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+        );
+        add_parameters(
+            ctx,
+            operation,
+            [Parameter::Header {
+                parameter_data: data,
+                style: HeaderStyle::Simple,
+            }],
+        );
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Query<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let schema = ctx.schema.subschema_for::<T>();
+        let parameters = parameters_from_schema(ctx, schema, ParamLocation::Query);
+        add_parameters(ctx, operation, parameters);
+    }
+}
+
+impl OperationInput for Id {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        add_parameters(ctx, operation, [path_id("id")]);
+    }
+}
+
+impl OperationInput for NoQuery {}
+
+impl OperationInput for Ids {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        add_parameters(ctx, operation, [path_id("id"), path_id("inner_id")]);
+    }
+}
+
+impl<T: JsonSchema, const STATUS: u16> OperationOutput for Reply<T, STATUS> {
+    type Inner = T;
+
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let data = ctx.schema.subschema_for::<T>();
+        let schema = json_schema!({
+            "type": "object",
+            "required": ["success", "data"],
+            "additionalProperties": false,
+            "properties": { "success": { "const": true }, "data": data },
+        });
+        let description = if STATUS == 201 { "Created" } else { "OK" };
+        vec![(Some(STATUS), response(description, schema))]
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Listing<T> {
+    type Inner = T;
+
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let (row, meta) = (
+            ctx.schema.subschema_for::<T>(),
+            ctx.schema.subschema_for::<Meta>(),
+        );
+        let schema = json_schema!({
+            "type": "object",
+            "required": ["success", "data", "meta"],
+            "additionalProperties": false,
+            "properties": { "success": { "const": true }, "data": { "type": "array", "items": row }, "meta": meta },
+        });
+        vec![(Some(200), response("One page", schema))]
+    }
+}
+
+impl OperationOutput for NoContent {
+    type Inner = ();
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        vec![(
+            Some(204),
+            Response {
+                description: "Done".into(),
+                ..Response::default()
+            },
+        )]
+    }
+}
+
+/// The body of every error.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "describes what `Error::body` writes")]
+struct Failed {
+    /// Always false.
+    success: bool,
+    /// What went wrong.
+    error: Problem,
+}
+
+/// What went wrong.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "describes what `Error::object` writes")]
+struct Problem {
+    /// Stable, for programs.
+    #[schemars(schema_with = "codes")]
+    code: String,
+    /// For people, in their language.
+    message: String,
+    /// Quote it to support.
+    request_id: String,
+    /// Particulars, such as the fields that are wrong.
+    details: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+fn codes(_: &mut schemars::SchemaGenerator) -> Schema {
+    let codes: Vec<_> = crate::error::Code::ALL
+        .iter()
+        .map(|code| code.as_str())
+        .collect();
+    json_schema!({ "type": "string", "enum": codes })
+}
+
+impl OperationOutput for Error {
+    type Inner = ();
+
+    fn operation_response(ctx: &mut GenContext, _: &mut Operation) -> Option<Response> {
+        Some(response(
+            "What went wrong",
+            ctx.schema.subschema_for::<Failed>(),
+        ))
+    }
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        Self::operation_response(ctx, operation)
+            .map(|response| (None, response))
+            .into_iter()
+            .collect()
+    }
+}
+
+/// The whole document, as pretty JSON with a newline at the end.
+pub fn document() -> String {
+    aide::generate::extract_schemas(true);
+    let mut api = OpenApi {
+        info: Info {
+            title: "CELAEST Core".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            description: Some(
+                "Licensing, billing and AI for software vendors. Answers come in an envelope: `success`, then `data` \
+                 (with `meta` for pages) or `error`. `error.code` never changes; `error.message` follows `Accept-Language` \
+                 (`es` by default, `en`)."
+                    .into(),
+            ),
+            ..Info::default()
+        },
+        servers: vec![Server { url: "/".into(), ..Server::default() }],
+        ..OpenApi::default()
+    };
+    let _ = router::documented().finish_api(&mut api);
+    let components = api.components.get_or_insert_with(Default::default);
+    components.security_schemes.insert(
+        "token".into(),
+        ReferenceOr::Item(SecurityScheme::Http {
+            scheme: "bearer".into(),
+            bearer_format: Some("JWT".into()),
+            description: Some("An access token of Supabase Auth.".into()),
+            extensions: Default::default(),
+        }),
+    );
+    components.security_schemes.insert(
+        "apiKey".into(),
+        ReferenceOr::Item(SecurityScheme::ApiKey {
+            location: aide::openapi::ApiKeyLocation::Header,
+            name: "X-API-Key".into(),
+            description: Some(
+                "An API key of a user; its scopes narrow what the user may do.".into(),
+            ),
+            extensions: Default::default(),
+        }),
+    );
+    api.tags = vec![
+        Tag {
+            name: "health".into(),
+            description: Some("Is it up?".into()),
+            ..Tag::default()
+        },
+        Tag {
+            name: "licenses".into(),
+            description: Some("Licenses and their validation.".into()),
+            ..Tag::default()
+        },
+    ];
+    let mut text = serde_json::to_string_pretty(&api).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_published_document_is_the_current_one() {
+        let published = std::fs::read_to_string("public/openapi.json").unwrap_or_default();
+        assert!(
+            published == super::document(),
+            "public/openapi.json is out of date: run `npm run openapi`"
+        );
+    }
+}

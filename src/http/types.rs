@@ -1,0 +1,154 @@
+//! Value types that requests share.
+
+use celaest_domain::calendar;
+use chrono::{DateTime, NaiveDate, Utc};
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A moment: RFC 3339, or a date alone (midnight UTC). Years 1970 to 9999, as everywhere
+/// in the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Moment(pub DateTime<Utc>);
+
+impl Moment {
+    fn parse(text: &str) -> Option<Self> {
+        let moment = DateTime::parse_from_rfc3339(text)
+            .map(|moment| moment.with_timezone(&Utc))
+            .ok()
+            .or_else(|| {
+                NaiveDate::parse_from_str(text, "%Y-%m-%d")
+                    .ok()?
+                    .and_hms_opt(0, 0, 0)
+                    .map(|at| at.and_utc())
+            })?;
+        calendar::is_supported(moment).then_some(Self(moment))
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom("expected an RFC 3339 time or a date, years 1970 to 9999")
+        })
+    }
+}
+
+/// A field of a PATCH body: left out, set to null, or given a value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Patch<T> {
+    /// Not in the body: stays as it is.
+    #[default]
+    Absent,
+    /// `null`: is cleared.
+    Null,
+    /// Is set.
+    Value(T),
+}
+
+impl<T> Patch<T> {
+    /// Whether the field was in the body.
+    pub fn is_present(&self) -> bool {
+        !matches!(self, Patch::Absent)
+    }
+
+    /// The value, if one was given.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Patch::Value(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::<T>::deserialize(deserializer)?.map_or(Patch::Null, Patch::Value))
+    }
+}
+
+/// What is set must be within its own bounds.
+impl<T: Validate> Validate for Patch<T> {
+    type Context = T::Context;
+
+    fn validate_into(
+        &self,
+        context: &Self::Context,
+        parent: &mut dyn FnMut() -> garde::Path,
+        report: &mut garde::Report,
+    ) {
+        if let Patch::Value(value) = self {
+            value.validate_into(context, parent, report);
+        }
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Patch<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Patch_{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Option::<T>::json_schema(generator)
+    }
+}
+
+/// Sort direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Smallest first.
+    Asc,
+    /// Largest first.
+    #[default]
+    Desc,
+}
+
+impl Order {
+    /// The SQL keyword.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Order::Asc => "ASC",
+            Order::Desc => "DESC",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments() {
+        assert!(Moment::parse("2026-02-02").is_some());
+        assert!(Moment::parse("2026-02-02T10:00:00-06:00").is_some());
+        for wrong in [
+            "",
+            "2026",
+            "300000-01-01",
+            "+300000-01-01T00:00:00Z",
+            "2026-02-30",
+            "0000-01-01",
+            "\u{0}",
+        ] {
+            assert!(Moment::parse(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn patch_tells_absent_from_null() {
+        #[derive(Deserialize)]
+        struct Body {
+            #[serde(default)]
+            notes: Patch<String>,
+        }
+        let notes = |text| serde_json::from_str::<Body>(text).unwrap().notes;
+        assert_eq!(notes("{}"), Patch::Absent);
+        assert_eq!(notes(r#"{"notes":null}"#), Patch::Null);
+        assert_eq!(notes(r#"{"notes":"x"}"#), Patch::Value("x".into()));
+    }
+}

@@ -1,0 +1,90 @@
+//! Module 1, foundation: is the worker up, and is what it depends on?
+
+use crate::db::facts::Actor;
+use crate::db::{Scope, sql};
+use crate::error::{Code, Error, Result};
+use crate::http::call::Call;
+use crate::http::params::NoQuery;
+use crate::http::reply::Data;
+use crate::platform::objects;
+use axum::Extension;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use std::sync::Arc;
+
+/// What `/health` says.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Health {
+    /// Always `ok`: a worker that is not cannot answer.
+    pub status: &'static str,
+    /// The worker's version.
+    pub version: &'static str,
+    /// `development`, `staging` or `production`.
+    pub environment: String,
+}
+
+/// What `/health/live` says.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Live {
+    /// Always `ok`.
+    pub status: &'static str,
+}
+
+/// What `/health/ready` says when everything answers; otherwise 503 with the same parts as details.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Ready {
+    /// Always `ok`.
+    pub status: &'static str,
+    /// PostgreSQL through Hyperdrive: `ok` or `failed`.
+    pub postgres: &'static str,
+    /// A Durable Object: `ok` or `failed`.
+    pub objects: &'static str,
+}
+
+/// `GET /health`
+pub async fn overview(Extension(call): Extension<Arc<Call>>, _: NoQuery) -> Data<Health> {
+    Data::of(&Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+        environment: call.config.app_env.clone(),
+    })
+}
+
+/// `GET /health/live`
+pub async fn live(_: NoQuery) -> Data<Live> {
+    Data::of(&Live { status: "ok" })
+}
+
+/// `GET /health/ready`
+///
+/// # Errors
+/// 503 naming the part that does not answer.
+pub async fn ready(Extension(call): Extension<Arc<Call>>, _: NoQuery) -> Result<Data<Ready>> {
+    let database: Result<i32> = call
+        .database
+        .begin(Scope::System, Actor::default())
+        .only_value(sql("SELECT '1'::text"))
+        .await;
+    let object = objects::ping(&call).await;
+    let word = |ok: bool| if ok { "ok" } else { "failed" };
+    let (postgres, objects) = (word(database.is_ok()), word(object.is_ok()));
+    match (database, object) {
+        (Ok(_), Ok(())) => Ok(Data::of(&Ready {
+            status: "ok",
+            postgres,
+            objects,
+        })),
+        (database, object) => {
+            let cause = database
+                .err()
+                .or(object.err())
+                .and_then(|error| error.cause);
+            Err(Error {
+                cause,
+                ..Error::new(Code::Unavailable)
+            }
+            .with_details(json!({ "postgres": postgres, "objects": objects })))
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! `POST /api/licenses/batch-validate`
+
+use super::edge::{self, Check};
+use super::model::{Batch, BatchItem, Validation};
+use super::validate::count;
+use crate::error::{Error, Result};
+use crate::http::body::{Body, parse, validate};
+use crate::http::call::Call;
+use crate::http::reply::Data;
+use axum::Extension;
+use std::sync::Arc;
+
+/// Validates up to 100 keys. The order is kept, each item gets a verdict or an error of its own. Cold
+/// licenses are read together, in one statement.
+pub async fn batch(
+    Extension(call): Extension<Arc<Call>>,
+    Body(body): Body<Batch>,
+) -> Result<Data<Vec<BatchItem>>> {
+    let mut checks: Vec<Check> = Vec::with_capacity(body.items.len());
+    let mut refused: Vec<Option<Error>> = Vec::with_capacity(body.items.len());
+    for item in body.items {
+        match item_check(&call, &item) {
+            Ok(check) => {
+                checks.push(check);
+                refused.push(None);
+            }
+            Err(error) => refused.push(Some(error)),
+        }
+    }
+    let mut verdicts = edge::check(&call, checks).await.into_iter();
+    let mut items = Vec::with_capacity(refused.len());
+    for (index, refusal) in refused.into_iter().enumerate() {
+        let outcome = match refusal {
+            Some(error) => Err(error),
+            None => verdicts
+                .next()
+                .unwrap_or_else(|| Err(Error::internal("no verdict"))),
+        };
+        items.push(match outcome {
+            Ok(verdict) => format!(r#"{{"index":{index},"verdict":{verdict},"error":null}}"#),
+            Err(error) => format!(
+                r#"{{"index":{index},"verdict":null,"error":{}}}"#,
+                error.object(call.language, &call.request_id)
+            ),
+        });
+    }
+    Ok(Data::text(format!("[{}]", items.join(","))))
+}
+
+fn item_check(call: &Call, item: &serde_json::Value) -> Result<Check> {
+    count(call)?;
+    let validation: Validation = parse(item.to_string().as_bytes())?;
+    validate(&validation)?;
+    edge::prepare(call, validation)
+}

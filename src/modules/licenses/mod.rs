@@ -1,0 +1,17 @@
+//! Module 5, licensing. The URLs are in `router.rs`.
+
+pub mod actions;
+pub mod batch_validate;
+pub mod cancel;
+pub mod collisions;
+pub mod create;
+pub mod edge;
+pub mod ips;
+pub mod list;
+pub mod model;
+pub mod queries;
+pub mod read;
+pub mod update;
+pub mod usage;
+pub mod validate;
+pub mod validations;

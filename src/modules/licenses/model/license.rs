@@ -1,0 +1,327 @@
+//! A license, how it is made and how it is changed.
+
+use crate::http::types::{Moment, Patch};
+use celaest_domain::address::Cidr;
+use celaest_domain::calendar;
+use chrono::{DateTime, Utc};
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+use std::fmt;
+use uuid::Uuid;
+
+/// A license as the API shows it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct License {
+    /// Identifier.
+    pub id: Uuid,
+    /// The organization it belongs to.
+    pub organization_id: Uuid,
+    /// The user who holds it; users with the role `client` see only their own.
+    pub owner_id: Option<Uuid>,
+    /// The plan.
+    pub plan_id: Uuid,
+    /// The product it is for.
+    pub product_id: Option<Uuid>,
+    /// `CELAEST-{PRODUCT}-{RANDOM}-{CHECKSUM}`.
+    pub license_key: String,
+    /// Where it is in its life.
+    pub status: Status,
+    /// From when it is valid.
+    pub starts_at: String,
+    /// Until when it is valid; `null`: for ever.
+    pub expires_at: Option<String>,
+    /// End of the trial. Set as long as the license is one.
+    pub trial_ends_at: Option<String>,
+    /// How it is billed.
+    pub billing_cycle: BillingCycle,
+    /// When it is billed next.
+    pub next_billing_date: Option<String>,
+    /// What differs from the plan.
+    pub custom_limits: Option<Value>,
+    /// Start of the running usage period.
+    pub current_period_start: Option<String>,
+    /// End of the running usage period.
+    pub current_period_end: Option<String>,
+    /// AI requests in the running period.
+    pub ai_requests_used: i64,
+    /// Storage in use, in bytes.
+    pub storage_used_bytes: i64,
+    /// Internal notes; not shown to clients.
+    pub notes: Option<String>,
+    /// Anything the vendor wants to keep with it.
+    pub metadata: Map<String, Value>,
+    /// Why it is suspended.
+    pub suspension_reason: Option<String>,
+    /// When it was suspended.
+    pub suspended_at: Option<String>,
+    /// When it was cancelled.
+    pub cancelled_at: Option<String>,
+    /// When it was created.
+    pub created_at: String,
+    /// When it last changed.
+    pub updated_at: String,
+}
+
+/// Where a license is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "LicenseStatus")]
+pub enum Status {
+    /// Works.
+    Active,
+    /// Stopped, can be reactivated.
+    Suspended,
+    /// Ran out, can be renewed.
+    Expired,
+    /// Ended for good.
+    Cancelled,
+    /// Works until the trial ends.
+    Trial,
+}
+
+impl Status {
+    /// The value of the `license_status` enum.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Trial => "trial",
+        }
+    }
+
+    /// What a license with these dates is at `now`, as long as nobody stopped it.
+    pub fn by_dates(
+        expires_at: Option<DateTime<Utc>>,
+        trial_ends_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        if expires_at.is_some_and(|at| at <= now) || trial_ends_at.is_some_and(|at| at <= now) {
+            Self::Expired
+        } else if trial_ends_at.is_some() {
+            Self::Trial
+        } else {
+            Self::Active
+        }
+    }
+}
+
+/// How a license is billed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BillingCycle {
+    /// Every month.
+    #[default]
+    Monthly,
+    /// Every three months.
+    Quarterly,
+    /// Every year.
+    Yearly,
+    /// Once; never expires.
+    Lifetime,
+    /// By what is consumed, counted monthly.
+    UsageBased,
+}
+
+impl BillingCycle {
+    /// The value of the `billing_cycle` enum.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Monthly => "monthly",
+            Self::Quarterly => "quarterly",
+            Self::Yearly => "yearly",
+            Self::Lifetime => "lifetime",
+            Self::UsageBased => "usage_based",
+        }
+    }
+
+    /// Calendar months of one cycle; `None` for a license that never expires.
+    pub fn months(self) -> Option<u32> {
+        calendar::BillingCycle::parse(self.as_str())?.months()
+    }
+}
+
+/// What differs from the plan for one license.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields, remote = "Self")]
+#[garde(allow_unvalidated)]
+pub struct CustomLimits {
+    /// Addresses that can be bound; -1 for any number, 5 if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(min = -1, max = 10_000))]
+    pub max_ips: Option<i32>,
+    /// Networks the license may be used from; addresses in them don't count as collisions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(length(max = 100), custom(cidrs))]
+    pub allowed_cidrs: Option<Vec<String>>,
+    /// Collisions in 24 hours that are still tolerated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(min = 1, max = 100_000))]
+    pub collision_threshold: Option<u32>,
+    /// Whether more collisions than that suspend the license.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collision_auto_revoke: Option<bool>,
+    /// Instead of the plan's limit; -1 for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(min = -1))]
+    pub max_users: Option<i64>,
+    /// Instead of the plan's limit; -1 for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(min = -1))]
+    pub max_ai_requests_per_month: Option<i64>,
+    /// Instead of the plan's limit; -1 for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(min = -1))]
+    pub max_storage_gb: Option<i64>,
+    /// Instead of the plan's limit; -1 for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(min = -1))]
+    pub max_concurrent_tasks: Option<i64>,
+    /// Instead of the plan's limit; -1 for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(min = -1))]
+    pub max_batch_size: Option<i64>,
+}
+
+/// An object only: left to itself serde would read an array as well, field by field.
+impl<'de> Deserialize<'de> for CustomLimits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = CustomLimits;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<CustomLimits, A::Error> {
+                CustomLimits::deserialize(MapAccessDeserializer::new(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl Serialize for CustomLimits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+fn cidrs(networks: &Option<Vec<String>>, _: &()) -> garde::Result {
+    match networks
+        .iter()
+        .flatten()
+        .find(|text| Cidr::parse(text).is_none())
+    {
+        None => Ok(()),
+        Some(_) => Err(garde::Error::new(
+            "every entry must be a network such as 203.0.113.0/24 or 2001:db8::/32",
+        )),
+    }
+}
+
+/// The most JSON that can be kept with a license, in bytes.
+const MAX_METADATA_BYTES: usize = 16 * 1024;
+
+fn small(map: &Map<String, Value>, _: &()) -> garde::Result {
+    let size = serde_json::to_string(map).map_or(usize::MAX, |text| text.len());
+    if size <= MAX_METADATA_BYTES {
+        Ok(())
+    } else {
+        Err(garde::Error::new("is larger than 16 KB"))
+    }
+}
+
+fn small_if_set(patch: &Patch<Map<String, Value>>, context: &()) -> garde::Result {
+    patch.value().map_or(Ok(()), |map| small(map, context))
+}
+
+fn notes_if_set(patch: &Patch<String>, _: &()) -> garde::Result {
+    let fits = patch
+        .value()
+        .is_none_or(|notes| notes.chars().count() <= 5000);
+    if fits {
+        Ok(())
+    } else {
+        Err(garde::Error::new("is longer than 5000 characters"))
+    }
+}
+
+/// Body of `POST /api/licenses`.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct NewLicense {
+    /// The plan.
+    pub plan_id: Uuid,
+    /// Only for super_admin: the organization. Everybody else creates in their own.
+    #[serde(default)]
+    pub organization_id: Option<Uuid>,
+    /// A product of the same organization; its code becomes part of the key.
+    #[serde(default)]
+    pub product_id: Option<Uuid>,
+    /// A user of the same organization.
+    #[serde(default)]
+    pub owner_id: Option<Uuid>,
+    /// How it is billed. Default `monthly`.
+    #[serde(default)]
+    pub billing_cycle: BillingCycle,
+    /// From when it is valid. Default now.
+    #[serde(default)]
+    pub starts_at: Option<Moment>,
+    /// Until when. Default the end of the running billing cycle, counted from the start; a `lifetime`
+    /// license and a trial have none.
+    #[serde(default)]
+    pub expires_at: Option<Moment>,
+    /// Makes the license a trial that ends then.
+    #[serde(default)]
+    pub trial_ends_at: Option<Moment>,
+    /// What differs from the plan.
+    #[serde(default)]
+    #[garde(dive)]
+    pub custom_limits: Option<CustomLimits>,
+    /// Internal notes.
+    #[serde(default)]
+    #[garde(length(chars, max = 5000))]
+    pub notes: Option<String>,
+    /// Anything, up to 16 KB.
+    #[serde(default)]
+    #[garde(custom(small))]
+    pub metadata: Map<String, Value>,
+}
+
+/// Body of `PATCH /api/licenses/{id}`. Left out: stays; null: cleared.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields, default)]
+#[garde(allow_unvalidated)]
+#[derive(Default)]
+pub struct LicenseChanges {
+    /// Another plan.
+    pub plan_id: Patch<Uuid>,
+    /// Another holder.
+    pub owner_id: Patch<Uuid>,
+    /// Another billing cycle.
+    pub billing_cycle: Patch<BillingCycle>,
+    /// Another expiry; null: never.
+    pub expires_at: Patch<Moment>,
+    /// Another end of the trial; null ends the trial and makes the license a full one.
+    pub trial_ends_at: Patch<Moment>,
+    /// What differs from the plan.
+    #[garde(dive)]
+    pub custom_limits: Patch<CustomLimits>,
+    /// Internal notes.
+    #[garde(custom(notes_if_set))]
+    pub notes: Patch<String>,
+    /// Anything, up to 16 KB.
+    #[garde(custom(small_if_set))]
+    pub metadata: Patch<Map<String, Value>>,
+}

@@ -1,0 +1,120 @@
+//! A validation and its verdict.
+
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One validation as a program sends it.
+#[derive(Debug, Clone, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct Validation {
+    /// The key, in any case.
+    #[garde(length(bytes, max = 128))]
+    pub license_key: String,
+    /// The address to validate for. Default: the connection's.
+    #[serde(default)]
+    #[garde(length(bytes, max = 64))]
+    pub ip_address: Option<String>,
+    /// Whatever the program knows of the machine: text or an object, up to 4 KB.
+    #[serde(default)]
+    #[garde(custom(device))]
+    pub device_info: Option<Value>,
+    /// A stable identifier of the machine.
+    #[serde(default)]
+    #[garde(length(chars, max = 255))]
+    pub machine_id: Option<String>,
+    /// The machine's name.
+    #[serde(default)]
+    #[garde(length(chars, max = 255))]
+    pub hostname: Option<String>,
+    /// Comes back in the answer.
+    #[serde(default)]
+    #[garde(length(chars, max = 255))]
+    pub nonce: Option<String>,
+}
+
+fn device(info: &Option<Value>, _: &()) -> garde::Result {
+    match info {
+        Some(Value::String(_) | Value::Object(_)) | None => {}
+        Some(_) => return Err(garde::Error::new("must be text or an object")),
+    }
+    let size = info.as_ref().map_or(0, |info| info.to_string().len());
+    if size <= 4096 {
+        Ok(())
+    } else {
+        Err(garde::Error::new("is larger than 4 KB"))
+    }
+}
+
+/// Body of `POST /api/licenses/batch-validate`.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// 1 to 100 validations. Each is checked on its own: a bad one does not spoil the others.
+    #[garde(length(min = 1, max = 100))]
+    #[schemars(with = "Vec<Validation>")]
+    pub items: Vec<Value>,
+}
+
+/// The answer to one item of a batch: a verdict or an error.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BatchItem {
+    /// Position in the request, from 0.
+    pub index: usize,
+    /// The verdict, as `validate` gives it.
+    pub verdict: Option<Verdict>,
+    /// Why there is none.
+    pub error: Option<Value>,
+}
+
+/// The verdict on a license key.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Verdict {
+    /// Whether the program may run.
+    pub valid: bool,
+    /// `VALID` or why not. The first that applies, in this order: `INVALID_KEY`, `NOT_FOUND`,
+    /// `CANCELLED`, `SUSPENDED`, `NOT_STARTED`, `EXPIRED`, `TRIAL_EXPIRED`, `PRODUCT_INACTIVE`,
+    /// `IP_NOT_ALLOWED`, `IP_LIMIT_REACHED`.
+    pub code: String,
+    /// A sentence for people; null when valid.
+    pub reason: Option<String>,
+    /// The license; null unless valid.
+    pub license: Option<Value>,
+    /// The address that was validated.
+    pub ip: VerdictIp,
+    /// Free slots for addresses, -1 for any number; null unless that far was checked.
+    pub remaining_ips: Option<i64>,
+    /// Set when the key is in use from several addresses within five minutes.
+    pub collision: Option<VerdictCollision>,
+    /// The nonce of the request.
+    pub nonce: Option<String>,
+    /// When.
+    pub checked_at: String,
+}
+
+/// The address of a verdict.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct VerdictIp {
+    /// As it was taken.
+    pub address: String,
+    /// Whether it has a slot.
+    pub bound: bool,
+    /// Whether it got the slot just now.
+    pub newly_bound: bool,
+}
+
+/// A collision in a verdict.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct VerdictCollision {
+    /// `low`, `medium`, `high` or `critical`, by the number of addresses.
+    pub severity: String,
+    /// Addresses in the window.
+    pub addresses: u32,
+    /// The window, in seconds.
+    pub window_seconds: u32,
+}

@@ -1,0 +1,56 @@
+//! `celaest-events`: what happened, from the outbox and the objects, to whoever has to know.
+
+use super::Delivery;
+use crate::db::facts::Actor;
+use crate::db::{Scope, sql};
+use crate::error::{Error, Result};
+use crate::modules::licenses::edge;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The queue's name.
+pub const QUEUE: &str = "celaest-events";
+
+/// What every message has.
+#[derive(Deserialize)]
+struct Event {
+    topic: String,
+    payload: Value,
+}
+
+/// Runs a batch of events. Each may come again: forgetting twice and raising a total twice change nothing.
+pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
+    for body in bodies {
+        let event: Event = serde_json::from_str(body).map_err(Error::internal)?;
+        match event.topic.as_str() {
+            "api_key.used" => api_key_used(delivery, &event.payload).await?,
+            _ => license_changed(delivery, &event.payload).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Makes the edge forget a license that changed. The change itself did that before its answer; this is
+/// for the one that died in between.
+async fn license_changed(delivery: &Delivery, payload: &Value) -> Result<()> {
+    match payload["license"]["license_key"].as_str() {
+        Some(key) => edge::forget_from(&delivery.env, key).await,
+        None => Ok(()),
+    }
+}
+
+/// Writes down how often an API key was used. Totals only grow, so reports may repeat or overtake.
+async fn api_key_used(delivery: &Delivery, payload: &Value) -> Result<()> {
+    let tx = delivery
+        .database
+        .begin(Scope::System, Actor::system(&delivery.run));
+    tx.only_value::<Option<()>>(
+        sql("UPDATE user_api_keys SET
+               usage_count = greatest(usage_count, ($1::jsonb->>'usage_count')::bigint),
+               last_used_at = greatest(last_used_at, to_timestamp(($1::jsonb->>'last_used_ms')::bigint / 1000.0))
+             WHERE id = ($1::jsonb->>'api_key_id')::uuid")
+        .bind(payload),
+    )
+    .await
+    .map(|_| ())
+}

@@ -1,0 +1,104 @@
+//! What happens to messages: one file per kind, with what it carries and `run`.
+//!
+//! Messages arrive at least once and in any order. Each is acknowledged on its own, so a bad one goes
+//! its way to the dead-letter queue without its neighbours.
+
+pub mod events;
+pub mod validations;
+
+use crate::db::Database;
+use crate::error::{Code, Error, Result};
+use crate::log;
+use std::rc::Rc;
+use worker::{Context, Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage};
+
+/// Pause of a message while PostgreSQL is away, in seconds. With the 100 retries of `wrangler.toml` it
+/// waits for a quarter of an hour before it goes to the dead-letter queue.
+const AWAY_DELAY_S: u32 = 10;
+
+/// One batch on its way.
+pub struct Delivery {
+    /// The bindings.
+    pub env: Env,
+    /// PostgreSQL, one connection for the batch.
+    pub database: Database,
+    /// For the log and the audit rows.
+    pub run: String,
+}
+
+/// Runs a batch. Errors never leave: they would send back the whole batch.
+///
+/// # Errors
+/// Only when the platform fails.
+pub async fn run(
+    batch: MessageBatch<serde_json::Value>,
+    env: Env,
+    context: Context,
+) -> worker::Result<()> {
+    let queue = batch.queue();
+    let database = Database::new(&env, Rc::new(move |work| context.wait_until(work)));
+    let delivery = Delivery {
+        env,
+        database,
+        run: format!("queue:{queue}"),
+    };
+    let messages: Vec<(RawMessage, String)> = batch
+        .raw_iter()
+        .map(|message| {
+            let body = message.body();
+            // The objects send text, the outbox sends JSON.
+            let text = body.as_string().or_else(|| {
+                worker::js_sys::JSON::stringify(&body)
+                    .ok()
+                    .map(String::from)
+            });
+            (message, text.unwrap_or_default())
+        })
+        .collect();
+    let bodies: Vec<&str> = messages.iter().map(|(_, body)| body.as_str()).collect();
+    // One statement for the batch; if that fails, one for each, so that only the bad one comes back.
+    match dispatch(&queue, &delivery, &bodies).await {
+        Ok(()) => messages.iter().for_each(|(message, _)| message.ack()),
+        Err(_) if messages.len() > 1 => {
+            for (message, body) in &messages {
+                settle(
+                    &delivery,
+                    message,
+                    dispatch(&queue, &delivery, &[body]).await,
+                );
+            }
+        }
+        Err(error) => messages
+            .iter()
+            .for_each(|(message, _)| settle(&delivery, message, Err(error.clone()))),
+    }
+    delivery.database.close();
+    Ok(())
+}
+
+fn settle(delivery: &Delivery, message: &RawMessage, outcome: Result<()>) {
+    match outcome {
+        Ok(()) => message.ack(),
+        Err(error) => {
+            log::warn(&delivery.run, "a message comes back", &error);
+            // Something is away: come back later, rather than into the dead-letter queue.
+            let delay = if error.code == Code::Unavailable {
+                AWAY_DELAY_S
+            } else {
+                1
+            };
+            let options = QueueRetryOptionsBuilder::new()
+                .with_delay_seconds(delay)
+                .build();
+            message.retry_with_options(&options);
+        }
+    }
+}
+
+async fn dispatch(queue: &str, delivery: &Delivery, bodies: &[&str]) -> Result<()> {
+    match queue {
+        validations::QUEUE => validations::run(delivery, bodies).await,
+        events::QUEUE => events::run(delivery, bodies).await,
+        other => Err(Error::internal(format!("no consumer for queue {other}"))),
+    }
+}

@@ -1,0 +1,149 @@
+//! `celaest-validations`: what the license objects saw, into PostgreSQL.
+//!
+//! Every row comes with its id from the object, so a repeated message inserts nothing and suspends
+//! nobody a second time.
+
+use super::Delivery;
+use crate::db::facts::{Action, Actor, Fact};
+use crate::db::{Scope, sql};
+use crate::error::{Error, Result};
+use crate::modules::licenses::edge;
+use crate::platform::queues::publish;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// The queue's name.
+pub const QUEUE: &str = "celaest-validations";
+
+/// What was new in a batch.
+#[derive(Deserialize)]
+struct News {
+    collisions: Vec<Collision>,
+    suspended: Vec<Suspended>,
+}
+
+#[derive(Deserialize)]
+struct Collision {
+    id: Uuid,
+    license_id: Uuid,
+    organization_id: Uuid,
+    severity: String,
+    address_count: i32,
+}
+
+#[derive(Deserialize)]
+struct Suspended {
+    id: Uuid,
+    organization_id: Uuid,
+    license_key: String,
+    status: String,
+}
+
+/// Writes a batch of messages in one transaction.
+pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
+    let messages: Vec<Value> = bodies
+        .iter()
+        .map(|body| serde_json::from_str(body))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(Error::internal)?;
+    let messages = json!(messages);
+    let mut tx = delivery
+        .database
+        .begin(Scope::System, Actor::system(&delivery.run));
+    tx.value::<Option<()>>(sql(BINDINGS).bind(&messages))
+        .await?;
+    let news: News = tx.value(sql(REST).bind(&messages)).await?;
+    for collision in &news.collisions {
+        tx.record(Fact {
+            id: Uuid::new_v4(),
+            organization_id: collision.organization_id,
+            action: Action::Create,
+            event: "license.collision",
+            resource_type: "license",
+            resource_id: collision.license_id,
+            changes: Value::Null,
+            payload: Some(json!({
+                "collision_id": collision.id, "license_id": collision.license_id,
+                "severity": collision.severity, "address_count": collision.address_count,
+            })),
+        });
+    }
+    for license in &news.suspended {
+        tx.record(Fact {
+            id: Uuid::new_v4(),
+            organization_id: license.organization_id,
+            action: Action::Update,
+            event: "license.revoked",
+            resource_type: "license",
+            resource_id: license.id,
+            changes: json!({ "before": { "status": license.status },
+                "after": { "status": "suspended", "suspension_reason": "COLLISION_LIMIT" } }),
+            payload: Some(json!({ "license": {
+                "id": license.id, "license_key": license.license_key, "status": "suspended",
+                "suspension_reason": "COLLISION_LIMIT" } })),
+        });
+    }
+    let sent = tx.commit().await?;
+    for license in &news.suspended {
+        edge::forget_from(&delivery.env, &license.license_key).await?;
+    }
+    // Unsent ones stay in the outbox for the sweep.
+    let _ = publish(&delivery.env, &delivery.database, &sent).await;
+    Ok(())
+}
+
+/// Bindings come first, in a statement of their own: the rest refers to them.
+const BINDINGS: &str = "
+WITH message AS (
+  SELECT l.id AS license_id, l.organization_id, m FROM jsonb_array_elements($1::jsonb) AS t(m)
+  JOIN licenses l ON l.id = (m->>'license_id')::uuid)
+INSERT INTO license_ip_bindings (id, license_id, organization_id, ip_address, machine_id, hostname, source,
+  first_seen_at, last_seen_at)
+SELECT b.id, license_id, organization_id, b.ip, b.machine_id, b.hostname, 'auto', b.first_seen_at, b.first_seen_at
+FROM message, jsonb_to_recordset(m->'bindings') AS b(
+  id uuid, ip inet, machine_id text, hostname text, first_seen_at timestamptz)
+ON CONFLICT DO NOTHING";
+
+const REST: &str = "
+WITH message AS (
+  SELECT l.id AS license_id, l.organization_id, m FROM jsonb_array_elements($1::jsonb) AS t(m)
+  JOIN licenses l ON l.id = (m->>'license_id')::uuid
+), seen AS (
+  UPDATE license_ip_bindings b SET last_seen_at = greatest(b.last_seen_at, s.at)
+  FROM (SELECT s.binding_id, max(s.last_seen_at) AS at
+        FROM message, jsonb_to_recordset(m->'seen') AS s(binding_id uuid, last_seen_at timestamptz)
+        GROUP BY s.binding_id) s
+  WHERE b.id = s.binding_id
+), logged AS (
+  INSERT INTO license_validations (id, license_id, organization_id, ip_binding_id, ip_address, connection_ip,
+    is_valid, failure_reason, device_info, machine_id, hostname, nonce, user_agent, created_at)
+  SELECT v.id, license_id, organization_id, v.binding_id, v.ip, v.connection_ip, v.is_valid, v.failure_reason,
+    v.device_info, v.machine_id, v.hostname, v.nonce, left(v.user_agent, 500), v.created_at
+  FROM message, jsonb_to_recordset(m->'validations') AS v(
+    id uuid, binding_id uuid, ip inet, connection_ip inet, is_valid boolean, failure_reason text,
+    device_info jsonb, machine_id text, hostname text, nonce text, user_agent text, created_at timestamptz)
+  ON CONFLICT DO NOTHING
+), collided AS (
+  INSERT INTO license_collisions (id, license_id, organization_id, ip_address_a, ip_address_b, ip_binding_a,
+    ip_binding_b, severity, address_count, detected_at, suspended_license)
+  SELECT c.id, license_id, organization_id, c.ip_a, c.ip_b,
+    (SELECT b.id FROM license_ip_bindings b WHERE b.id = c.binding_a),
+    (SELECT b.id FROM license_ip_bindings b WHERE b.id = c.binding_b),
+    c.severity::collision_severity, c.address_count, c.detected_at, coalesce(c.suspend, false)
+  FROM message, jsonb_to_recordset(m->'collisions') AS c(
+    id uuid, ip_a inet, ip_b inet, binding_a uuid, binding_b uuid, severity text, address_count int,
+    detected_at timestamptz, suspend boolean)
+  ON CONFLICT (id) DO NOTHING
+  RETURNING id, license_id, organization_id, severity, address_count, suspended_license
+), before AS (
+  SELECT l.id, l.organization_id, l.license_key, l.status FROM licenses l
+  WHERE l.status IN ('active', 'trial') AND l.id IN (SELECT license_id FROM collided WHERE suspended_license)
+  FOR UPDATE
+), suspended AS (
+  UPDATE licenses l SET status = 'suspended', suspended_at = now(), suspension_reason = 'COLLISION_LIMIT'
+  FROM before WHERE l.id = before.id
+)
+SELECT json_build_object(
+  'collisions', (SELECT coalesce(json_agg(collided), '[]') FROM collided),
+  'suspended', (SELECT coalesce(json_agg(before), '[]') FROM before))::text";

@@ -1,0 +1,76 @@
+//! The contents page: every endpoint of the API, one line each.
+//!
+//! A handler's signature says what it needs. One without a `Permit` is open to everybody; those are
+//! the routes under `open`, and the test that walks every route knows them by name.
+
+use crate::error::{Code, Error};
+use crate::modules::{health, licenses};
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::sync::OnceLock;
+
+/// Makes, from one list, the router that serves and the documented one that `openapi.json` comes from.
+macro_rules! endpoints {
+    ($($method:ident $path:literal => $handler:path, $summary:literal;)*) => {
+        fn routes() -> Router {
+            Router::new()$(.route($path, axum::routing::$method($handler)))*
+        }
+
+        /// The same routes with their documentation.
+        #[cfg(not(target_arch = "wasm32"))]
+        pub fn documented() -> aide::axum::ApiRouter {
+            use crate::http::openapi::operation;
+            aide::axum::ApiRouter::new()$(.api_route($path, operation::$method($handler, $path, $summary)))*
+        }
+    };
+}
+
+endpoints! {
+    // Foundation, open
+    get    "/health"                                        => health::overview,                 "Whether the worker is up, with its version";
+    get    "/health/live"                                   => health::live,                     "Whether the worker answers at all";
+    get    "/health/ready"                                  => health::ready,                    "Whether PostgreSQL and the Durable Objects answer";
+
+    // Licensing, open
+    post   "/api/licenses/validate"                         => licenses::validate::documented,   "Validates a license key for an address";
+    post   "/api/licenses/batch-validate"                   => licenses::batch_validate::batch,  "Validates up to 100 license keys";
+
+    // Licensing
+    get    "/api/licenses"                                  => licenses::list::list,             "Lists licenses";
+    post   "/api/licenses"                                  => licenses::create::create,         "Creates a license with a new key";
+    get    "/api/licenses/{id}"                             => licenses::read::read,             "One license";
+    patch  "/api/licenses/{id}"                             => licenses::update::update,         "Changes a license";
+    delete "/api/licenses/{id}"                             => licenses::cancel::cancel,         "Cancels a license for good";
+    post   "/api/licenses/{id}/bind-ip"                     => licenses::actions::bind::bind,    "Binds an address to a license";
+    delete "/api/licenses/{id}/unbind-ip"                   => licenses::actions::bind::unbind,  "Frees the slot of an address";
+    get    "/api/licenses/{id}/ips"                         => licenses::ips::ips,               "The addresses of a license";
+    get    "/api/licenses/{id}/collisions"                  => licenses::collisions::list,       "The collisions of a license";
+    post   "/api/licenses/{id}/collisions/{inner_id}/resolve" => licenses::collisions::resolve,  "Marks a collision as resolved";
+    get    "/api/licenses/{id}/validations"                 => licenses::validations::list,      "The validation log of a license";
+    post   "/api/licenses/{id}/renew"                       => licenses::actions::renew::renew,  "Extends a license by calendar months";
+    post   "/api/licenses/{id}/revoke"                      => licenses::actions::revoke::revoke, "Suspends a license with a reason";
+    post   "/api/licenses/{id}/reactivate"                  => licenses::actions::revoke::reactivate, "Lifts a suspension";
+    get    "/api/licenses/{id}/usage"                       => licenses::usage::usage,           "What a license has consumed, by period";
+}
+
+/// The router, built once per isolate.
+pub fn router() -> Router {
+    static ROUTER: OnceLock<Router> = OnceLock::new();
+    ROUTER
+        .get_or_init(|| {
+            routes()
+                .route_layer(axum::middleware::from_fn(pattern))
+                .fallback(|| async { Error::new(Code::RouteNotFound) })
+                .method_not_allowed_fallback(|| async { Error::new(Code::MethodNotAllowed) })
+        })
+        .clone()
+}
+
+/// Leaves the matched pattern with the response, for the log.
+async fn pattern(path: MatchedPath, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(path);
+    response
+}

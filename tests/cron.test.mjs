@@ -1,0 +1,222 @@
+// The jobs of the clock. Each is run twice: the second run changes nothing more.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { before, describe, test } from 'node:test';
+import { caller, eventually, good } from './support/api.mjs';
+import { addMonths, sameMoment } from './support/calendar.mjs';
+import { sharedStack } from './harness/client.mjs';
+import { auditOf, createOrganization, eventsOf, insert, insertLicense, rowOf } from './support/world.mjs';
+
+const OUTBOX = '* * * * *';
+const EXPIRIES = '*/5 * * * *';
+const USAGE = '17 * * * *';
+const PARTITIONS = '37 2 * * *';
+
+const stack = await sharedStack();
+let home;
+
+before(async () => {
+  home = await createOrganization(stack, { roles: ['admin'] });
+});
+
+const ago = (seconds) => new Date(Date.now() - seconds * 1000);
+const ahead = (seconds) => ago(-seconds);
+const DAY = 86_400;
+
+describe('expiries', () => {
+  test('expire what is due, once, audited and published by the system', async () => {
+    const due = [
+      await insertLicense(stack, home.id, { starts_at: '2020-01-01', expires_at: ago(60) }),
+      await insertLicense(stack, home.id, { status: 'trial', starts_at: '2020-01-01', expires_at: null, trial_ends_at: ago(60) }),
+      await insertLicense(stack, home.id, { status: 'trial', starts_at: '2020-01-01', expires_at: ago(60), trial_ends_at: ahead(DAY) }),
+    ];
+    const kept = [
+      await insertLicense(stack, home.id, { expires_at: ahead(60) }),
+      await insertLicense(stack, home.id, { expires_at: null }),
+      await insertLicense(stack, home.id, { status: 'trial', expires_at: null, trial_ends_at: ahead(60) }),
+      await insertLicense(stack, home.id, { status: 'suspended', starts_at: '2020-01-01', expires_at: ago(60) }),
+      await insertLicense(stack, home.id, { status: 'cancelled', starts_at: '2020-01-01', expires_at: ago(60) }),
+    ];
+    const state = async () => Promise.all([...due, ...kept].map(async ({ id }) => [await rowOf(stack, 'licenses', id), await auditOf(stack, id),
+      (await eventsOf(stack, id)).map(({ topic }) => topic)]));
+
+    await stack.triggerCron(EXPIRIES);
+    await eventually(async () => (await rowOf(stack, 'licenses', due[2].id)).status === 'expired');
+    const first = await state();
+    for (const [index, { status }] of due.entries()) {
+      const [row, audited, topics] = first[index];
+      assert.equal(row.status, 'expired');
+      assert.deepEqual(audited.map(({ event, actor_kind: kind, user_id: user }) => [event, kind, user]), [['license.expired', 'system', null]]);
+      assert.match(audited[0].request_id, /^cron:expiries@/);
+      assert.deepEqual(audited[0].changes, { before: { status }, after: { status: 'expired' } });
+      assert.deepEqual(topics, ['license.expired']);
+    }
+    for (const [index, { status }] of kept.entries()) {
+      const [row, audited] = first[due.length + index];
+      assert.deepEqual([row.status, audited], [status, []]);
+    }
+
+    await stack.triggerCron(EXPIRIES);
+    assert.deepEqual(await state(), first);
+  });
+
+  test('tell the objects', async () => {
+    const license = await insertLicense(stack, home.id);
+    const code = async () => good(await caller(stack)('POST', '/api/licenses/validate', {
+      body: { license_key: license.license_key, ip_address: '192.0.2.1' },
+    })).code;
+    assert.equal(await code(), 'VALID');
+    await stack.pg.query("UPDATE licenses SET expires_at = now() - interval '1 second' WHERE id = $1", [license.id]);
+    await stack.triggerCron(EXPIRIES);
+    await eventually(async () => (await code()) === 'EXPIRED');
+  });
+
+  test('more than one step of work', async () => {
+    const crowd = await createOrganization(stack, { roles: [] });
+    for (let index = 0; index < 210; index += 1) await insertLicense(stack, crowd.id, { starts_at: '2020-01-01', expires_at: ago(60) });
+    await stack.triggerCron(EXPIRIES);
+    await eventually(async () => {
+      const { rows } = await stack.pg.query("SELECT count(*)::int FROM licenses WHERE organization_id = $1 AND status = 'expired'", [crowd.id]);
+      return rows[0].count === 210;
+    }, 60_000);
+    const { rows } = await stack.pg.query('SELECT count(*)::int, count(DISTINCT resource_id)::int AS licenses FROM audit_logs WHERE organization_id = $1', [crowd.id]);
+    assert.deepEqual(rows, [{ count: 210, licenses: 210 }]);
+  });
+});
+
+describe('usage periods', () => {
+  const year = new Date().getUTCFullYear() - 1;
+
+  /** The closed periods of a license, oldest first. */
+  const periods = async (id) => (await stack.pg.query(
+    'SELECT period_start, period_end, ai_requests_count::int, validations_count::int, storage_bytes::int FROM license_usage_log WHERE license_id = $1 ORDER BY period_start', [id])).rows;
+
+  test('roll up to now; the 31st does not drift', async () => {
+    const start = new Date(Date.UTC(year, 0, 31, 8, 30));
+    const license = await insertLicense(stack, home.id, {
+      starts_at: start, expires_at: ahead(400 * DAY), current_period_start: start, current_period_end: addMonths(start, 1), ai_requests_used: 7, storage_used_bytes: 11,
+    });
+    for (const at of [start, addMonths(start, 1), new Date(+addMonths(start, 1) - 1), new Date(+addMonths(start, 2) - 1)]) {
+      await insert(stack, 'license_validations', { license_id: license.id, organization_id: home.id, ip_address: '192.0.2.1', is_valid: true, created_at: at });
+    }
+    await stack.triggerCron(USAGE);
+    await eventually(async () => (await rowOf(stack, 'licenses', license.id)).current_period_end > new Date());
+
+    const closed = await periods(license.id);
+    const row = await rowOf(stack, 'licenses', license.id);
+    assert.ok(closed.length >= 12, `${closed.length} periods`);
+    for (const [index, period] of closed.entries()) {
+      sameMoment(period.period_start, addMonths(start, index));
+      sameMoment(period.period_end, addMonths(start, index + 1));
+    }
+    sameMoment(row.current_period_start, addMonths(start, closed.length));
+    sameMoment(row.current_period_end, addMonths(start, closed.length + 1));
+    assert.deepEqual(closed.slice(0, 3).map(({ ai_requests_count: ai, validations_count: count }) => [ai, count]), [[7, 2], [0, 2], [0, 0]]);
+    assert.deepEqual([Number(row.ai_requests_used), Number(row.storage_used_bytes), closed[0].storage_bytes], [0, 11, 11]);
+
+    await stack.triggerCron(USAGE);
+    assert.deepEqual(await periods(license.id), closed);
+    assert.deepEqual(await rowOf(stack, 'licenses', license.id), row);
+  });
+
+  test('leave what is not due or cancelled', async () => {
+    const [start, end] = [ago(40 * DAY), ago(10 * DAY)];
+    const kept = [
+      await insertLicense(stack, home.id, { status: 'cancelled', starts_at: start, current_period_start: start, current_period_end: end }),
+      await insertLicense(stack, home.id, { current_period_start: ago(DAY), current_period_end: ahead(60) }),
+      await insertLicense(stack, home.id),
+    ];
+    const due = await insertLicense(stack, home.id, { status: 'suspended', starts_at: start, current_period_start: start, current_period_end: addMonths(start, 1) });
+    await stack.triggerCron(USAGE);
+    await eventually(async () => (await periods(due.id)).length === 1);
+    for (const { id } of kept) assert.deepEqual(await periods(id), []);
+  });
+
+  test('a period that was already written is not written twice', async () => {
+    const start = ago(40 * DAY);
+    const license = await insertLicense(stack, home.id, { starts_at: start, current_period_start: start, current_period_end: addMonths(start, 1) });
+    await insert(stack, 'license_usage_log', {
+      license_id: license.id, organization_id: home.id, period_start: start, period_end: addMonths(start, 1), ai_requests_count: 5,
+    });
+    await stack.triggerCron(USAGE);
+    await eventually(async () => (await rowOf(stack, 'licenses', license.id)).current_period_start > start);
+    assert.deepEqual((await periods(license.id)).map(({ ai_requests_count: ai }) => ai), [5]);
+  });
+});
+
+describe('the outbox', () => {
+  const message = async (more) => {
+    const id = randomUUID();
+    await insert(stack, 'outbox_messages', { id, organization_id: home.id, topic: 'license.updated', payload: { license: { id: randomUUID() } }, ...more });
+    return id;
+  };
+
+  test('what was left is sent, once; what is young or not yet due waits', async () => {
+    const old = await message({ available_at: ago(60) });
+    const young = await message({ available_at: ahead(3600) });
+    await stack.triggerCron(OUTBOX);
+    const sent = await eventually(async () => {
+      const row = await rowOf(stack, 'outbox_messages', old);
+      return row.sent_at && row;
+    });
+    assert.equal((await rowOf(stack, 'outbox_messages', young)).sent_at, null);
+    await stack.triggerCron(OUTBOX);
+    assert.deepEqual(await rowOf(stack, 'outbox_messages', old), sent);
+  });
+
+  test('more than one step of work', async () => {
+    const ids = await Promise.all(Array.from({ length: 230 }, () => message({ available_at: ago(60) })));
+    await stack.triggerCron(OUTBOX);
+    await eventually(async () => {
+      const { rows } = await stack.pg.query('SELECT count(*)::int FROM outbox_messages WHERE id = ANY ($1) AND sent_at IS NULL', [ids]);
+      return rows[0].count === 0;
+    }, 30_000);
+  });
+
+  test('a change that could not tell the object reaches it in the end', async () => {
+    const license = await insertLicense(stack, home.id);
+    const code = async () => good(await caller(stack)('POST', '/api/licenses/validate', {
+      body: { license_key: license.license_key, ip_address: '192.0.2.1' },
+    })).code;
+    assert.equal(await code(), 'VALID');
+    // As a worker leaves it that died between the commit and the notice.
+    await stack.pg.query("UPDATE licenses SET status = 'suspended' WHERE id = $1", [license.id]);
+    await message({ available_at: ago(60), payload: { license: { id: license.id, license_key: license.license_key } } });
+    await stack.triggerCron(OUTBOX);
+    await eventually(async () => (await code()) === 'SUSPENDED');
+  });
+});
+
+describe('partitions', () => {
+  const partitions = async () => (await stack.pg.query(
+    "SELECT relname FROM pg_class WHERE relname ~ '^(audit_logs|telemetry_events)_y\\d{4}m\\d{2}$' ORDER BY 1")).rows.map(({ relname }) => relname);
+
+  test('are kept three months ahead, and what has served its purpose goes', async () => {
+    const complete = await partitions();
+    const [first, last] = [new Date(), addMonths(new Date(), 3)];
+    const name = (month) => `audit_logs_y${month.getUTCFullYear()}m${String(month.getUTCMonth() + 1).padStart(2, '0')}`;
+    assert.ok(complete.includes(name(first)) && complete.includes(name(last)), complete.join(' '));
+    await stack.pg.query(`DROP TABLE ${name(last)}`);
+
+    const [stale, fresh] = [randomUUID(), randomUUID()];
+    for (const [key, expires] of [[stale, ago(60)], [fresh, ahead(3600)]]) {
+      await insert(stack, 'idempotency_keys', { caller: 'test', key, method: 'POST', path: '/', request_hash: 'x', expires_at: expires });
+    }
+    const sent = async (days) => {
+      const id = randomUUID();
+      await insert(stack, 'outbox_messages', { id, topic: 'license.updated', payload: {}, sent_at: ago(days * DAY) });
+      return id;
+    };
+    const [old, recent] = [await sent(8), await sent(6)];
+
+    for (let run = 0; run < 2; run += 1) {
+      await stack.triggerCron(PARTITIONS);
+      await eventually(async () => (await partitions()).length === complete.length && !(await rowOf(stack, 'outbox_messages', old)));
+      assert.deepEqual(await partitions(), complete);
+      const { rows } = await stack.pg.query('SELECT key FROM idempotency_keys WHERE key = ANY ($1)', [[stale, fresh]]);
+      assert.deepEqual(rows, [{ key: fresh }]);
+      assert.ok(await rowOf(stack, 'outbox_messages', recent));
+    }
+  });
+});

@@ -1,0 +1,174 @@
+// What a test file imports: a running worker and the ways to it.
+//
+//   import { sharedStack, startStack, ids, eventually } from './harness/client.mjs';
+//   const stack = await sharedStack();
+//   const { status, body, counts } = await stack.fetchJson('POST', '/api/licenses/validate', {
+//     body: { license_key: stack.keyFor('MKT', 'A8F9D2E1') },
+//   });
+
+import { readFileSync } from 'node:fs';
+import { after } from 'node:test';
+import pg from 'pg';
+import { licenseKey } from '../../scripts/lib/license-key.mjs';
+import { signToken } from '../../scripts/lib/token.mjs';
+
+const numbered = (prefix) => (number) => `${prefix}0000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
+
+/** The ids of the sample data, and the random parts of its license keys. */
+export const ids = {
+  organizations: { acme: numbered(1)(1), globex: numbered(1)(2), initech: numbered(1)(3) },
+  users: {
+    superAdmin: numbered(2)(1), admin: numbered(2)(2), developer: numbered(2)(3), manager: numbered(2)(4), client: numbered(2)(5),
+  },
+  plans: { free: numbered(3)(1), starter: numbered(3)(2), professional: numbered(3)(3), enterprise: numbered(3)(4) },
+  licenses: { active: numbered(4)(1), trial: numbered(4)(2), suspended: numbered(4)(3) },
+  products: { marketing: numbered(5)(1), crm: numbered(5)(2), iot: numbered(5)(3) },
+};
+
+/** Calls the stage, in the process of `npm test`. */
+async function call(name, content = {}) {
+  if (!process.env.CELAEST_STAGE) {
+    throw new Error('This test needs a database and a worker: run "npm test -- --only <part of its file name>".');
+  }
+  const response = await fetch(`${process.env.CELAEST_STAGE}/${name}`, { method: 'POST', body: JSON.stringify(content) });
+  const { result, error } = await response.json();
+  if (error) throw new Error(`${name}: ${error}`);
+  return result;
+}
+
+/** `db;desc="2", do;desc="1"` as numbers; null where a response has no counts. */
+function countsOf(headers) {
+  const entries = [...(headers.get('server-timing') ?? '').matchAll(/(\w+);desc="?(\d+)"?/g)];
+  return entries.length ? Object.fromEntries(entries.map(([, name, count]) => [name, Number(count)])) : null;
+}
+
+/** A worker, its database, and what its callers carry. */
+class Stack {
+  constructor(facts) {
+    Object.assign(this, facts);
+    /** A pool as the superuser, past row-level security: to arrange and to look. */
+    this.pg = new pg.Pool({ connectionString: facts.ownerUrl, max: 5, idleTimeoutMillis: 1000, allowExitOnIdle: true });
+    // A server that is stopped on purpose ends idle connections.
+    this.pg.on('error', () => {});
+    /** The address of the run-time role, without the pooler. */
+    this.pgApp = facts.appUrl;
+  }
+
+  /** A bearer token; the claims replace the usual ones (`iss`, `aud`, `exp`, `session_id`…). */
+  token(claims = {}) {
+    return signToken(this.vars, { sub: ids.users.admin, ...claims }, '1h');
+  }
+
+  /** A license key with a right checksum. */
+  keyFor(productCode, random) {
+    return licenseKey(productCode, random, this.vars.LICENSE_KEY_SECRET);
+  }
+
+  /**
+   * A request. A `body` that is a string or bytes goes as it is, anything else as JSON.
+   *
+   * @returns `{status, headers, body, text, counts: {db, do} | null}`; `body` is null
+   *   when the answer is not JSON
+   */
+  async fetchJson(method, path, { token, apiKey, body, headers = {}, signal } = {}) {
+    const isRaw = body === undefined || typeof body === 'string' || body instanceof Uint8Array;
+    const response = await fetch(`${this.url}${path}`, {
+      method,
+      signal,
+      redirect: 'manual',
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(token ? { authorization: `Bearer ${token}` } : {}),
+        ...(apiKey ? { 'x-api-key': apiKey } : {}),
+        ...headers,
+      },
+      body: isRaw ? body : JSON.stringify(body),
+    });
+    const text = await response.text();
+    let json = null;
+    try {
+      json = JSON.parse(text);
+    } catch {
+      // Not every answer is JSON; the test sees `text`.
+    }
+    return { status: response.status, headers: response.headers, body: json, text, counts: countsOf(response.headers) };
+  }
+
+  /** Runs the cron job of an expression in wrangler.toml, at a time if one is given. */
+  async triggerCron(cron, time) {
+    const query = new URLSearchParams({ cron, ...(time ? { time: String(Number(time)) } : {}) });
+    const response = await fetch(`${this.url}/cdn-cgi/local/scheduled?${query}`);
+    const text = await response.text();
+    if (!response.ok) throw new Error(`cron ${cron}: ${response.status} ${text}`);
+  }
+
+  /**
+   * Ends the worker and starts it on the same port with what it had stored.
+   *
+   * @param {object} [wishes]
+   * @param {'SIGKILL'} [wishes.kill] end the whole process tree at once, as a crash would
+   * @param {object} [wishes.vars] variables that change
+   */
+  async restart(wishes = {}) {
+    Object.assign(this, await call('restart', { id: this.id, wishes }));
+  }
+
+  /** Stops PostgreSQL (PgBouncer stays), for all workers of the run. */
+  stopPostgres() {
+    return call('stopPostgres');
+  }
+
+  /** Starts PostgreSQL again, with its data. */
+  startPostgres() {
+    return call('startPostgres');
+  }
+
+  /** What the worker has printed so far. */
+  logs() {
+    return readFileSync(this.log, 'utf8');
+  }
+
+  /** Ends the worker and drops its database. */
+  async stop() {
+    await this.pg.end();
+    await call('stop', { id: this.id });
+  }
+}
+
+let shared;
+// At the top, for the whole file: within a test or hook it would end with that.
+after(() => shared?.pg.end());
+
+/** The worker that all test files share; it stays after them. */
+export async function sharedStack() {
+  if (!shared) {
+    // An earlier file may have failed while the server was stopped.
+    await call('startPostgres');
+    shared = new Stack(JSON.parse(process.env.CELAEST_SHARED_STACK));
+  }
+  return shared;
+}
+
+/**
+ * A worker of the test's own, with its own copy of the sample data; about 3 s.
+ *
+ * @param {object} [wishes]
+ * @param {object} [wishes.vars] variables to change; null leaves one out
+ * @param {boolean} [wishes.waitReady] false: do not wait for `/health/ready`
+ */
+export async function startStack(wishes = {}) {
+  return new Stack(await call('start', { wishes }));
+}
+
+/** Repeats `check` until it no longer throws, and returns what it returned. */
+export async function eventually(check, patience = 10_000, pause = 100) {
+  const end = Date.now() + patience;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+}

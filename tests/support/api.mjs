@@ -1,0 +1,103 @@
+// Calls of the API as its users make them. Every good answer is compared with the published OpenAPI
+// document, so that no test has to remember to.
+
+import assert from 'node:assert/strict';
+import { conforms } from './openapi.mjs';
+
+/**
+ * A function that calls the API of `stack` as one caller.
+ *
+ * `call('PATCH', '/api/licenses/{id}', { id, body: { notes: null } })` gives
+ * `{ status, headers, text, body, data }`.
+ *
+ * @param {{url: string}} stack
+ * @param {{token?: string, apiKey?: string}} credentials
+ */
+export function caller(stack, { token, apiKey } = {}) {
+  return async function call(method, template, { id, inner_id: inner, query, body, text, headers } = {}) {
+    const path = template
+      .replace('{id}', encodeURIComponent(id))
+      .replace('{inner_id}', encodeURIComponent(inner));
+    const search = query ? `?${new URLSearchParams(query)}` : '';
+    const response = await fetch(`${stack.url}${path}${search}`, {
+      method,
+      redirect: 'manual',
+      headers: {
+        ...(token && { authorization: `Bearer ${token}` }),
+        ...(apiKey && { 'x-api-key': apiKey }),
+        ...((body !== undefined || text !== undefined) && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      body: text ?? (body === undefined ? undefined : JSON.stringify(body)),
+    });
+    const answer = await read(response);
+    if (answer.status < 300) conforms(method, template, answer);
+    return answer;
+  };
+}
+
+/** The answer of `fetch` with its body read. */
+export async function read(response) {
+  const text = await response.text();
+  const isJson = response.headers.get('content-type')?.startsWith('application/json');
+  const body = isJson ? JSON.parse(text) : undefined;
+  return { status: response.status, headers: response.headers, text, body, data: body?.data };
+}
+
+/** Asserts an answer with this status and returns its data. */
+export function good(answer, status = 200) {
+  assert.equal(answer.status, status, answer.text);
+  return answer.data;
+}
+
+/** Asserts an error in the envelope, and returns its details. */
+export function refused(answer, status, code) {
+  assert.equal(answer.status, status, `expected ${status} ${code}: ${answer.status} ${answer.text}`);
+  isErrorEnvelope(answer);
+  assert.equal(answer.body.error.code, code);
+  return answer.body.error.details;
+}
+
+/** Asserts 422 naming exactly these fields. */
+export function refusedFields(answer, ...fields) {
+  const details = refused(answer, 422, 'VALIDATION_FAILED');
+  assert.deepEqual(Object.keys(details.fields).sort(), fields.sort());
+  for (const problems of Object.values(details.fields)) assert.ok(problems.every((text) => text.length > 3));
+}
+
+/** Asserts the shape that every error has. */
+export function isErrorEnvelope(answer) {
+  assert.match(answer.headers.get('content-type') ?? '', /^application\/json/);
+  const { success, error, ...rest } = answer.body;
+  assert.equal(success, false);
+  assert.deepEqual(rest, {});
+  const { code, message, request_id: requestId, details, ...more } = error;
+  assert.deepEqual(more, {});
+  assert.match(code, /^[A-Z][A-Z_]+$/);
+  assert.ok(message.length > 5);
+  assert.equal(requestId, answer.headers.get('x-request-id'));
+  assert.ok(details === undefined || (typeof details === 'object' && details !== null));
+}
+
+/** The counts of statements and object calls in `Server-Timing`. */
+export function counts(answer) {
+  const header = answer.headers.get('server-timing') ?? '';
+  const count = (name) => Number(header.match(new RegExp(`${name};desc="(\\d+)"`))?.[1]);
+  return { db: count('db'), do: count('do') };
+}
+
+/** The text of an error without what differs in every request. */
+export function withoutRequestId(answer) {
+  return answer.text.replace(answer.headers.get('x-request-id'), '');
+}
+
+/** Waits until `check` gives something true, and returns it. */
+export async function eventually(check, patience = 15_000, pause = 100) {
+  const end = Date.now() + patience;
+  for (;;) {
+    const found = await check();
+    if (found) return found;
+    assert.ok(Date.now() < end, `not within ${patience} ms: ${check}`);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}

@@ -1,0 +1,59 @@
+// The published OpenAPI document and the comparison of real answers with it.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import Ajv2020 from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+
+/** `public/openapi.json`, which is made from the router. */
+export const document = JSON.parse(readFileSync(new URL('../../public/openapi.json', import.meta.url), 'utf8'));
+
+const METHODS = ['get', 'post', 'put', 'patch', 'delete', 'head', 'options'];
+
+/** Every operation by `METHOD /path`. */
+export const operations = new Map(
+  Object.entries(document.paths).flatMap(([path, item]) => METHODS
+    .filter((method) => item[method])
+    .map((method) => [`${method.toUpperCase()} ${path}`, item[method]])),
+);
+
+// The document is no schema itself: its other keywords are not for the validator.
+const ajv = new Ajv2020({ strict: false, allErrors: true });
+addFormats(ajv);
+for (const size of ['int8', 'int16', 'uint', 'uint8', 'uint16', 'uint32', 'uint64']) {
+  const unsigned = size.startsWith('u');
+  ajv.addFormat(size, { type: 'number', validate: (n) => Number.isInteger(n) && (!unsigned || n >= 0) });
+}
+ajv.addSchema(document, 'openapi');
+
+const pointer = (...parts) => parts.map((part) => part.replaceAll('~', '~0').replaceAll('/', '~1'))
+  .map(encodeURIComponent).join('/');
+
+/** Asserts that an answer is what the document promises for its operation and status. */
+export function conforms(method, path, answer) {
+  const operation = operations.get(`${method} ${path}`);
+  assert.ok(operation, `${method} ${path} is not in the document`);
+  const promised = operation.responses[String(answer.status)];
+  assert.ok(promised, `${method} ${path} does not promise ${answer.status}`);
+  if (!promised.content) {
+    assert.equal(answer.text, '', `${method} ${path} promises no body for ${answer.status}`);
+    return;
+  }
+  const place = pointer('paths', path, method.toLowerCase(), 'responses', String(answer.status), 'content',
+    'application/json', 'schema');
+  const validate = ajv.getSchema(`openapi#/${place}`);
+  assert.ok(validate, `no schema at ${place}`);
+  assert.ok(validate(answer.body), `${method} ${path} ${answer.status}: ${ajv.errorsText(validate.errors)}\n${answer.text}`);
+}
+
+/** Every `error.code` that the document knows. */
+export function knownCodes() {
+  const codes = new Set();
+  const visit = (value) => {
+    if (typeof value !== 'object' || value === null) return;
+    if (Array.isArray(value.enum) && value.enum.includes('UNAUTHENTICATED')) value.enum.forEach((code) => codes.add(code));
+    Object.values(value).forEach(visit);
+  };
+  visit(document);
+  return codes;
+}
