@@ -45,14 +45,9 @@ pub async fn run(
     let messages: Vec<(RawMessage, String)> = batch
         .raw_iter()
         .map(|message| {
-            let body = message.body();
-            // The objects send text, the outbox sends JSON.
-            let text = body.as_string().or_else(|| {
-                worker::js_sys::JSON::stringify(&body)
-                    .ok()
-                    .map(String::from)
-            });
-            (message, text.unwrap_or_default())
+            // Everything is sent as text; anything else fails to parse and goes its way.
+            let body = message.body().as_string().unwrap_or_default();
+            (message, body)
         })
         .collect();
     let bodies: Vec<&str> = messages.iter().map(|(_, body)| body.as_str()).collect();
