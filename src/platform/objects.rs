@@ -28,17 +28,20 @@ pub async fn count_request(
     limit: u32,
     api_key: Option<Uuid>,
 ) -> Result<()> {
+    apply(call, ask(call, caller, limit, api_key).await?)
+}
+
+async fn ask(call: &Call, caller: &str, limit: u32, api_key: Option<Uuid>) -> Result<Decision> {
     let namespace = call
         .env()
         .durable_object("RATE_LIMIT")
         .map_err(Error::internal)?;
     call.count_object_call();
-    let checked = SendFuture::new(rate_limit::check(
+    SendFuture::new(rate_limit::check(
         &namespace, caller, limit, WINDOW_S, api_key,
     ))
     .await
-    .map_err(Error::unavailable)?;
-    apply(call, checked)
+    .map_err(Error::unavailable)
 }
 
 /// Shows the limit in the response's headers and stops a caller that is over it.
@@ -61,19 +64,5 @@ pub fn apply(call: &Call, decision: Decision) -> Result<()> {
 /// # Errors
 /// When it does not.
 pub async fn ping(call: &Call) -> Result<()> {
-    let namespace = call
-        .env()
-        .durable_object("RATE_LIMIT")
-        .map_err(Error::internal)?;
-    call.count_object_call();
-    SendFuture::new(rate_limit::check(
-        &namespace,
-        "health",
-        u32::MAX,
-        WINDOW_S,
-        None,
-    ))
-    .await
-    .map(|_| ())
-    .map_err(Error::unavailable)
+    ask(call, "health", u32::MAX, None).await.map(|_| ())
 }
