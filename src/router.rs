@@ -4,7 +4,7 @@
 //! the routes under `open`, and the test that walks every route knows them by name.
 
 use crate::error::{Code, Error};
-use crate::modules::{health, licenses};
+use crate::modules::{audit, health, licenses, telemetry};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
@@ -53,6 +53,19 @@ endpoints! {
     post   "/api/licenses/{id}/revoke"                      => licenses::actions::revoke::revoke, "Suspends a license with a reason";
     post   "/api/licenses/{id}/reactivate"                  => licenses::actions::revoke::reactivate, "Lifts a suspension";
     get    "/api/licenses/{id}/usage"                       => licenses::usage::usage,           "What a license has consumed, by period";
+
+    // Audit
+    get    "/api/audit-logs"                                => audit::list::list,                "Lists the audit log";
+    get    "/api/audit-logs/search"                         => audit::list::search,              "Searches the audit log";
+    get    "/api/audit-logs/export"                         => audit::export::export,            "The audit log as a file of any size";
+    get    "/api/audit-logs/verify"                         => audit::verify::verify,            "Verifies the audit log against its seals, and names the first break";
+    get    "/api/audit-logs/{id}"                           => audit::list::read,                "One row of the audit log";
+
+    // Telemetry
+    post   "/api/telemetry"                                 => telemetry::intake::intake,        "Takes in up to 100 events";
+    get    "/api/telemetry"                                 => telemetry::list::list,            "Lists reported events";
+    get    "/api/telemetry/errors"                          => telemetry::errors::errors,        "Lists reported errors, those of one name together";
+    get    "/api/telemetry/events/{key}"                    => telemetry::list::of_type,         "Lists reported events of one kind";
 }
 
 /// The router, built once per isolate.

@@ -4,6 +4,7 @@
 //! its way to the dead-letter queue without its neighbours.
 
 pub mod events;
+pub mod telemetry;
 pub mod validations;
 
 use crate::db::facts::{Actor, Message};
@@ -117,6 +118,7 @@ async fn dispatch(queue: &str, delivery: &Delivery, bodies: &[&str]) -> Result<(
     match queue {
         validations::QUEUE => validations::run(delivery, bodies).await,
         events::QUEUE => events::run(delivery, bodies).await,
+        telemetry::QUEUE => telemetry::run(delivery, bodies).await,
         other => Err(Error::internal(format!("no consumer for queue {other}"))),
     }
 }

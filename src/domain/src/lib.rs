@@ -6,6 +6,8 @@
 
 pub mod access;
 pub mod address;
+pub mod audit;
 pub mod calendar;
+pub mod csv;
 pub mod license;
 pub mod license_key;
