@@ -7,5 +7,8 @@
 pub mod access;
 pub mod address;
 pub mod calendar;
+pub mod egress;
 pub mod license;
 pub mod license_key;
+pub mod vault;
+pub mod webhook;
