@@ -7,8 +7,10 @@
 pub mod access;
 pub mod address;
 pub mod calendar;
+pub mod contact;
 pub mod egress;
 pub mod license;
 pub mod license_key;
+pub mod membership;
 pub mod vault;
 pub mod webhook;
