@@ -7,5 +7,7 @@
 pub mod access;
 pub mod address;
 pub mod calendar;
+pub mod flags;
 pub mod license;
 pub mod license_key;
+pub mod settings;
