@@ -46,6 +46,24 @@ pub struct Config {
     pub validate_limit_per_license: u32,
     /// Validations a minute from one address.
     pub validate_limit_per_ip: u32,
+    /// Keys for secrets at rest, the newest last. Without them nothing that has a secret works.
+    pub encryption_key: Option<Secret>,
+    /// The seed of the key that signs audit seals.
+    pub audit_signing_key: Option<Secret>,
+    /// The public key of the Supabase project, which its own API asks for.
+    pub supabase_anon_key: Option<Secret>,
+    /// Webhooks may go to addresses inside; for local development only.
+    pub webhook_allow_private: bool,
+    /// Seconds of nothing but failures after which a webhook is disabled.
+    pub webhook_disable_after_s: u32,
+    /// Where e-mails are posted to. Settings win over these three.
+    pub email_api_url: Option<String>,
+    /// The key of that API.
+    pub email_api_key: Option<Secret>,
+    /// The sender of e-mails.
+    pub email_from: Option<String>,
+    /// The dashboard, for links in e-mails, without a slash at the end.
+    pub dashboard_url: Option<String>,
     /// Age in seconds after which the edge reads a license from PostgreSQL again.
     pub snapshot_ttl_seconds: u32,
 }
@@ -108,6 +126,16 @@ impl Config {
             rate_limit_per_min: number("RATE_LIMIT_PER_MIN", 100)?,
             validate_limit_per_license: number("VALIDATE_LIMIT_PER_LICENSE", 600)?,
             validate_limit_per_ip: number("VALIDATE_LIMIT_PER_IP", 300)?,
+            encryption_key: optional("ENCRYPTION_KEY").map(Secret),
+            audit_signing_key: optional("AUDIT_SIGNING_KEY").map(Secret),
+            supabase_anon_key: optional("SUPABASE_ANON_KEY").map(Secret),
+            webhook_allow_private: optional("WEBHOOK_ALLOW_PRIVATE").as_deref() == Some("true"),
+            webhook_disable_after_s: number("WEBHOOK_DISABLE_AFTER_SECONDS", 432_000)?,
+            email_api_url: optional("EMAIL_API_URL"),
+            email_api_key: optional("EMAIL_API_KEY").map(Secret),
+            email_from: optional("EMAIL_FROM"),
+            dashboard_url: optional("DASHBOARD_URL")
+                .map(|url| url.trim_end_matches('/').to_owned()),
             snapshot_ttl_seconds: number("SNAPSHOT_TTL_SECONDS", 300)?,
         })
     }

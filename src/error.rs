@@ -56,8 +56,14 @@ codes! {
     TokenExpired = "TOKEN_EXPIRED", 401, "El token ha expirado", "The token has expired";
     /// The token is good but its user has no profile here, or it was deleted.
     ProfileNotFound = "PROFILE_NOT_FOUND", 401, "El usuario no tiene un perfil activo", "The user has no active profile";
+    /// The token is good, but its sign-in was ended.
+    SessionEnded = "SESSION_ENDED", 401, "La sesión ha terminado; inicie sesión de nuevo", "The session has ended; sign in again";
+    /// The sign-in provider does not accept the refresh token.
+    InvalidRefreshToken = "INVALID_REFRESH_TOKEN", 401, "El token de renovación no es válido", "The refresh token is not valid";
     /// The API key is unknown, inactive or expired.
     InvalidApiKey = "INVALID_API_KEY", 401, "La clave de API no es válida", "The API key is not valid";
+    /// Only somebody who holds a permission can give it to others, or change those who hold it.
+    NotHeld = "PERMISSION_NOT_HELD", 403, "No puede conceder ni tocar permisos que usted no tiene", "You cannot grant or touch permissions that you do not hold";
     /// The caller may not do this.
     Forbidden = "FORBIDDEN", 403, "No tiene permiso para esta operación", "You are not allowed to do this";
     /// No such route.
@@ -66,6 +72,12 @@ codes! {
     NotFound = "NOT_FOUND", 404, "El recurso no existe", "The resource does not exist";
     /// No such license, or it belongs to somebody else.
     LicenseNotFound = "LICENSE_NOT_FOUND", 404, "La licencia no existe", "The license does not exist";
+    /// No such person, or of somebody else's organization.
+    UserNotFound = "USER_NOT_FOUND", 404, "El usuario no existe", "The user does not exist";
+    /// No such organization, or somebody else's.
+    OrganizationNotFound = "ORGANIZATION_NOT_FOUND", 404, "La organización no existe", "The organization does not exist";
+    /// No such webhook, or it belongs to somebody else.
+    WebhookNotFound = "WEBHOOK_NOT_FOUND", 404, "El webhook no existe", "The webhook does not exist";
     /// The address is not bound to the license.
     IpNotBound = "IP_NOT_BOUND", 404, "La dirección no está vinculada a la licencia", "The address is not bound to the license";
     /// The route exists, the method does not.
@@ -82,6 +94,26 @@ codes! {
     IpAlreadyBound = "IP_ALREADY_BOUND", 409, "La dirección ya está vinculada a la licencia", "The address is already bound to the license";
     /// Every slot is taken.
     IpLimitReached = "IP_LIMIT_REACHED", 409, "La licencia no admite más direcciones", "The license has no free slot for another address";
+    /// Somebody living has the address.
+    EmailTaken = "EMAIL_TAKEN", 409, "Ya hay un usuario con esa dirección de correo", "There already is a user with that e-mail address";
+    /// Some organization has the slug.
+    SlugTaken = "SLUG_TAKEN", 409, "Ya hay una organización con ese identificador", "There already is an organization with that slug";
+    /// The organization has as many people as it may have.
+    UserLimitReached = "USER_LIMIT_REACHED", 409, "La organización no admite más usuarios", "The organization has no room for another user";
+    /// Somebody has to be able to administer the organization.
+    LastAdmin = "LAST_ADMIN", 409, "Es el último administrador de la organización", "This is the last administrator of the organization";
+    /// Nobody changes the own role or removes themselves.
+    OwnAccount = "OWN_ACCOUNT", 409, "No puede hacer esto con su propia cuenta", "You cannot do this to your own account";
+    /// As many API keys as one may have.
+    ApiKeyLimitReached = "API_KEY_LIMIT_REACHED", 409, "No se admiten más claves de API", "There is no room for another API key";
+    /// An API key that ended or was replaced cannot be rotated.
+    ApiKeyEnded = "API_KEY_ENDED", 409, "La clave de API ya no está activa o fue reemplazada", "The API key is no longer active or was replaced";
+    /// As many webhooks as an organization may have.
+    WebhookLimitReached = "WEBHOOK_LIMIT_REACHED", 409, "La organización no admite más webhooks", "The organization has no room for another webhook";
+    /// A webhook that does not take deliveries.
+    WebhookInactive = "WEBHOOK_INACTIVE", 409, "El webhook no está activo", "The webhook is not active";
+    /// Another feature flag has the key.
+    FlagKeyTaken = "FLAG_KEY_TAKEN", 409, "Ya hay un indicador con esa clave", "There already is a flag with that key";
     /// The same idempotency key was used for another request.
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 409, "La clave de idempotencia ya se usó con otra solicitud", "The idempotency key was already used for another request";
     /// The body is larger than accepted.

@@ -165,6 +165,14 @@ describe('the outbox', () => {
     assert.deepEqual(await rowOf(stack, 'outbox_messages', old), sent);
   });
 
+  test('what a queue took and lost is sent again, until a consumer says it is done', async () => {
+    const minutes = (count) => ({ available_at: ago(count * 60), sent_at: ago(count * 60) });
+    const [lost, underway] = [await message(minutes(30)), await message(minutes(5))];
+    await stack.triggerCron(OUTBOX);
+    await eventually(async () => (await rowOf(stack, 'outbox_messages', lost)).processed_at);
+    assert.equal((await rowOf(stack, 'outbox_messages', underway)).processed_at, null);
+  });
+
   test('more than one step of work', async () => {
     const ids = await Promise.all(Array.from({ length: 230 }, () => message({ available_at: ago(60) })));
     await stack.triggerCron(OUTBOX);
@@ -203,12 +211,12 @@ describe('partitions', () => {
     for (const [key, expires] of [[stale, ago(60)], [fresh, ahead(3600)]]) {
       await insert(stack, 'idempotency_keys', { caller: 'test', key, method: 'POST', path: '/', request_hash: 'x', expires_at: expires });
     }
-    const sent = async (days) => {
-      const id = randomUUID();
-      await insert(stack, 'outbox_messages', { id, topic: 'license.updated', payload: {}, sent_at: ago(days * DAY) });
+    const processed = async (days) => {
+      const [id, at] = [randomUUID(), ago(days * DAY)];
+      await insert(stack, 'outbox_messages', { id, topic: 'license.updated', payload: {}, sent_at: at, processed_at: at });
       return id;
     };
-    const [old, recent] = [await sent(8), await sent(6)];
+    const [old, recent] = [await processed(9), await processed(7)];
 
     for (let run = 0; run < 2; run += 1) {
       await stack.triggerCron(PARTITIONS);

@@ -44,7 +44,7 @@ pub async fn run(job: &Job) -> Result<u64> {
         for license in &expired {
             tx.record(Fact {
                 id: Uuid::new_v4(),
-                organization_id: license.organization_id,
+                organization_id: Some(license.organization_id),
                 action: Action::Update,
                 event: "license.expired",
                 resource_type: "license",

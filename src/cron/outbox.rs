@@ -1,4 +1,5 @@
-//! Sends what was committed but not sent: the request died, or the queue was away.
+//! Sends what was committed but not dealt with: the request died before it sent, the queue was away, or
+//! it took a message and lost it.
 
 use super::Job;
 use crate::db::facts::Message;
@@ -8,6 +9,9 @@ use crate::platform::queues::publish;
 
 /// Messages a step. The queue takes 100 at once.
 const STEP: u32 = 100;
+/// Minutes after which a message that no consumer has dealt with is sent again; longer than the queue's
+/// own retries take.
+const LOST_AFTER_MIN: u32 = 20;
 
 /// Sweeps until nothing is left; returns how many were sent. Rows younger than ten seconds are still
 /// their request's business.
@@ -18,11 +22,13 @@ pub async fn run(job: &Job) -> Result<u64> {
             .begin()
             .only_rows(
                 sql(
-                    "SELECT id, organization_id, topic, payload FROM outbox_messages
-                     WHERE sent_at IS NULL AND available_at <= now() - interval '10 seconds'
+                    "SELECT id, organization_id, topic, payload, created_at FROM outbox_messages
+                     WHERE processed_at IS NULL AND available_at <= now() - interval '10 seconds'
+                       AND (sent_at IS NULL OR sent_at <= now() - make_interval(mins => $2::int))
                      ORDER BY available_at LIMIT $1::bigint",
                 )
-                .bind(STEP),
+                .bind(STEP)
+                .bind(LOST_AFTER_MIN),
             )
             .await?;
         publish(&job.env, &job.database, &messages).await?;

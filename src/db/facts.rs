@@ -1,6 +1,7 @@
 //! What happened, written down with the change itself: the audit row and the outbox row.
 
 use super::{Query, sql};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -43,15 +44,22 @@ pub enum Action {
     Update,
     /// Something was ended for good.
     Delete,
+    /// Somebody signed in.
+    Login,
+    /// Somebody signed out.
+    Logout,
+    /// Data was taken away as a file.
+    Export,
 }
 
 /// One thing that happened.
 #[derive(Debug, Clone, Serialize)]
 pub struct Fact {
     /// Becomes the outbox message's id; consumers recognise repeats by it.
+    #[serde(skip)]
     pub id: Uuid,
-    /// The organization it happened in.
-    pub organization_id: Uuid,
+    /// The organization it happened in; `None` for what concerns the system as a whole.
+    pub organization_id: Option<Uuid>,
     /// The enum value of the audit row.
     pub action: Action,
     /// The dotted event: `license.created`.
@@ -63,6 +71,7 @@ pub struct Fact {
     /// Before and after, changed fields only.
     pub changes: Value,
     /// The payload for the outside. `None`: audited only.
+    #[serde(skip)]
     pub payload: Option<Value>,
 }
 
@@ -73,20 +82,55 @@ pub struct Message {
     pub id: Uuid,
     /// The organization it concerns.
     pub organization_id: Option<Uuid>,
-    /// The dotted event.
+    /// The dotted event, or [`Mail::TOPIC`].
     pub topic: String,
     /// What the event is about.
     pub payload: Value,
+    /// When it happened.
+    pub created_at: DateTime<Utc>,
 }
 
 impl Fact {
-    pub(super) fn message(&self) -> Option<Message> {
+    pub(super) fn message(&self, now: DateTime<Utc>) -> Option<Message> {
         self.payload.clone().map(|payload| Message {
             id: self.id,
-            organization_id: Some(self.organization_id),
+            organization_id: self.organization_id,
             topic: self.event.to_owned(),
             payload,
+            created_at: now,
         })
+    }
+}
+
+/// An e-mail that belongs to a change: sent if, and only if, the change is committed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Mail {
+    /// Also the provider's idempotency key.
+    pub id: Uuid,
+    /// The organization on whose behalf it is sent.
+    pub organization_id: Option<Uuid>,
+    /// The address.
+    pub to: String,
+    /// The recipient's language, `es` or `en…`.
+    pub locale: String,
+    /// Which text; see `queues/emails.rs`.
+    pub template: String,
+    /// What the text is filled in with.
+    pub data: Value,
+}
+
+impl Mail {
+    /// The topic of outbox rows that are e-mails.
+    pub const TOPIC: &'static str = "email.send";
+
+    pub(super) fn message(&self, now: DateTime<Utc>) -> Message {
+        Message {
+            id: self.id,
+            organization_id: self.organization_id,
+            topic: Self::TOPIC.to_owned(),
+            payload: json!(self),
+            created_at: now,
+        }
     }
 }
 
@@ -130,12 +174,12 @@ fn redacted(key: &str, value: &Value) -> Value {
     }
 }
 
-/// One statement that writes all facts of a transaction.
-pub(super) fn insert(actor: &Actor, facts: &[Fact]) -> Query {
+/// One statement that writes all facts and messages of a transaction.
+pub(super) fn insert(actor: &Actor, facts: &[Fact], messages: &[Message]) -> Query {
     sql("WITH fact AS (
            SELECT * FROM jsonb_to_recordset($1::jsonb) AS f(
-             id uuid, organization_id uuid, action audit_action, event text,
-             resource_type text, resource_id uuid, changes jsonb, payload jsonb)
+             organization_id uuid, action audit_action, event text,
+             resource_type text, resource_id uuid, changes jsonb)
          ), audited AS (
            INSERT INTO audit_logs (organization_id, action, event, resource_type, resource_id, changes,
              actor_kind, user_id, api_key_id, request_id, ip_address, user_agent)
@@ -143,8 +187,10 @@ pub(super) fn insert(actor: &Actor, facts: &[Fact]) -> Query {
              $2, $3::uuid, $4::uuid, $5, $6::inet, left($7, 500)
            FROM fact
          )
-         INSERT INTO outbox_messages (id, organization_id, topic, payload)
-         SELECT id, organization_id, event, payload FROM fact WHERE payload IS NOT NULL")
+         INSERT INTO outbox_messages (id, organization_id, topic, payload, created_at)
+         SELECT id, organization_id, topic, payload, created_at
+         FROM jsonb_to_recordset($8::jsonb) AS m(
+           id uuid, organization_id uuid, topic text, payload jsonb, created_at timestamptz)")
     .bind(json!(facts))
     .bind(actor.kind)
     .bind(actor.user_id)
@@ -152,6 +198,7 @@ pub(super) fn insert(actor: &Actor, facts: &[Fact]) -> Query {
     .bind(&actor.request_id)
     .bind(actor.ip.as_deref())
     .bind(actor.user_agent.as_deref())
+    .bind(json!(messages))
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ mod query;
 pub use query::{Bind, Query, sql};
 
 use crate::error::{Error, Result};
+use crate::platform::clock;
 use crate::platform::postgres::{Connection, Failure, Statement};
-use facts::{Actor, Fact, Message};
+use facts::{Actor, Fact, Mail, Message};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use std::rc::Rc;
@@ -91,6 +92,7 @@ impl Database {
             actor,
             connection: None,
             facts: Vec::new(),
+            mails: Vec::new(),
             closing: Vec::new(),
             ended: false,
         }
@@ -138,6 +140,7 @@ pub struct Tx {
     actor: Actor,
     connection: Option<Connection>,
     facts: Vec<Fact>,
+    mails: Vec<Mail>,
     closing: Vec<Query>,
     ended: bool,
 }
@@ -196,6 +199,11 @@ impl Tx {
         self.facts.push(fact);
     }
 
+    /// Sends an e-mail once this transaction is committed.
+    pub fn post(&mut self, mail: Mail) {
+        self.mails.push(mail);
+    }
+
     /// A statement to run right before COMMIT, in the same trip.
     pub fn finally(&mut self, query: Query) {
         self.closing.push(query);
@@ -209,9 +217,14 @@ impl Tx {
     pub async fn commit(mut self) -> Result<Vec<Message>> {
         let facts = std::mem::take(&mut self.facts);
         let mut closing = std::mem::take(&mut self.closing);
-        let messages = facts.iter().filter_map(Fact::message).collect();
-        if !facts.is_empty() {
-            closing.push(facts::insert(&self.actor, &facts));
+        let now = clock::now();
+        let messages: Vec<_> = facts
+            .iter()
+            .filter_map(|fact| fact.message(now))
+            .chain(self.mails.iter().map(|mail| mail.message(now)))
+            .collect();
+        if !facts.is_empty() || !messages.is_empty() {
+            closing.push(facts::insert(&self.actor, &facts, &messages));
         }
         self.send(closing, true).await?;
         Ok(messages)

@@ -92,6 +92,11 @@ impl Call {
         &self.env
     }
 
+    /// Another connection, for work beside the request's own transaction.
+    pub fn another_database(&self) -> Database {
+        Database::new(&self.env, self.background.0.clone())
+    }
+
     /// Lets `work` go on after the answer has left.
     pub fn background(&self, work: impl Future<Output = ()> + 'static) {
         (self.background)(Box::pin(work));

@@ -4,10 +4,12 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::call::Call;
+use crate::http::reply::{Pieces, StreamedBody};
 use crate::log;
 use crate::modules::licenses::validate;
 use crate::router;
 use axum::extract::MatchedPath;
+use futures_util::TryStreamExt;
 use serde_json::json;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -26,6 +28,12 @@ pub struct Outgoing {
     pub status: u16,
     /// The body, or what went wrong.
     pub body: std::result::Result<String, Arc<Error>>,
+}
+
+/// A file on its way: its headers, and the body that is still being made.
+struct File {
+    headers: axum::http::HeaderMap,
+    pieces: Pieces,
 }
 
 /// Answers one request.
@@ -73,6 +81,11 @@ pub async fn answer(
         .map_or("unmatched", |path| path.as_str())
         .to_owned();
     let status = response.status().as_u16();
+    let streamed = response.extensions().get::<StreamedBody>();
+    if let Some(pieces) = streamed.and_then(StreamedBody::take) {
+        let headers = response.headers().clone();
+        return stream(&call, File { headers, pieces }, &method, &pattern, origin);
+    }
     let body = match response.extensions().get::<Arc<Error>>().cloned() {
         Some(error) => Err(error),
         None => match axum::body::to_bytes(response.into_body(), usize::MAX).await {
@@ -83,6 +96,27 @@ pub async fn answer(
     finish(&call, Outgoing { status, body }, &method, &pattern, origin)
 }
 
+/// Hands a file to the platform piece by piece.
+fn stream(
+    call: &Call,
+    file: File,
+    method: &str,
+    pattern: &str,
+    origin: Option<&str>,
+) -> worker::Result<web_sys::Response> {
+    let headers = seal(call, method, pattern, 200, None, origin)?;
+    for (name, value) in &file.headers {
+        headers.set(name.as_str(), value.to_str().unwrap_or_default())?;
+    }
+    let request_id = call.request_id.clone();
+    let pieces = file.pieces.map_err(move |error| {
+        log::error(&request_id, "a file was broken off", &error);
+        worker::Error::RustError("the file could not be finished".into())
+    });
+    let response = worker::Response::from_stream(pieces)?.with_headers(worker::Headers(headers));
+    Ok(response.into())
+}
+
 fn finish(
     call: &Call,
     outgoing: Outgoing,
@@ -90,6 +124,40 @@ fn finish(
     pattern: &str,
     origin: Option<&str>,
 ) -> worker::Result<web_sys::Response> {
+    let error = outgoing.body.as_ref().err().cloned();
+    let headers = seal(
+        call,
+        method,
+        pattern,
+        outgoing.status,
+        error.as_deref(),
+        origin,
+    )?;
+    let body = match outgoing.body {
+        Ok(body) => body,
+        Err(error) => {
+            if outgoing.status >= 500 {
+                log::error(&call.request_id, "request failed", &error);
+            }
+            if let Some(seconds) = error.retry_after {
+                headers.set("retry-after", &seconds.to_string())?;
+            }
+            headers.set("content-language", call.language.tag())?;
+            error.body(call.language, &call.request_id)
+        }
+    };
+    respond(outgoing.status, &headers, &body)
+}
+
+/// Writes the log line, and returns the headers of the answer.
+fn seal(
+    call: &Call,
+    method: &str,
+    pattern: &str,
+    status: u16,
+    error: Option<&Error>,
+    origin: Option<&str>,
+) -> worker::Result<Headers> {
     let headers = common()?;
     headers.set("x-request-id", &call.request_id)?;
     let (db, objects) = (call.database.statements(), call.object_calls());
@@ -105,34 +173,17 @@ fn finish(
     }
     if call.config.logs("info") {
         let caller = call.caller();
-        let code = outgoing
-            .body
-            .as_ref()
-            .err()
-            .map(|error| error.code.as_str());
+        let code = error.map(|error| error.code.as_str());
         log::info(
             &call.request_id,
             "request",
             json!({
-                "method": method, "route": pattern, "status": outgoing.status, "code": code, "db": db, "do": objects,
+                "method": method, "route": pattern, "status": status, "code": code, "db": db, "do": objects,
                 "principal": caller.kind, "organization_id": caller.organization,
             }),
         );
     }
-    let body = match outgoing.body {
-        Ok(body) => body,
-        Err(error) => {
-            if outgoing.status >= 500 {
-                log::error(&call.request_id, "request failed", &error);
-            }
-            if let Some(seconds) = error.retry_after {
-                headers.set("retry-after", &seconds.to_string())?;
-            }
-            headers.set("content-language", call.language.tag())?;
-            error.body(call.language, &call.request_id)
-        }
-    };
-    respond(outgoing.status, &headers, &body)
+    Ok(headers)
 }
 
 /// The platform's response; without a body when there is nothing to say.

@@ -28,6 +28,21 @@ struct Claims {
     iss: Option<String>,
     aud: Option<Audience>,
     role: Option<String>,
+    session_id: Option<String>,
+    email: Option<String>,
+}
+
+/// What a good token says.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// The subject: who signed in, as the sign-in provider knows them.
+    pub subject: Uuid,
+    /// The sign-in that the token belongs to; the same in every token refreshed from it.
+    pub session: Uuid,
+    /// The address, as the provider wrote it into the token.
+    pub email: Option<String>,
+    /// Until when it is good, in seconds since the epoch.
+    pub expires_s: i64,
 }
 
 /// `aud` is one string or several (RFC 7519, 4.1.3).
@@ -59,12 +74,12 @@ static KEYS: Mutex<Keys> = Mutex::new(Keys {
     set: None,
 });
 
-/// Verifies a token and returns its user.
+/// Verifies a token and returns what it says.
 ///
 /// # Errors
 /// [`Code::TokenExpired`] or [`Code::InvalidToken`]; [`Code::Unavailable`] when the key set is needed
 /// and cannot be fetched.
-pub async fn verify(token: &str, config: &Config) -> Result<Uuid> {
+pub async fn verify(token: &str, config: &Config) -> Result<Token> {
     let now_s = clock::now_ms() / 1000;
     if token.len() > MAX_TOKEN_BYTES {
         return Err(Code::InvalidToken.into());
@@ -117,7 +132,7 @@ fn claims(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims
 }
 
 /// What must be true of a token whose signature is good.
-fn accept(claims: &Claims, issuer: &str, audience: &str, now_s: i64) -> Result<Uuid> {
+fn accept(claims: &Claims, issuer: &str, audience: &str, now_s: i64) -> Result<Token> {
     let wrong = || Error::new(Code::InvalidToken);
     if claims.iss.as_deref() != Some(issuer)
         || !claims
@@ -133,18 +148,26 @@ fn accept(claims: &Claims, issuer: &str, audience: &str, now_s: i64) -> Result<U
     {
         return Err(wrong());
     }
-    if claims.exp.ok_or_else(wrong)?.saturating_add(LEEWAY_S) <= now_s {
+    let expires_s = claims.exp.ok_or_else(wrong)?;
+    if expires_s.saturating_add(LEEWAY_S) <= now_s {
         return Err(Code::TokenExpired.into());
     }
     // The project's anon and service keys are tokens too; they name no user.
     if matches!(claims.role.as_deref(), Some("anon" | "service_role")) {
         return Err(wrong());
     }
-    claims
-        .sub
-        .as_deref()
-        .and_then(|sub| Uuid::try_parse(sub).ok())
-        .ok_or_else(wrong)
+    let uuid = |text: &Option<String>| {
+        text.as_deref()
+            .and_then(|text| Uuid::try_parse(text).ok())
+            .ok_or_else(wrong)
+    };
+    Ok(Token {
+        subject: uuid(&claims.sub)?,
+        // A token without a session could not be ended.
+        session: uuid(&claims.session_id)?,
+        email: claims.email.clone(),
+        expires_s,
+    })
 }
 
 /// The only algorithm that a key may be used with.
@@ -193,8 +216,8 @@ mod tests {
 
     const USER: &str = "20000000-0000-4000-8000-000000000002";
 
-    fn check(claims: serde_json::Value) -> Result<Uuid> {
-        let good = json!({"sub": USER, "exp": 2000, "iss": "i", "aud": "authenticated", "role": "authenticated"});
+    fn check(claims: serde_json::Value) -> Result<Token> {
+        let good = json!({"sub": USER, "exp": 2000, "iss": "i", "aud": "authenticated", "role": "authenticated", "session_id": USER});
         let mut merged = good.as_object().unwrap().clone();
         merged.extend(claims.as_object().unwrap().clone());
         accept(
@@ -207,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_good_token_names_its_user() {
-        assert_eq!(check(json!({})).unwrap().to_string(), USER);
+        assert_eq!(check(json!({})).unwrap().subject.to_string(), USER);
         assert!(check(json!({"aud": ["x", "authenticated"]})).is_ok());
     }
 
@@ -224,6 +247,8 @@ mod tests {
             json!({"aud": null}),
             json!({"sub": null}),
             json!({"sub": "not a uuid"}),
+            json!({"session_id": null}),
+            json!({"session_id": "x"}),
             json!({"role": "service_role"}),
             json!({"role": "anon"}),
         ] {

@@ -12,4 +12,5 @@ pub mod params;
 pub mod permit;
 pub mod principal;
 pub mod reply;
+pub mod session;
 pub mod types;

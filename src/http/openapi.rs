@@ -4,9 +4,9 @@
 use crate::error::Error;
 use crate::http::body::Body;
 use crate::http::idempotency::Once;
-use crate::http::params::{Id, Ids, NoQuery, Query};
-use crate::http::permit::{Permit, Required};
-use crate::http::reply::{Listing, Meta, NoContent, Reply};
+use crate::http::params::{Id, Ids, Inner, Key, NoQuery, Query};
+use crate::http::permit::{Over, Permit, Required, SignedIn};
+use crate::http::reply::{Listing, Meta, NoContent, Reply, Streamed};
 use crate::router;
 use aide::generate::GenContext;
 use aide::openapi::{
@@ -121,12 +121,38 @@ fn path_id(name: &str) -> Parameter {
     }
 }
 
+/// Either way of signing in.
+fn secure(operation: &mut Operation) {
+    operation.security = ["token", "apiKey"]
+        .into_iter()
+        .map(|name| [(name.to_owned(), Vec::new())].into_iter().collect())
+        .collect();
+}
+
+impl OperationInput for SignedIn {
+    fn operation_input(_: &mut GenContext, operation: &mut Operation) {
+        secure(operation);
+        operation.description = Some("Any signed-in caller.".into());
+    }
+}
+
+impl<Own: Required, All: Required> OperationInput for Over<Own, All> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        secure(operation);
+        let (own, all) = (Own::PERMISSION.as_str(), All::PERMISSION.as_str());
+        for (name, permission) in [("x-permission", all), ("x-permission-own", own)] {
+            operation.extensions.insert(name.into(), json!(permission));
+        }
+        operation.description = Some(format!(
+            "Requires the permission `{own}` for oneself, `{all}` for others."
+        ));
+        add_parameters(ctx, operation, [path_id("id")]);
+    }
+}
+
 impl<P: Required> OperationInput for Permit<P> {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
-        operation.security = ["token", "apiKey"]
-            .into_iter()
-            .map(|name| [(name.to_owned(), Vec::new())].into_iter().collect())
-            .collect();
+        secure(operation);
         operation
             .extensions
             .insert("x-permission".into(), json!(P::PERMISSION.as_str()));
@@ -187,6 +213,23 @@ impl OperationInput for Id {
 
 impl OperationInput for NoQuery {}
 
+impl OperationInput for Key {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        let text = json_schema!({ "type": "string", "maxLength": 100 });
+        let key = Parameter::Path {
+            parameter_data: parameter("key", "Key", true, text),
+            style: PathStyle::Simple,
+        };
+        add_parameters(ctx, operation, [key]);
+    }
+}
+
+impl OperationInput for Inner {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        add_parameters(ctx, operation, [path_id("inner_id")]);
+    }
+}
+
 impl OperationInput for Ids {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         add_parameters(ctx, operation, [path_id("id"), path_id("inner_id")]);
@@ -204,7 +247,11 @@ impl<T: JsonSchema, const STATUS: u16> OperationOutput for Reply<T, STATUS> {
             "additionalProperties": false,
             "properties": { "success": { "const": true }, "data": data },
         });
-        let description = if STATUS == 201 { "Created" } else { "OK" };
+        let description = match STATUS {
+            201 => "Created",
+            202 => "Accepted",
+            _ => "OK",
+        };
         vec![(Some(STATUS), response(description, schema))]
     }
 }
@@ -224,6 +271,23 @@ impl<T: JsonSchema> OperationOutput for Listing<T> {
             "properties": { "success": { "const": true }, "data": { "type": "array", "items": row }, "meta": meta },
         });
         vec![(Some(200), response("One page", schema))]
+    }
+}
+
+impl OperationOutput for Streamed {
+    type Inner = String;
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let text = || media(json_schema!({ "type": "string" }));
+        let response = Response {
+            description: "The file, streamed".into(),
+            content: Streamed::CONTENT_TYPES
+                .into_iter()
+                .map(|content_type| (content_type.to_owned(), text()))
+                .collect(),
+            ..Response::default()
+        };
+        vec![(Some(200), response)]
     }
 }
 
@@ -335,18 +399,31 @@ pub fn document() -> String {
             extensions: Default::default(),
         }),
     );
-    api.tags = vec![
-        Tag {
-            name: "health".into(),
-            description: Some("Is it up?".into()),
-            ..Tag::default()
-        },
-        Tag {
-            name: "licenses".into(),
-            description: Some("Licenses and their validation.".into()),
-            ..Tag::default()
-        },
+    let tags = [
+        ("health", "Is it up?"),
+        ("users", "People, their sessions and their API keys."),
+        (
+            "organizations",
+            "Tenants, their members and their subscription.",
+        ),
+        ("auth", "Who is calling."),
+        ("licenses", "Licenses and their validation."),
+        ("settings", "The configuration of the system."),
+        ("feature-flags", "What is switched on, and for whom."),
+        ("webhooks", "What other systems are told."),
+        (
+            "audit-logs",
+            "Who did what, and the proof that the log is whole.",
+        ),
+        ("telemetry", "What programs report of themselves."),
     ];
+    api.tags = tags
+        .map(|(name, description)| Tag {
+            name: name.into(),
+            description: Some(description.into()),
+            ..Tag::default()
+        })
+        .into();
     let mut text = serde_json::to_string_pretty(&api).unwrap_or_default();
     text.push('\n');
     text

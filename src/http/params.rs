@@ -43,6 +43,42 @@ impl<S: Send + Sync> FromRequestParts<S> for Ids {
     }
 }
 
+/// The `{inner_id}` of a path whose `{id}` another extractor reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Inner(pub Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for Inner {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        Ids::from_request_parts(parts, state)
+            .await
+            .map(|Ids(_, inner)| Self(inner))
+    }
+}
+
+/// The `{key}` of the path, a name rather than an id.
+#[derive(Debug, Clone)]
+pub struct Key(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Key {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let missing = || Error::new(Code::NotFound);
+        let axum::extract::Path(mut path) = axum::extract::Path::<
+            std::collections::HashMap<String, String>,
+        >::from_request_parts(parts, state)
+        .await
+        .map_err(|_| missing())?;
+        // Nothing has a name that no column could hold.
+        path.remove("key")
+            .filter(|key| key.chars().count() <= 100 && !key.contains('\0'))
+            .map(Self)
+            .ok_or_else(missing)
+    }
+}
+
 fn uuid(path: &std::collections::HashMap<String, String>, name: &str) -> Result<Uuid> {
     // Only the hyphenated form, so that an id has one spelling in logs and caches.
     path.get(name)

@@ -4,7 +4,8 @@ use crate::db::facts::Actor;
 use crate::db::{Scope, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::call::{Call, CallerLog, header};
-use crate::http::jwt;
+use crate::http::jwt::{self, Token};
+use crate::http::session::{self, SEEN, Seen};
 use crate::platform::objects;
 use axum::http::HeaderMap;
 use celaest_domain::access::{self, Permissions, Role};
@@ -28,6 +29,8 @@ pub struct Principal {
     pub role: Role,
     /// What the caller may do.
     pub permissions: Permissions,
+    /// What the token says, when one was used.
+    pub token: Option<Token>,
 }
 
 /// The row that both ways of signing in end at.
@@ -38,6 +41,7 @@ struct Profile {
     role: String,
     scopes: Vec<String>,
     key: Option<Key>,
+    session: Option<Seen>,
 }
 
 /// What is stored of an API key.
@@ -95,11 +99,11 @@ impl Principal {
 pub async fn authenticate(call: &Call, headers: &HeaderMap) -> Result<Principal> {
     let attempt = match (bearer(headers), header(headers, "x-api-key")) {
         (Some(token), _) => by_token(call, token).await,
-        (None, Some(key)) => by_key(call, key).await,
+        (None, Some(key)) => by_key(call, key).await.map(|profile| (profile, None)),
         (None, None) => Err(Code::Unauthenticated.into()),
     };
-    let profile = match attempt {
-        Ok(profile) => profile,
+    let (profile, token) = match attempt {
+        Ok(found) => found,
         Err(error) => {
             // Nobody is signed in, so the address pays: guessing is limited like any other request.
             if error.code.status() == axum::http::StatusCode::UNAUTHORIZED {
@@ -123,6 +127,7 @@ pub async fn authenticate(call: &Call, headers: &HeaderMap) -> Result<Principal>
         organization_id: profile.organization_id,
         role,
         permissions: access::effective(role, &profile.scopes, key_scopes),
+        token,
     };
     call.set_caller(CallerLog {
         kind: Some(if principal.api_key_id.is_some() {
@@ -143,6 +148,11 @@ pub async fn authenticate(call: &Call, headers: &HeaderMap) -> Result<Principal>
         ),
     };
     objects::count_request(call, &name, limit, principal.api_key_id).await?;
+    if let Some(token) = &principal.token
+        && !profile.session.is_some_and(|seen| seen.lately)
+    {
+        session::note(call, &principal, token.session);
+    }
     Ok(principal)
 }
 
@@ -152,19 +162,23 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn by_token(call: &Call, token: &str) -> Result<Profile> {
-    let user_id = jwt::verify(token, call.config).await?;
+async fn by_token(call: &Call, text: &str) -> Result<(Profile, Option<Token>)> {
+    let token = jwt::verify(text, call.config).await?;
     let found: Option<Profile> = lookup(
         call,
-        sql(
-            "SELECT u.id AS user_id, u.organization_id, u.role, u.scopes, NULL AS key
+        sql(format!(
+            "SELECT u.id AS user_id, u.organization_id, u.role, u.scopes, NULL AS key, {SEEN}
              FROM users_profile u LEFT JOIN organizations o ON o.id = u.organization_id
-             WHERE u.id = $1::uuid AND u.deleted_at IS NULL AND o.deleted_at IS NULL",
-        )
-        .bind(user_id),
+             WHERE (u.auth_user_id = $1::uuid OR (u.id = $1::uuid AND u.auth_user_id IS NULL))
+               AND u.deleted_at IS NULL AND o.deleted_at IS NULL"
+        ))
+        .bind(token.subject)
+        .bind(token.session),
     )
     .await?;
-    found.ok_or_else(|| Code::ProfileNotFound.into())
+    let profile = found.ok_or_else(|| Error::new(Code::ProfileNotFound))?;
+    session::check(profile.session.as_ref())?;
+    Ok((profile, Some(token)))
 }
 
 async fn by_key(call: &Call, key: &str) -> Result<Profile> {
@@ -179,7 +193,7 @@ async fn by_key(call: &Call, key: &str) -> Result<Profile> {
         .only_rows(
             sql("SELECT u.id AS user_id, u.organization_id, u.role, u.scopes, json_build_object(
                    'id', k.id, 'hash', k.key_hash, 'scopes', k.scopes, 'rate_limit_rpm', k.rate_limit_rpm,
-                   'usable', k.is_active AND (k.expires_at IS NULL OR k.expires_at > now())) AS key
+                   'usable', k.is_active AND (k.expires_at IS NULL OR k.expires_at > now())) AS key, NULL AS session
                  FROM user_api_keys k
                  JOIN users_profile u ON u.id = k.user_id
                  LEFT JOIN organizations o ON o.id = u.organization_id

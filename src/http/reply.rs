@@ -1,10 +1,14 @@
 //! What a handler answers: the envelope of the API around data that is usually JSON already.
 
+use crate::error::Error;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream::{LocalBoxStream, Stream};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+use worker::send::SendWrapper;
 
 /// JSON that is known to be a `T` because the statement that made it says so. It is passed on as it
 /// is; the tests compare real answers with the documented schema of `T`.
@@ -46,6 +50,8 @@ pub struct Reply<T, const STATUS: u16> {
 pub type Data<T> = Reply<T, 200>;
 /// 201 with what was created.
 pub type Created<T> = Reply<T, 201>;
+/// 202: taken, done later.
+pub type Accepted<T> = Reply<T, 202>;
 
 impl<T, const STATUS: u16> Reply<T, STATUS> {
     /// From JSON that a statement made.
@@ -91,6 +97,72 @@ pub struct NoContent;
 impl IntoResponse for NoContent {
     fn into_response(self) -> Response {
         StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+/// The pieces of a streamed body.
+pub type Pieces = LocalBoxStream<'static, Result<Vec<u8>, Error>>;
+
+/// 200 with a file that is made while it is sent. A failure on the way breaks the connection off, so
+/// that nobody takes a part for the whole.
+pub struct Streamed {
+    content_type: &'static str,
+    file_name: String,
+    pieces: SendWrapper<Pieces>,
+}
+
+impl Streamed {
+    /// What files there are.
+    pub const CONTENT_TYPES: [&'static str; 2] = [Self::CSV, Self::JSON_LINES];
+    /// RFC 4180.
+    pub const CSV: &'static str = "text/csv; charset=utf-8";
+    /// One JSON document a line.
+    pub const JSON_LINES: &'static str = "application/x-ndjson";
+
+    /// A file to save as `file_name`, which is the program's own ASCII.
+    pub fn new(
+        content_type: &'static str,
+        file_name: String,
+        pieces: impl Stream<Item = Result<Vec<u8>, Error>> + 'static,
+    ) -> Self {
+        Self {
+            content_type,
+            file_name,
+            pieces: SendWrapper::new(Box::pin(pieces)),
+        }
+    }
+}
+
+/// A streamed body in the response's extensions; the door takes it out and hands it to the platform.
+#[derive(Clone)]
+pub struct StreamedBody(Arc<Mutex<Option<SendWrapper<Pieces>>>>);
+
+impl StreamedBody {
+    /// The pieces, once.
+    pub fn take(&self) -> Option<Pieces> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .map(|pieces| pieces.0)
+    }
+}
+
+impl IntoResponse for Streamed {
+    fn into_response(self) -> Response {
+        let disposition = format!("attachment; filename=\"{}\"", self.file_name);
+        let mut response = (
+            StatusCode::OK,
+            [
+                (header::CONTENT_TYPE, self.content_type.to_owned()),
+                (header::CONTENT_DISPOSITION, disposition),
+            ],
+        )
+            .into_response();
+        response
+            .extensions_mut()
+            .insert(StreamedBody(Arc::new(Mutex::new(Some(self.pieces)))));
+        response
     }
 }
 

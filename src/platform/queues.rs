@@ -1,6 +1,6 @@
 //! The doors to the queues.
 
-use crate::db::facts::{Actor, Message};
+use crate::db::facts::{Actor, Mail, Message};
 use crate::db::{Database, Scope, sql};
 use crate::error::{Error, Result};
 use serde_json::json;
@@ -12,7 +12,7 @@ use worker::{BatchMessageBuilder, Env, QueueContentType, RawMessageBuilder};
 const BATCH_MESSAGES: usize = 100;
 const BATCH_BYTES: usize = 200_000;
 
-/// Sends outbox messages to the event queue and marks them as sent. Dying in between sends them again
+/// Sends outbox messages to their queues and marks them as sent. Dying in between sends them again
 /// later with the same ids.
 ///
 /// # Errors
@@ -21,9 +21,43 @@ pub async fn publish(env: &Env, database: &Database, messages: &[Message]) -> Re
     if messages.is_empty() {
         return Ok(());
     }
+    let (mails, events): (Vec<&Message>, Vec<&Message>) = messages
+        .iter()
+        .partition(|message| message.topic == Mail::TOPIC);
+    for (binding, messages) in [("EVENTS", events), ("EMAILS", mails)] {
+        send(
+            env,
+            binding,
+            messages.iter().map(|one| json!(one).to_string()),
+        )
+        .await?;
+    }
+    let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
+    database
+        .begin(Scope::System, Actor::system("outbox"))
+        .only_value::<Option<()>>(
+            sql(
+                "UPDATE outbox_messages SET sent_at = now(), attempts = attempts + 1
+                 WHERE id IN (SELECT value::uuid FROM jsonb_array_elements_text($1::jsonb))",
+            )
+            .bind(json!(ids)),
+        )
+        .await?;
+    Ok(())
+}
+
+/// Sends text messages to the queue of a binding.
+///
+/// # Errors
+/// When the queue refuses; what was sent before stays sent.
+pub async fn send(env: &Env, binding: &str, bodies: impl Iterator<Item = String>) -> Result<()> {
+    let batches = batches(bodies);
+    if batches.is_empty() {
+        return Ok(());
+    }
     SendFuture::new(async {
-        let queue = env.queue("EVENTS").map_err(Error::internal)?;
-        for batch in batches(messages) {
+        let queue = env.queue(binding).map_err(Error::internal)?;
+        for batch in batches {
             let batch = batch.into_iter().map(|body| {
                 // Text, because maps inside a value would not survive the queue's own conversion.
                 RawMessageBuilder::new(JsValue::from_str(&body))
@@ -37,27 +71,16 @@ pub async fn publish(env: &Env, database: &Database, messages: &[Message]) -> Re
                 .await
                 .map_err(Error::unavailable)?;
         }
-        Ok::<(), Error>(())
+        Ok(())
     })
-    .await?;
-    let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
-    database
-        .begin(Scope::System, Actor::system("outbox"))
-        .only_value::<Option<()>>(
-            sql("UPDATE outbox_messages SET sent_at = now(), attempts = attempts + 1
-                 WHERE id IN (SELECT value::uuid FROM jsonb_array_elements_text($1::jsonb)) AND sent_at IS NULL")
-            .bind(json!(ids)),
-        )
-        .await?;
-    Ok(())
+    .await
 }
 
-/// The bodies of `messages`, grouped as the platform takes them.
-fn batches(messages: &[Message]) -> Vec<Vec<String>> {
+/// Bodies, grouped as the platform takes them.
+fn batches(bodies: impl Iterator<Item = String>) -> Vec<Vec<String>> {
     let mut batches: Vec<Vec<String>> = Vec::new();
     let mut bytes = 0;
-    for message in messages {
-        let body = json!(message).to_string();
+    for body in bodies {
         match batches.last_mut() {
             Some(batch) if batch.len() < BATCH_MESSAGES && bytes + body.len() <= BATCH_BYTES => {
                 bytes += body.len();
@@ -75,26 +98,15 @@ fn batches(messages: &[Message]) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
 
     #[test]
     fn batches_stay_within_both_limits() {
-        let message = |size: usize| Message {
-            id: Uuid::nil(),
-            organization_id: None,
-            topic: "license.updated".into(),
-            payload: json!("x".repeat(size)),
+        let of = |count, size| {
+            let bodies = (0..count).map(move |_| "x".repeat(size));
+            batches(bodies).iter().map(Vec::len).collect::<Vec<_>>()
         };
-        let small: Vec<_> = (0..250).map(|_| message(10)).collect();
-        assert_eq!(
-            batches(&small).iter().map(Vec::len).collect::<Vec<_>>(),
-            [100, 100, 50]
-        );
-        let large: Vec<_> = (0..5).map(|_| message(90_000)).collect();
-        assert_eq!(
-            batches(&large).iter().map(Vec::len).collect::<Vec<_>>(),
-            [2, 2, 1]
-        );
-        assert!(batches(&[]).is_empty());
+        assert_eq!(of(250, 10), [100, 100, 50]);
+        assert_eq!(of(5, 90_000), [2, 2, 1]);
+        assert!(of(0, 1).is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! `celaest-events`: what happened, from the outbox and the objects, to whoever has to know.
 
-use super::Delivery;
-use crate::db::facts::Actor;
+use super::{Delivery, processed};
+use crate::db::facts::{Actor, Message};
 use crate::db::{Scope, sql};
 use crate::error::{Error, Result};
 use crate::modules::licenses::edge;
@@ -11,23 +11,39 @@ use serde_json::Value;
 /// The queue's name.
 pub const QUEUE: &str = "celaest-events";
 
-/// What every message has.
+/// What arrives: a message of the outbox, or a report that has no row there.
 #[derive(Deserialize)]
-struct Event {
+#[serde(untagged)]
+enum Arrived {
+    Message(Message),
+    Report(Report),
+}
+
+/// What an object tells without a transaction of its own.
+#[derive(Deserialize)]
+struct Report {
     topic: String,
     payload: Value,
 }
 
 /// Runs a batch of events. Each may come again: forgetting twice and raising a total twice change nothing.
 pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
+    let mut messages = Vec::with_capacity(bodies.len());
     for body in bodies {
-        let event: Event = serde_json::from_str(body).map_err(Error::internal)?;
-        match event.topic.as_str() {
-            "api_key.used" => api_key_used(delivery, &event.payload).await?,
-            _ => license_changed(delivery, &event.payload).await?,
+        match serde_json::from_str(body).map_err(Error::internal)? {
+            Arrived::Message(message) => messages.push(message),
+            Arrived::Report(report) if report.topic == "api_key.used" => {
+                api_key_used(delivery, &report.payload).await?;
+            }
+            Arrived::Report(report) => {
+                return Err(Error::internal(format!("no consumer for {}", report.topic)));
+            }
         }
     }
-    Ok(())
+    for message in &messages {
+        license_changed(delivery, &message.payload).await?;
+    }
+    processed(delivery, &messages).await
 }
 
 /// Makes the edge forget a license that changed. The change itself did that before its answer; this is

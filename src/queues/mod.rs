@@ -6,9 +6,11 @@
 pub mod events;
 pub mod validations;
 
-use crate::db::Database;
+use crate::db::facts::{Actor, Message};
+use crate::db::{Database, Scope, sql};
 use crate::error::{Code, Error, Result};
 use crate::log;
+use serde_json::json;
 use std::rc::Rc;
 use worker::{Context, Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage};
 
@@ -88,6 +90,27 @@ fn settle(delivery: &Delivery, message: &RawMessage, outcome: Result<()>) {
             message.retry_with_options(&options);
         }
     }
+}
+
+/// Notes that these messages of the outbox were dealt with: the sweep leaves them alone from now on.
+///
+/// # Errors
+/// When the database fails; the messages come again then.
+pub async fn processed(delivery: &Delivery, messages: &[Message]) -> Result<()> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
+    delivery
+        .database
+        .begin(Scope::System, Actor::system(&delivery.run))
+        .only_value::<Option<()>>(
+            sql("UPDATE outbox_messages SET processed_at = now()
+                 WHERE id IN (SELECT value::uuid FROM jsonb_array_elements_text($1::jsonb)) AND processed_at IS NULL")
+            .bind(json!(ids)),
+        )
+        .await
+        .map(|_| ())
 }
 
 async fn dispatch(queue: &str, delivery: &Delivery, bodies: &[&str]) -> Result<()> {

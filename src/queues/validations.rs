@@ -57,7 +57,7 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
     for collision in &news.collisions {
         tx.record(Fact {
             id: Uuid::new_v4(),
-            organization_id: collision.organization_id,
+            organization_id: Some(collision.organization_id),
             action: Action::Create,
             event: "license.collision",
             resource_type: "license",
@@ -72,7 +72,7 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
     for license in &news.suspended {
         tx.record(Fact {
             id: Uuid::new_v4(),
-            organization_id: license.organization_id,
+            organization_id: Some(license.organization_id),
             action: Action::Update,
             event: "license.revoked",
             resource_type: "license",

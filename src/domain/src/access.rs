@@ -34,10 +34,68 @@ permissions! {
     LicensesDelete = "licenses:delete",
     /// Suspend a license.
     LicensesRevoke = "licenses:revoke",
+    /// See one's own profile, sessions and API keys.
+    AccountRead = "account:read",
+    /// Change one's own profile, end own sessions, make and delete own API keys.
+    AccountWrite = "account:write",
+    /// See the people of the organization.
+    UsersRead = "users:read",
+    /// Invite, change and remove people, and end their sessions.
+    UsersWrite = "users:write",
+    /// See the API keys of others.
+    ApiKeysRead = "api_keys:read",
+    /// Make, rotate and delete the API keys of others.
+    ApiKeysWrite = "api_keys:write",
+    /// See the organization and its subscription.
+    OrganizationsRead = "organizations:read",
+    /// Change the organization and its settings.
+    OrganizationsWrite = "organizations:write",
+    /// Found an organization.
+    OrganizationsCreate = "organizations:create",
+    /// Close an organization.
+    OrganizationsDelete = "organizations:delete",
+    /// See the configuration of the system.
+    SettingsRead = "settings:read",
+    /// Change the configuration of the system.
+    SettingsWrite = "settings:write",
+    /// See feature flags with their targets.
+    FeatureFlagsRead = "feature_flags:read",
+    /// Make, change and delete feature flags.
+    FeatureFlagsWrite = "feature_flags:write",
+    /// Ask which flags are on for oneself.
+    FlagsEvaluate = "flags:evaluate",
+    /// See outgoing webhooks and their deliveries.
+    WebhooksRead = "webhooks:read",
+    /// Make, change, test, replay and delete outgoing webhooks.
+    WebhooksWrite = "webhooks:write",
+    /// See and verify the audit log.
+    AuditRead = "audit:read",
+    /// Take the audit log away as a file.
+    AuditExport = "audit:export",
+    /// See telemetry.
+    TelemetryRead = "telemetry:read",
+    /// Send telemetry.
+    TelemetryWrite = "telemetry:write",
 }
 
 /// Permissions nobody but a super administrator holds, whatever a scope says.
-const SUPER_ONLY: &[Permission] = &[];
+const SUPER_ONLY: &[Permission] = &[
+    Permission::OrganizationsCreate,
+    Permission::OrganizationsDelete,
+    Permission::SettingsWrite,
+    Permission::FeatureFlagsRead,
+    Permission::FeatureFlagsWrite,
+];
+
+/// What every role holds.
+const EVERYBODY: &[Permission] = &[
+    Permission::LicensesRead,
+    Permission::AccountRead,
+    Permission::AccountWrite,
+    Permission::OrganizationsRead,
+    Permission::FlagsEvaluate,
+    Permission::TelemetryWrite,
+];
 
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,17 +155,22 @@ impl Role {
     /// What the role alone may do.
     #[must_use]
     pub fn permissions(self) -> Permissions {
-        use Permission::{LicensesDelete, LicensesRead, LicensesRevoke, LicensesWrite};
-        match self {
-            Self::SuperAdmin => Permissions::of(Permission::ALL),
-            Self::Admin => Permissions::of(Permission::ALL).without(SUPER_ONLY),
-            Self::Developer => {
-                Permissions::of(&[LicensesRead, LicensesWrite, LicensesDelete, LicensesRevoke])
-            }
-            Self::Manager | Self::Operator | Self::Client | Self::Viewer => {
-                Permissions::of(&[LicensesRead])
-            }
-        }
+        use Permission::*;
+        let more: &[Permission] = match self {
+            Self::SuperAdmin => Permission::ALL,
+            Self::Admin => return Permissions::of(Permission::ALL).without(SUPER_ONLY),
+            Self::Manager => &[UsersRead, UsersWrite, AuditRead, TelemetryRead],
+            Self::Developer => &[
+                LicensesWrite,
+                LicensesDelete,
+                LicensesRevoke,
+                WebhooksRead,
+                WebhooksWrite,
+                TelemetryRead,
+            ],
+            Self::Operator | Self::Client | Self::Viewer => &[],
+        };
+        Permissions::of(EVERYBODY).and(Permissions::of(more))
     }
 }
 
@@ -136,12 +199,23 @@ impl Permissions {
             .filter(move |one| self.has(*one))
     }
 
+    /// Whether every permission of `others` is in the set.
+    #[must_use]
+    pub const fn covers(self, others: Self) -> bool {
+        others.0 & !self.0 == 0
+    }
+
+    const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
     fn without(self, others: &[Permission]) -> Self {
         Self(self.0 & !Self::of(others).0)
     }
 
     /// What a list of scopes names; unknown scopes name nothing.
-    fn named<S: AsRef<str>>(scopes: &[S]) -> Self {
+    #[must_use]
+    pub fn named<S: AsRef<str>>(scopes: &[S]) -> Self {
         Self(
             scopes
                 .iter()
@@ -185,7 +259,7 @@ pub fn effective<S: AsRef<str>, K: AsRef<str>>(
 ) -> Permissions {
     let own = role.permissions();
     let added = Permissions::named(profile_scopes).without(SUPER_ONLY);
-    let all = Permissions(own.0 | added.0);
+    let all = own.and(added);
     match key_scopes {
         Some(scopes) => Permissions(all.0 & Permissions::named(scopes).0),
         None => all,
@@ -236,7 +310,9 @@ mod tests {
         let may = effective(Role::Viewer, NO_SCOPES, Some(&["*"]));
         assert_eq!(may, Role::Viewer.permissions());
         let may = effective(Role::Viewer, &["licenses:*"], NONE);
-        assert_eq!(may.iter().count(), Permission::ALL.len());
+        assert!(may.has(Permission::LicensesDelete) && !may.has(Permission::UsersRead));
+        let may = effective(Role::Viewer, &["*"], NONE);
+        assert_eq!(may, Role::Admin.permissions());
     }
 
     #[test]
@@ -255,6 +331,30 @@ mod tests {
         ] {
             assert!(!is_known_scope(scope), "{scope}");
         }
+    }
+
+    #[test]
+    fn what_only_a_super_administrator_may() {
+        for permission in SUPER_ONLY {
+            for role in ROLES {
+                let may = effective(role, &["*", permission.as_str()], Some(&["*"]));
+                assert_eq!(
+                    may.has(*permission),
+                    role == Role::SuperAdmin,
+                    "{permission}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn roles_cover_each_other_as_people_expect() {
+        let covers = |one: Role, other: Role| one.permissions().covers(other.permissions());
+        for role in ROLES {
+            assert!(covers(Role::SuperAdmin, role) && covers(role, Role::Viewer));
+            assert_eq!(covers(Role::Admin, role), role != Role::SuperAdmin);
+        }
+        assert!(!covers(Role::Manager, Role::Developer) && !covers(Role::Developer, Role::Manager));
     }
 
     proptest! {

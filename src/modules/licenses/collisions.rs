@@ -131,7 +131,7 @@ pub async fn resolve(
     let collision = collision.ok_or_else(|| Error::new(Code::NotFound))?;
     tx.record(Fact {
         id: Uuid::new_v4(),
-        organization_id: license.organization_id,
+        organization_id: Some(license.organization_id),
         action: Action::Update,
         event: "license.collision_resolved",
         resource_type: "license_collision",

@@ -4,11 +4,11 @@ use super::edge;
 use super::model::{License, NewLicense, Status};
 use super::queries::COLUMNS;
 use crate::db::facts::{Action, Fact, changes};
-use crate::db::{Scope, Tx, sql};
+use crate::db::{Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::idempotency::Once;
-use crate::http::permit::{LicensesWrite, Permit};
+use crate::http::permit::{Access, LicensesWrite, Permit};
 use crate::http::reply::{Created, Raw};
 use crate::platform::clock;
 use celaest_domain::calendar;
@@ -37,7 +37,7 @@ pub async fn create(
     permit: Permit<LicensesWrite>,
     Once(idempotency, Body(new)): Once<Body<NewLicense>>,
 ) -> Result<Created<License>> {
-    let organization = organization(&permit, &new)?;
+    let organization = permit.organization(new.organization_id)?;
     let dates = dates(&new, clock::now())?;
     let caller = permit.caller();
 
@@ -52,7 +52,7 @@ pub async fn create(
     let id: Uuid = serde_json::from_value(tree["id"].clone()).map_err(Error::internal)?;
     tx.record(Fact {
         id: Uuid::new_v4(),
-        organization_id: organization,
+        organization_id: Some(organization),
         action: Action::Create,
         event: "license.created",
         resource_type: "license",
@@ -66,25 +66,6 @@ pub async fn create(
     // The edge may remember the key as missing.
     edge::forget(&permit.call, &key).await?;
     Ok(reply)
-}
-
-/// The organization the license is for: the caller's own, or the one super_admin names.
-fn organization<P: crate::http::permit::Required>(
-    permit: &Permit<P>,
-    new: &NewLicense,
-) -> Result<Uuid> {
-    match (permit.scope(), new.organization_id) {
-        (Scope::Tenant { organization, .. }, None) => Ok(organization),
-        (Scope::Tenant { organization, .. }, Some(named)) if named == organization => {
-            Ok(organization)
-        }
-        (Scope::Tenant { .. }, Some(_)) => Err(Error::field("organization_id", "does not exist")),
-        (Scope::System, Some(named)) => Ok(named),
-        (Scope::System, None) => permit
-            .principal
-            .organization_id
-            .ok_or_else(|| Error::field("organization_id", "is required for super_admin")),
-    }
 }
 
 /// The dates of a new license.
@@ -154,8 +135,8 @@ async fn surroundings(tx: &mut Tx, organization: Uuid, new: &NewLicense) -> Resu
     }
 }
 
-async fn insert<P: crate::http::permit::Required>(
-    permit: &Permit<P>,
+async fn insert(
+    permit: &Access,
     tx: &mut Tx,
     organization: Uuid,
     product_code: &str,

@@ -12,7 +12,7 @@ use crate::db::{Scope, Tx};
 use crate::error::{Code, Error, Result};
 use crate::http::call::Call;
 use crate::http::language::Language;
-use crate::http::permit::{Permit, Required};
+use crate::http::permit::Access;
 use crate::http::reply::Raw;
 use crate::log;
 use crate::platform::objects;
@@ -332,8 +332,8 @@ pub async fn mirror(call: &Call, tx: &mut Tx, facts: &Facts) -> Result<()> {
 ///
 /// # Errors
 /// When the commit fails, nothing remains; when only the object cannot be told, the outbox will.
-pub async fn settle<P: Required>(
-    permit: &Permit<P>,
+pub async fn settle(
+    permit: &Access,
     mut tx: Tx,
     before: &Locked,
     after: &Raw<License>,
@@ -346,7 +346,7 @@ pub async fn settle<P: Required>(
     if changes["after"] != json!({}) {
         tx.record(Fact {
             id: Uuid::new_v4(),
-            organization_id: before.facts.organization_id,
+            organization_id: Some(before.facts.organization_id),
             action,
             event,
             resource_type: "license",

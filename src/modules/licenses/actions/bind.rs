@@ -45,7 +45,7 @@ pub async fn bind(
     .await?;
     tx.record(Fact {
         id: Uuid::new_v4(),
-        organization_id: license.organization_id,
+        organization_id: Some(license.organization_id),
         action: Action::Create,
         event: "license.ip_bound",
         resource_type: "license",
@@ -76,7 +76,7 @@ pub async fn unbind(
         .ok_or_else(|| Error::new(Code::IpNotBound))?;
     tx.record(Fact {
         id: Uuid::new_v4(),
-        organization_id: license.organization_id,
+        organization_id: Some(license.organization_id),
         action: Action::Delete,
         event: "license.ip_unbound",
         resource_type: "license",
