@@ -7,7 +7,10 @@
 pub mod access;
 pub mod address;
 pub mod calendar;
+pub mod egress;
 pub mod flags;
 pub mod license;
 pub mod license_key;
 pub mod settings;
+pub mod vault;
+pub mod webhook;

