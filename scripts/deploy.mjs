@@ -8,8 +8,13 @@ import { ROOT } from './lib/paths.mjs';
 import { ask, endAll } from './lib/processes.mjs';
 import { Problem, printError, steps } from './lib/terminal.mjs';
 
-const QUEUES = ['celaest-validations', 'celaest-validations-dead', 'celaest-events', 'celaest-events-dead'];
-const SECRETS = ['LICENSE_KEY_SECRET', 'API_KEY_PEPPER'];
+const SECRETS = ['LICENSE_KEY_SECRET', 'API_KEY_PEPPER', 'ENCRYPTION_KEY', 'AUDIT_SIGNING_KEY'];
+
+/** Every queue that wrangler.toml names. */
+function queues() {
+  const text = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8');
+  return [...new Set([...text.matchAll(/^(?:queue|dead_letter_queue) = "([\w-]+)"/gm)].map(([, name]) => name))];
+}
 
 /** What wrangler.toml still has from the repository. */
 function placeholders() {
@@ -17,7 +22,7 @@ function placeholders() {
   return [
     [/id = "0{32}"/, 'the id of the Hyperdrive configuration'],
     [/your-project\.supabase\.co/, 'SUPABASE_URL'],
-    [/your-dashboard\.example/, 'CORS_ORIGINS'],
+    [/your-dashboard\.example/, 'CORS_ORIGINS and DASHBOARD_URL'],
   ].filter(([pattern]) => pattern.test(text)).map(([, name]) => name);
 }
 
@@ -51,7 +56,7 @@ await bootstrap(async () => {
     return 'there, without a cache';
   });
   await step('queues', () => {
-    const missing = QUEUES.filter((name) => !wrangler('queues', 'info', name));
+    const missing = queues().filter((name) => !wrangler('queues', 'info', name));
     if (missing.length) throw new Problem(`Queues are missing: ${missing.join(', ')}; create them as described above.`);
     return 'all there';
   });

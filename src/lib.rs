@@ -18,6 +18,7 @@ pub mod router;
 pub use celaest_durable::LicenseObject;
 pub use celaest_durable::RateLimitObject;
 pub use celaest_durable::SealHeadObject;
+pub use celaest_durable::WebhookObject;
 
 use worker::web_sys;
 use worker::{Context, Env, MessageBatch, ScheduleContext, ScheduledEvent, event};
