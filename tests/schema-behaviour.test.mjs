@@ -114,7 +114,7 @@ describe('the horizon of the audit log', () => {
     assert.ok(await newest() > before);
     await refused;
     await slow.query('ROLLBACK');
-    assert.ok(await horizon(app) > await newest(), 'the number of the row that was rolled back');
+    assert.ok(await horizon(app) >= await newest());
   });
 
   test('changes are shown by field', async () => {
