@@ -1,5 +1,7 @@
 //! Variables and secrets, read and checked once per isolate. `Debug` never shows a secret.
 
+use crate::error::{Error, Result as Outcome};
+use celaest_domain::vault::Vault;
 use std::fmt;
 use std::sync::OnceLock;
 use worker::Env;
@@ -92,6 +94,19 @@ impl Config {
                 .unwrap_or(1)
         };
         rank(level) >= rank(&self.log_level)
+    }
+
+    /// The keys for secrets at rest.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::Unavailable`] when there are none: nothing that has a secret works then.
+    pub fn vault(&self) -> Outcome<Vault> {
+        let keys = self
+            .encryption_key
+            .as_ref()
+            .ok_or_else(|| Error::unavailable("variable ENCRYPTION_KEY is not set"))?;
+        Vault::parse(keys.expose())
+            .map_err(|problem| Error::unavailable(format!("variable ENCRYPTION_KEY: {problem}")))
     }
 
     fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {

@@ -4,15 +4,21 @@
 //! key waits for the first one's row lock and then finds its answer, so the change happens once even
 //! when both arrive together; and if the first dies, its claim is rolled back with everything else.
 
+use crate::config::Config;
 use crate::db::{Tx, sql};
 use crate::error::{Code, Error, Result};
+use crate::http::call::Call;
 use crate::http::reply::Reply;
+use crate::platform::random;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request};
-use serde::Deserialize;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use uuid::Uuid;
 
 use super::body::MAX_BODY_BYTES;
@@ -20,6 +26,7 @@ use super::body::MAX_BODY_BYTES;
 /// The request's idempotency key, if it has one, with what the request must equal to be a repeat.
 #[derive(Debug, Clone)]
 pub struct Idempotency {
+    config: &'static Config,
     key: Option<String>,
     method: String,
     path: String,
@@ -35,6 +42,8 @@ impl<S: Send + Sync, T: FromRequest<S, Rejection = Error>> FromRequest<S> for On
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         let (parts, body) = request.into_parts();
+        let call = parts.extensions.get::<Arc<Call>>();
+        let config = call.ok_or_else(|| Error::internal("no call"))?.config;
         let bytes = to_bytes(body, MAX_BODY_BYTES)
             .await
             .map_err(|_| Error::new(Code::BodyTooLarge))?;
@@ -49,6 +58,7 @@ impl<S: Send + Sync, T: FromRequest<S, Rejection = Error>> FromRequest<S> for On
             },
         };
         let idempotency = Idempotency {
+            config,
             key,
             method: parts.method.to_string(),
             path: parts.uri.path().to_owned(),
@@ -66,6 +76,21 @@ impl<S: Send + Sync, T: FromRequest<S, Rejection = Error>> FromRequest<S> for On
 struct Stored {
     same: bool,
     response: Option<Box<RawValue>>,
+}
+
+/// An answer that holds a secret, as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealedAnswer {
+    sealed: SealedText,
+}
+
+/// What the vault made of it; `bytes` in base64.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SealedText {
+    version: u32,
+    bytes: String,
 }
 
 impl Idempotency {
@@ -114,7 +139,9 @@ impl Idempotency {
             Some(Stored {
                 same: true,
                 response: Some(response),
-            }) => Ok(Some(Reply::text(response.get().to_owned()))),
+            }) => self
+                .opened(caller, key, response.get())
+                .map(|text| Some(Reply::text(text))),
             Some(Stored { same: false, .. }) => Err(Code::IdempotencyConflict.into()),
             // Swept away between the two statements; the caller may simply try again.
             _ => Err(Error::unavailable("the idempotency key disappeared")),
@@ -129,13 +156,67 @@ impl Idempotency {
         reply: &Reply<T, STATUS>,
     ) {
         if let Some(key) = &self.key {
-            tx.finally(
-                sql("UPDATE idempotency_keys SET status = $3::int, response = $4::jsonb WHERE caller = $1 AND key = $2")
-                    .bind(caller)
-                    .bind(key)
-                    .bind(i32::from(STATUS))
-                    .bind(reply.data()),
-            );
+            store::<STATUS>(tx, caller, key, reply.data());
         }
     }
+
+    /// Like [`Idempotency::settle`] for an answer that shows a secret once: it is stored encrypted.
+    ///
+    /// # Errors
+    /// 503 when there is no key to encrypt with.
+    pub fn settle_sealed<T, const STATUS: u16>(
+        &self,
+        tx: &mut Tx,
+        caller: Uuid,
+        reply: &Reply<T, STATUS>,
+    ) -> Result<()> {
+        let Some(key) = &self.key else {
+            return Ok(());
+        };
+        let sealed = self
+            .config
+            .vault()?
+            .seal(
+                reply.data().as_bytes(),
+                &associated(caller, key),
+                random::bytes()?,
+            )
+            .map_err(Error::internal)?;
+        let answer = json!(SealedAnswer {
+            sealed: SealedText {
+                version: sealed.version,
+                bytes: STANDARD.encode(sealed.bytes),
+            },
+        });
+        store::<STATUS>(tx, caller, key, &answer.to_string());
+        Ok(())
+    }
+
+    /// The stored answer as it was given.
+    fn opened(&self, caller: Uuid, key: &str, stored: &str) -> Result<String> {
+        let Ok(SealedAnswer { sealed }) = serde_json::from_str(stored) else {
+            return Ok(stored.to_owned());
+        };
+        let bytes = STANDARD.decode(sealed.bytes).map_err(Error::internal)?;
+        self.config
+            .vault()?
+            .open(sealed.version, &bytes, &associated(caller, key))
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(|| Error::internal("a stored answer does not open"))
+    }
+}
+
+/// A sealed answer opens only for the caller and the key that it was given for.
+fn associated(caller: Uuid, key: &str) -> Vec<u8> {
+    format!("idempotency:{caller}:{key}").into_bytes()
+}
+
+fn store<const STATUS: u16>(tx: &mut Tx, caller: Uuid, key: &str, response: &str) {
+    tx.finally(
+        sql("UPDATE idempotency_keys SET status = $3::int, response = $4::jsonb WHERE caller = $1 AND key = $2")
+            .bind(caller)
+            .bind(key)
+            .bind(i32::from(STATUS))
+            .bind(response),
+    );
 }

@@ -8,3 +8,5 @@ pub mod fetch;
 pub mod objects;
 pub mod postgres;
 pub mod queues;
+pub mod random;
+pub mod supabase;
