@@ -65,6 +65,7 @@ impl Setting {
     pub fn new(key: Key, table: &Table, fallback: Value) -> Self {
         let trace = table.traces.get(key.as_str());
         let default = match key.default_value() {
+            _ if key.is_sensitive() => Value::Null,
             Value::Null => fallback,
             default => default,
         };
@@ -228,6 +229,7 @@ mod tests {
         }))
         .unwrap();
         let setting = Setting::new(Key::EmailApiKey, &table, json!("variable"));
-        assert_eq!(setting.value, Value::Null);
+        assert_eq!((setting.value, setting.default), (Value::Null, Value::Null));
+        assert!(setting.is_set && !setting.is_default);
     }
 }
