@@ -14,8 +14,9 @@ ALTER TABLE feature_flags
     ADD CONSTRAINT feature_flags_overrides_check CHECK (
         jsonb_typeof(overrides) = 'object'
         AND overrides - 'users' - 'organizations' = '{}'
-        AND NOT jsonb_path_exists(overrides, '$.* ? (@.type() != "object")')
-        AND NOT jsonb_path_exists(overrides, '$.*.* ? (@.type() != "boolean")'));
+        AND NOT jsonb_path_exists(overrides, 'strict $.* ? (@.type() != "object")')
+        AND NOT jsonb_path_exists(overrides,
+            'strict $.* ? (@.type() == "object").* ? (@.type() != "boolean")'));
 CREATE INDEX idx_feature_flags_updated_by ON feature_flags (updated_by);
 
 -- What is marked sensitive is stored sealed: {"version": 1, "sealed": "…"}. A value
