@@ -4,7 +4,7 @@
 //! the routes under `open`, and the test that walks every route knows them by name.
 
 use crate::error::{Code, Error};
-use crate::modules::{health, licenses};
+use crate::modules::{feature_flags, health, licenses, settings};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
@@ -53,6 +53,19 @@ endpoints! {
     post   "/api/licenses/{id}/revoke"                      => licenses::actions::revoke::revoke, "Suspends a license with a reason";
     post   "/api/licenses/{id}/reactivate"                  => licenses::actions::revoke::reactivate, "Lifts a suspension";
     get    "/api/licenses/{id}/usage"                       => licenses::usage::usage,           "What a license has consumed, by period";
+
+    // Settings and feature flags
+    get    "/api/settings"                                  => settings::read::list,             "Every setting of the system";
+    patch  "/api/settings"                                  => settings::update::update,         "Changes settings, all or none";
+    get    "/api/settings/{key}"                            => settings::read::one,              "One setting of the system";
+    get    "/api/feature-flags"                             => feature_flags::list::list,        "Lists feature flags";
+    post   "/api/feature-flags"                             => feature_flags::create::create,    "Creates a feature flag";
+    get    "/api/feature-flags/evaluate"                    => feature_flags::evaluate::all,     "Every flag's value for the caller";
+    get    "/api/feature-flags/{key}"                       => feature_flags::read::read,        "One feature flag";
+    patch  "/api/feature-flags/{key}"                       => feature_flags::update::update,    "Changes a feature flag";
+    delete "/api/feature-flags/{key}"                       => feature_flags::delete::delete,    "Deletes a feature flag";
+    post   "/api/feature-flags/{key}/toggle"                => feature_flags::toggle::toggle,    "Switches a feature flag on or off";
+    get    "/api/feature-flags/{key}/evaluate"              => feature_flags::evaluate::one,     "A flag's value for the caller";
 }
 
 /// The router, built once per isolate.
