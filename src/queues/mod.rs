@@ -3,6 +3,7 @@
 //! Messages arrive at least once and in any order. Each is acknowledged on its own, so a bad one goes
 //! its way to the dead-letter queue without its neighbours.
 
+pub mod deliveries;
 pub mod events;
 pub mod validations;
 
@@ -117,6 +118,7 @@ async fn dispatch(queue: &str, delivery: &Delivery, bodies: &[&str]) -> Result<(
     match queue {
         validations::QUEUE => validations::run(delivery, bodies).await,
         events::QUEUE => events::run(delivery, bodies).await,
+        deliveries::QUEUE => deliveries::run(delivery, bodies).await,
         other => Err(Error::internal(format!("no consumer for queue {other}"))),
     }
 }
