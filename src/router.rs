@@ -4,7 +4,7 @@
 //! the routes under `open`, and the test that walks every route knows them by name.
 
 use crate::error::{Code, Error};
-use crate::modules::{feature_flags, health, licenses, settings};
+use crate::modules::{feature_flags, health, licenses, settings, webhooks};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
@@ -66,6 +66,18 @@ endpoints! {
     delete "/api/feature-flags/{key}"                       => feature_flags::delete::delete,    "Deletes a feature flag";
     post   "/api/feature-flags/{key}/toggle"                => feature_flags::toggle::toggle,    "Switches a feature flag on or off";
     get    "/api/feature-flags/{key}/evaluate"              => feature_flags::evaluate::one,     "A flag's value for the caller";
+    // Outgoing webhooks
+    get    "/api/webhooks"                                  => webhooks::list::list,             "Lists webhooks";
+    post   "/api/webhooks"                                  => webhooks::create::create,         "Makes a webhook; shows its secret once";
+    get    "/api/webhooks/events"                           => webhooks::events::events,         "The events that webhooks can subscribe to";
+    get    "/api/webhooks/{id}"                             => webhooks::list::read,             "One webhook";
+    patch  "/api/webhooks/{id}"                             => webhooks::update::update,         "Changes, pauses or reactivates a webhook";
+    delete "/api/webhooks/{id}"                             => webhooks::remove::remove,         "Deletes a webhook";
+    get    "/api/webhooks/{id}/deliveries"                  => webhooks::deliveries::list,       "The attempts to deliver events to a webhook";
+    post   "/api/webhooks/{id}/deliveries/{inner_id}/replay" => webhooks::replay::one,           "Sends the event of a delivery again";
+    post   "/api/webhooks/{id}/replay"                      => webhooks::replay::since,          "Sends all events since a moment again";
+    post   "/api/webhooks/{id}/test"                        => webhooks::send_test::send_test,   "Sends a test event";
+    post   "/api/webhooks/{id}/rotate-secret"               => webhooks::rotate::rotate,         "Gives a webhook a new secret; both sign for 24 hours";
 }
 
 /// The router, built once per isolate.

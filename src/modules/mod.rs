@@ -5,3 +5,4 @@ pub mod feature_flags;
 pub mod health;
 pub mod licenses;
 pub mod settings;
+pub mod webhooks;

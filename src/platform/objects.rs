@@ -18,6 +18,14 @@ pub fn licenses(env: &Env) -> Result<ObjectNamespace> {
     env.durable_object("LICENSE").map_err(Error::internal)
 }
 
+/// The webhook objects.
+///
+/// # Errors
+/// When the binding is missing.
+pub fn webhooks(env: &Env) -> Result<ObjectNamespace> {
+    env.durable_object("WEBHOOK").map_err(Error::internal)
+}
+
 /// Counts one request of a caller in that caller's own object, and the use of its API key if it has one.
 ///
 /// # Errors

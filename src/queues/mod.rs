@@ -3,6 +3,7 @@
 //! Messages arrive at least once and in any order. Each is acknowledged on its own, so a bad one goes
 //! its way to the dead-letter queue without its neighbours.
 
+pub mod deliveries;
 pub mod emails;
 pub mod events;
 pub mod validations;
@@ -129,6 +130,7 @@ async fn dispatch(queue: &str, delivery: &Delivery, bodies: &[&str]) -> Result<(
             }
             Ok(())
         }
+        deliveries::QUEUE => deliveries::run(delivery, bodies).await,
         other => Err(Error::internal(format!("no consumer for queue {other}"))),
     }
 }
