@@ -4,7 +4,7 @@
 //! the routes under `open`, and the test that walks every route knows them by name.
 
 use crate::error::{Code, Error};
-use crate::modules::{feature_flags, health, licenses, settings, webhooks};
+use crate::modules::{audit, feature_flags, health, licenses, settings, telemetry, webhooks};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
@@ -78,6 +78,18 @@ endpoints! {
     post   "/api/webhooks/{id}/replay"                      => webhooks::replay::since,          "Sends all events since a moment again";
     post   "/api/webhooks/{id}/test"                        => webhooks::send_test::send_test,   "Sends a test event";
     post   "/api/webhooks/{id}/rotate-secret"               => webhooks::rotate::rotate,         "Gives a webhook a new secret; both sign for 24 hours";
+    // Audit
+    get    "/api/audit-logs"                                => audit::list::list,                "Lists the audit log";
+    get    "/api/audit-logs/search"                         => audit::list::search,              "Searches the audit log";
+    get    "/api/audit-logs/export"                         => audit::export::export,            "The audit log as a file of any size";
+    get    "/api/audit-logs/verify"                         => audit::verify::verify,            "Verifies the audit log against its seals, and names the first break";
+    get    "/api/audit-logs/{id}"                           => audit::list::read,                "One row of the audit log";
+
+    // Telemetry
+    post   "/api/telemetry"                                 => telemetry::intake::intake,        "Takes in up to 100 events";
+    get    "/api/telemetry"                                 => telemetry::list::list,            "Lists reported events";
+    get    "/api/telemetry/errors"                          => telemetry::errors::errors,        "Lists reported errors, those of one name together";
+    get    "/api/telemetry/events/{key}"                    => telemetry::list::of_type,         "Lists reported events of one kind";
 }
 
 /// The router, built once per isolate.

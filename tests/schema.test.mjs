@@ -347,6 +347,7 @@ describe('row-level security', () => {
       SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace
         AND has_function_privilege('celaest_app', oid, 'EXECUTE')`);
     assert.deepEqual(definers.toSorted(), [
-      'ensure_partitions', 'generate_invoice_number', 'generate_order_number', 'increment_api_key_usage']);
+      'audit_horizon', 'ensure_partitions', 'generate_invoice_number', 'generate_order_number',
+      'increment_api_key_usage', 'prune_telemetry']);
   });
 });

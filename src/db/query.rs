@@ -79,6 +79,15 @@ pub fn sql(text: impl Into<String>) -> Query {
     }
 }
 
+/// An ILIKE pattern for text that contains `part` literally.
+pub fn containing(part: &str) -> String {
+    let escaped = part
+        .replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
 impl Query {
     /// The next parameter: `$1`, `$2`, …
     pub fn bind(mut self, value: impl Bind) -> Self {

@@ -6,6 +6,7 @@
 pub mod deliveries;
 pub mod emails;
 pub mod events;
+pub mod telemetry;
 pub mod validations;
 
 use crate::db::facts::{Actor, Message};
@@ -131,6 +132,7 @@ async fn dispatch(queue: &str, delivery: &Delivery, bodies: &[&str]) -> Result<(
             Ok(())
         }
         deliveries::QUEUE => deliveries::run(delivery, bodies).await,
+        telemetry::QUEUE => telemetry::run(delivery, bodies).await,
         other => Err(Error::internal(format!("no consumer for queue {other}"))),
     }
 }
