@@ -316,7 +316,7 @@ describe('row-level security', () => {
 
   test('catalogues: everybody reads, only the system writes, secrets stay with the system', async () => {
     await owner.query(`
-      INSERT INTO system_config (key, value, is_sensitive) VALUES ('test.secret', '1', true);
+      INSERT INTO system_config (key, value, is_sensitive) VALUES ('test.secret', '{"version": 1, "sealed": "x"}', true);
       INSERT INTO ai_api_pool (provider, key_name, key_value_encrypted) VALUES ('groq', 'k', '\\x00')`);
     assert.equal((await rows(app, 'SELECT code FROM subscription_plans')).length, 4);
     await transaction(app, acme, async () => {

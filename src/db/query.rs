@@ -52,6 +52,15 @@ impl<T: Bind> Bind for Option<T> {
     }
 }
 
+/// An ILIKE pattern for text that contains `part` literally.
+pub fn containing(part: &str) -> String {
+    let escaped = part
+        .replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
 /// A statement with its parameters.
 #[derive(Debug, Clone)]
 pub struct Query {

@@ -2,6 +2,11 @@
 //! file per endpoint or tight group, `queries.rs` its SQL with the tenant transaction as first argument.
 
 pub mod audit;
+pub mod feature_flags;
+pub mod health;
 pub mod health;
 pub mod licenses;
+pub mod licenses;
+pub mod settings;
 pub mod telemetry;
+pub mod webhooks;

@@ -18,6 +18,14 @@ pub fn licenses(env: &Env) -> Result<ObjectNamespace> {
     env.durable_object("LICENSE").map_err(Error::internal)
 }
 
+/// The webhook objects.
+///
+/// # Errors
+/// When the binding is missing.
+pub fn webhooks(env: &Env) -> Result<ObjectNamespace> {
+    env.durable_object("WEBHOOK").map_err(Error::internal)
+}
+
 /// The objects that know the newest audit seal of each tenant.
 ///
 /// # Errors

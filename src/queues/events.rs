@@ -5,6 +5,7 @@ use crate::db::facts::{Actor, Message};
 use crate::db::{Scope, sql};
 use crate::error::{Error, Result};
 use crate::modules::licenses::edge;
+use crate::modules::webhooks::fan_out::fan_out;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -43,6 +44,7 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
     for message in &messages {
         license_changed(delivery, &message.payload).await?;
     }
+    fan_out(delivery, &messages).await?;
     processed(delivery, &messages).await
 }
 
