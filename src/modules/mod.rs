@@ -1,5 +1,8 @@
 //! One folder a module, all of one shape: `mod.rs` names its files, `model.rs` holds wire shapes, one
 //! file per endpoint or tight group, `queries.rs` its SQL with the tenant transaction as first argument.
 
+pub mod auth;
 pub mod health;
 pub mod licenses;
+pub mod organizations;
+pub mod users;
