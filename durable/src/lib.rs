@@ -8,6 +8,8 @@ mod call;
 mod ids;
 pub mod license;
 pub mod rate_limit;
+pub mod webhook;
 
 pub use license::LicenseObject;
 pub use rate_limit::RateLimitObject;
+pub use webhook::WebhookObject;

@@ -189,6 +189,7 @@ async fn one(
         lang: lang(call),
         limit_per_minute: call.config.validate_limit_per_license,
         snapshot_ttl_s: call.config.snapshot_ttl_seconds,
+        settings: None,
         supply: known.supply(),
     };
     license::validate(namespace, &question.key, &check)

@@ -1,0 +1,310 @@
+//! The storage and network shell around the rules of a webhook.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use celaest_domain::egress;
+use celaest_domain::vault::Vault;
+use celaest_domain::webhook::SigningSecret;
+use futures_util::StreamExt;
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use futures_util::stream::FuturesUnordered;
+use wasm_bindgen::JsValue;
+use worker::js_sys::{self, futures::JsFuture};
+use worker::{
+    Date, Delay, DurableObject, Env, Queue, QueueContentType, RawMessageBuilder, Request, Response,
+    Result, State, console_error, durable_object,
+};
+
+use super::rules::{Due, Machine, Message, Outcome, Settings};
+use super::send;
+use super::store::Sqlite;
+use super::wire::{Endpoint, Enqueue};
+use crate::ids::Ids;
+
+/// Queue binding of the log.
+const QUEUE: &str = "DELIVERIES";
+/// How long one alarm goes on beginning attempts.
+const RUN_MS: i64 = 60_000;
+/// Attempts one alarm begins: the platform counts requests.
+const RUN_ATTEMPTS: usize = 800;
+/// Pause between looks at the clock while requests are under way, and between
+/// messages of the log.
+const TICK_MS: i64 = 250;
+/// Longest pause between tries while the queue is away.
+const MAX_QUEUE_PAUSE_MS: i64 = 60_000;
+/// Pause while the signing secret cannot be opened.
+const LOCKED_PAUSE_MS: i64 = 60_000;
+/// [`Settings::disable_after_s`] where nothing is configured: five days.
+const DISABLE_AFTER_S: u32 = 432_000;
+
+/// One webhook.
+#[durable_object(alarm)]
+pub struct WebhookObject {
+    state: State,
+    queue: Option<Queue>,
+    vault: Option<Vault>,
+    settings: Settings,
+    machine: OnceCell<RefCell<Machine<Sqlite>>>,
+    ids: RefCell<Ids>,
+    /// When the alarm is set for, as far as this instance knows.
+    alarm_at: Cell<i64>,
+    /// Messages the queue refused in a row.
+    refused: Cell<u32>,
+}
+
+/// Something under way came to its end.
+enum Done {
+    Attempt(Due, Outcome),
+    Message(Message, bool),
+    Tick,
+}
+
+impl DurableObject for WebhookObject {
+    fn new(state: State, env: Env) -> Self {
+        let mut seed = [0; 16];
+        if getrandom::fill(&mut seed).is_err() {
+            console_error!("no random bits for a webhook object");
+        }
+        let variable = |name| env.var(name).ok().map(|value| value.to_string());
+        let disable_after = variable("WEBHOOK_DISABLE_AFTER_SECONDS");
+        Self {
+            state,
+            queue: env.queue(QUEUE).ok(),
+            vault: variable("ENCRYPTION_KEY").and_then(|keys| Vault::parse(&keys).ok()),
+            settings: Settings {
+                allow_private: variable("WEBHOOK_ALLOW_PRIVATE").as_deref() == Some("true"),
+                disable_after_s: disable_after
+                    .and_then(|text| text.trim().parse().ok())
+                    .unwrap_or(DISABLE_AFTER_S),
+            },
+            machine: OnceCell::new(),
+            ids: RefCell::new(Ids::new(seed)),
+            alarm_at: Cell::new(i64::MAX),
+            refused: Cell::new(0),
+        }
+    }
+
+    async fn fetch(&self, mut req: Request) -> Result<Response> {
+        let path = req.path();
+        let body = req.text().await?;
+        let understood = match path.as_str() {
+            "/enqueue" => match serde_json::from_str::<Enqueue>(&body) {
+                Ok(request) => {
+                    let mut machine = self.machine()?.borrow_mut();
+                    machine.enqueue(request.endpoint, request.events, now())?;
+                    true
+                }
+                Err(_) => false,
+            },
+            "/configure" => match serde_json::from_str::<Endpoint>(&body) {
+                Ok(endpoint) => {
+                    self.machine()?.borrow_mut().configure(endpoint)?;
+                    true
+                }
+                Err(_) => false,
+            },
+            _ => false,
+        };
+        if !understood {
+            return Response::error("not understood", 400);
+        }
+        self.arm(now()).await?;
+        Response::ok("")
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.alarm_at.set(i64::MAX);
+        let earliest = match self.run().await {
+            Ok(earliest) => earliest,
+            Err(error) => {
+                console_error!("a webhook run ended early: {error}");
+                now() + LOCKED_PAUSE_MS
+            }
+        };
+        self.arm(earliest).await?;
+        Response::empty()
+    }
+}
+
+impl WebhookObject {
+    fn machine(&self) -> Result<&RefCell<Machine<Sqlite>>> {
+        if let Some(machine) = self.machine.get() {
+            return Ok(machine);
+        }
+        let machine = Machine::restore(Sqlite::open(self.state.storage().sql())?)?;
+        Ok(self.machine.get_or_init(|| RefCell::new(machine)))
+    }
+
+    /// Sends what is due and reports what was sent, until there is nothing more
+    /// or the run has lasted long enough. Returns when the next one makes sense
+    /// at the earliest.
+    async fn run(&self) -> Result<i64> {
+        let machine = self.machine()?;
+        machine.borrow_mut().abandon();
+        machine.borrow().tidy(now())?;
+        let started = now();
+        let mut begun = 0;
+        let mut locked = false;
+        let (mut ticking, mut reporting, mut reported_at) = (false, false, 0);
+        let mut work: FuturesUnordered<LocalBoxFuture<'_, Done>> = FuturesUnordered::new();
+        loop {
+            if begun < RUN_ATTEMPTS && now() - started < RUN_MS && !locked {
+                let due = machine.borrow_mut().take(now())?;
+                begun += due.len();
+                for due in due {
+                    match self.prepare(&due) {
+                        Some(attempt) => work.push(attempt),
+                        None => {
+                            machine.borrow_mut().put_back(due.event_id);
+                            locked = true;
+                        }
+                    }
+                }
+            }
+            let sending = machine.borrow().in_flight() > 0;
+            let may_report = self.refused.get() == 0 || !sending && reported_at == 0;
+            if !reporting && may_report && (!sending || now() - reported_at >= TICK_MS) {
+                if let Some(message) = machine.borrow().message()? {
+                    reporting = true;
+                    work.push(self.report(message).boxed_local());
+                }
+                reported_at = now();
+            }
+            if !sending && !reporting {
+                break;
+            }
+            if sending && !ticking {
+                ticking = true;
+                let tick = Delay::from(Duration::from_millis(TICK_MS as u64));
+                work.push(tick.map(|()| Done::Tick).boxed_local());
+            }
+            match work.next().await {
+                Some(Done::Attempt(due, outcome)) => {
+                    let (id, random) = {
+                        let mut ids = self.ids.borrow_mut();
+                        (ids.v7(outcome.started_at), ids.token() as u32)
+                    };
+                    machine.borrow_mut().settle(
+                        &due,
+                        outcome,
+                        self.settings,
+                        now(),
+                        (id, random),
+                    )?;
+                }
+                Some(Done::Message(message, taken)) => {
+                    reporting = false;
+                    if taken {
+                        self.refused.set(0);
+                        machine.borrow().sent(&message)?;
+                    } else {
+                        self.refused.set(self.refused.get().saturating_add(1));
+                    }
+                }
+                Some(Done::Tick) => ticking = false,
+                None => break,
+            }
+        }
+        Ok(if locked {
+            now() + LOCKED_PAUSE_MS
+        } else {
+            now()
+        })
+    }
+
+    /// The attempt, ready to be waited for. `None`: this object cannot sign it.
+    fn prepare(&self, due: &Due) -> Option<LocalBoxFuture<'static, Done>> {
+        let machine = self.machine().ok()?.borrow();
+        let endpoint = machine.endpoint()?;
+        let now_ms = now();
+        // The addresses are checked again: what is allowed may have changed.
+        let url = match egress::check(&endpoint.url, self.settings.allow_private) {
+            Ok(url) => url,
+            Err(refusal) => {
+                let outcome = Outcome {
+                    started_at: now_ms,
+                    error: Some(refusal.to_string()),
+                    ..Outcome::default()
+                };
+                let due = due.clone();
+                return Some(async move { Done::Attempt(due, outcome) }.boxed_local());
+            }
+        };
+        let current = |expires: Option<i64>| expires.is_none_or(|at| at > now_ms);
+        let secrets: Vec<_> = endpoint
+            .secrets
+            .iter()
+            .filter(|secret| current(secret.expires_at_ms))
+            .filter_map(|secret| {
+                let sealed = STANDARD.decode(&secret.sealed).ok()?;
+                let owner = endpoint.webhook_id.as_bytes();
+                let text = self
+                    .vault
+                    .as_ref()?
+                    .open(secret.key_version, &sealed, owner)?;
+                SigningSecret::parse(std::str::from_utf8(&text).ok()?)
+            })
+            .collect();
+        if secrets.is_empty() {
+            console_error!(
+                "the secret of webhook {} cannot be opened",
+                endpoint.webhook_id
+            );
+            return None;
+        }
+        let due = due.clone();
+        Some(
+            async move {
+                let outcome = send::attempt(&url, &due, &secrets, now).await;
+                Done::Attempt(due, outcome)
+            }
+            .boxed_local(),
+        )
+    }
+
+    async fn report(&self, message: Message) -> Done {
+        let taken = match &self.queue {
+            Some(queue) => {
+                // Text: the consumer hands it to Postgres as it is.
+                let body = RawMessageBuilder::new(JsValue::from_str(&message.body));
+                let body = body.build_with_content_type(QueueContentType::Text);
+                queue.send_raw(body).await.is_ok()
+            }
+            None => false,
+        };
+        Done::Message(message, taken)
+    }
+
+    /// Sets the alarm for what is next, not before `earliest`.
+    async fn arm(&self, earliest: i64) -> Result<()> {
+        let machine = self.machine()?;
+        let due = machine.borrow().next_due()?;
+        let journal = match machine.borrow().message()? {
+            Some(_) => {
+                let pause = (1_000 << self.refused.get().min(6)).min(MAX_QUEUE_PAUSE_MS);
+                Some(now() + pause)
+            }
+            None => None,
+        };
+        let due = due.map(|at| at.max(earliest));
+        let Some(at) = due.into_iter().chain(journal).min() else {
+            return Ok(());
+        };
+        if self.alarm_at.get() <= at {
+            return Ok(());
+        }
+        let date = js_sys::Date::new(&JsValue::from_f64(at as f64));
+        let options = js_sys::Object::new();
+        let set = self.state.storage().as_raw().set_alarm(date, options)?;
+        self.alarm_at.set(at);
+        JsFuture::from(set).await?;
+        Ok(())
+    }
+}
+
+fn now() -> i64 {
+    i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX)
+}
