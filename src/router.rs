@@ -4,7 +4,10 @@
 //! the routes under `open`, and the test that walks every route knows them by name.
 
 use crate::error::{Code, Error};
-use crate::modules::{audit, feature_flags, health, licenses, settings, telemetry, webhooks};
+use crate::modules::{
+    audit, auth, feature_flags, health, licenses, organizations, settings, telemetry, users,
+    webhooks,
+};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
@@ -32,6 +35,41 @@ endpoints! {
     get    "/health"                                        => health::overview,                 "Whether the worker is up, with its version";
     get    "/health/live"                                   => health::live,                     "Whether the worker answers at all";
     get    "/health/ready"                                  => health::ready,                    "Whether PostgreSQL and the Durable Objects answer";
+
+    // Users
+    get    "/api/users"                                     => users::list::list,                "Lists people";
+    post   "/api/users"                                     => users::invite::create,            "Invites a person";
+    get    "/api/users/{id}"                                => users::read::read,                "One person";
+    patch  "/api/users/{id}"                                => users::update::update,            "Changes a person's role, scopes and names";
+    delete "/api/users/{id}"                                => users::remove::remove,            "Removes a person";
+    get    "/api/users/{id}/profile"                        => users::profile::read,             "The profile of a person";
+    patch  "/api/users/{id}/profile"                        => users::profile::update,           "Changes the profile of a person";
+    get    "/api/users/{id}/sessions"                       => users::sessions::list,            "The sign-ins of a person";
+    delete "/api/users/{id}/sessions/{inner_id}"            => users::sessions::end,             "Ends a sign-in";
+    get    "/api/users/{id}/api-keys"                       => users::api_keys::list::list,      "The API keys of a person";
+    post   "/api/users/{id}/api-keys"                       => users::api_keys::create::create,  "Makes an API key and shows it once";
+    delete "/api/users/{id}/api-keys/{inner_id}"            => users::api_keys::remove::remove,  "Deletes an API key";
+    post   "/api/users/{id}/api-keys/{inner_id}/rotate"     => users::api_keys::rotate::rotate,  "Makes a new API key in the place of another";
+
+    // Organizations
+    get    "/api/organizations"                             => organizations::list::list,        "Lists organizations";
+    post   "/api/organizations"                             => organizations::create::create,    "Founds an organization";
+    get    "/api/organizations/{id}"                        => organizations::read::read,        "One organization";
+    patch  "/api/organizations/{id}"                        => organizations::update::update,    "Changes an organization";
+    delete "/api/organizations/{id}"                        => organizations::remove::remove,    "Closes an organization";
+    get    "/api/organizations/{id}/members"                => organizations::members::members,  "The people of an organization";
+    post   "/api/organizations/{id}/members"                => organizations::members::invite,   "Invites a person into an organization";
+    patch  "/api/organizations/{id}/members/{inner_id}"     => organizations::members::update,   "Changes the role and scopes of a member";
+    delete "/api/organizations/{id}/members/{inner_id}"     => organizations::members::remove,   "Removes a member";
+    get    "/api/organizations/{id}/subscription"           => organizations::subscription::subscription, "Plan, limits and usage of an organization";
+
+    // Authentication, open
+    post   "/api/auth/refresh"                              => auth::refresh::refresh,           "Exchanges a refresh token for new tokens";
+
+    // Authentication
+    post   "/api/auth/verify"                               => auth::verify::verify,             "What the sent credential is worth";
+    get    "/api/auth/me"                                   => auth::me::me,                     "The caller, their organization and permissions";
+    post   "/api/auth/logout"                               => auth::logout::logout,             "Ends the own sign-in";
 
     // Licensing, open
     post   "/api/licenses/validate"                         => licenses::validate::documented,   "Validates a license key for an address";

@@ -52,15 +52,6 @@ impl<T: Bind> Bind for Option<T> {
     }
 }
 
-/// An ILIKE pattern for text that contains `part` literally.
-pub fn containing(part: &str) -> String {
-    let escaped = part
-        .replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_");
-    format!("%{escaped}%")
-}
-
 /// A statement with its parameters.
 #[derive(Debug, Clone)]
 pub struct Query {
@@ -86,6 +77,19 @@ pub fn containing(part: &str) -> String {
         .replace('%', "\\%")
         .replace('_', "\\_");
     format!("%{escaped}%")
+}
+
+/// The assignments of an UPDATE of `alias` that sets, of these columns with their types, those that the
+/// JSON object in the parameter `given` has.
+pub fn patched(alias: &str, given: &str, columns: &[(&str, &str)]) -> String {
+    let set = columns.iter().map(|(name, kind)| {
+        let value = match *kind {
+            "jsonb" => format!("{given}::jsonb->'{name}'"),
+            kind => format!("({given}::jsonb->>'{name}')::{kind}"),
+        };
+        format!("{name} = CASE WHEN {given}::jsonb ? '{name}' THEN {value} ELSE {alias}.{name} END")
+    });
+    set.collect::<Vec<_>>().join(", ")
 }
 
 impl Query {

@@ -3,6 +3,7 @@
 use crate::db::facts::Actor;
 use crate::db::{Scope, sql};
 use crate::error::{Code, Error, Result};
+use crate::http::activation;
 use crate::http::call::{Call, CallerLog, header};
 use crate::http::jwt::{self, Token};
 use crate::http::session::{self, SEEN, Seen};
@@ -10,6 +11,7 @@ use crate::modules::settings::current;
 use crate::platform::objects;
 use axum::http::HeaderMap;
 use celaest_domain::access::{self, Permissions, Role};
+use celaest_domain::membership::Caller;
 use celaest_domain::settings::Stored;
 use hmac::{Hmac, Mac};
 use serde::Deserialize;
@@ -59,7 +61,7 @@ struct Key {
 }
 
 /// Length of the visible beginning of an API key: `celk_` and eight characters.
-const KEY_PREFIX_CHARS: usize = 13;
+pub const KEY_PREFIX_CHARS: usize = 13;
 /// Longest API key that is worth hashing, in bytes.
 const MAX_KEY_BYTES: usize = 128;
 
@@ -76,6 +78,14 @@ impl Principal {
                 owner: (role == Role::Client).then_some(self.user_id),
             }),
             (_, None) => Err(Code::Forbidden.into()),
+        }
+    }
+
+    /// What the caller may give to others, and whom they may touch.
+    pub fn powers(&self) -> Caller {
+        Caller {
+            role: self.role,
+            permissions: self.permissions,
         }
     }
 
@@ -164,7 +174,8 @@ pub async fn authenticate(call: &Call, headers: &HeaderMap) -> Result<Principal>
     Ok(principal)
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The token of an `Authorization` header.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = header(headers, "authorization")?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -172,7 +183,20 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 async fn by_token(call: &Call, text: &str) -> Result<(Profile, Option<Token>)> {
     let token = jwt::verify(text, call.config).await?;
-    let found: Option<Profile> = lookup(
+    let profile = match by_subject(call, &token).await? {
+        Some(profile) => profile,
+        None => {
+            activation::activate(call, text, &token).await?;
+            let activated = by_subject(call, &token).await?;
+            activated.ok_or_else(|| Error::new(Code::ProfileNotFound))?
+        }
+    };
+    session::check(profile.session.as_ref())?;
+    Ok((profile, Some(token)))
+}
+
+async fn by_subject(call: &Call, token: &Token) -> Result<Option<Profile>> {
+    lookup(
         call,
         sql(format!(
             "SELECT u.id AS user_id, u.organization_id, u.role, u.scopes, NULL AS key, {SEEN}, {}
@@ -184,10 +208,7 @@ async fn by_token(call: &Call, text: &str) -> Result<(Profile, Option<Token>)> {
         .bind(token.subject)
         .bind(token.session),
     )
-    .await?;
-    let profile = found.ok_or_else(|| Error::new(Code::ProfileNotFound))?;
-    session::check(profile.session.as_ref())?;
-    Ok((profile, Some(token)))
+    .await
 }
 
 async fn by_key(call: &Call, key: &str) -> Result<Profile> {

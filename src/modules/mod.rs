@@ -2,11 +2,12 @@
 //! file per endpoint or tight group, `queries.rs` its SQL with the tenant transaction as first argument.
 
 pub mod audit;
+pub mod auth;
 pub mod feature_flags;
 pub mod health;
-pub mod health;
 pub mod licenses;
-pub mod licenses;
+pub mod organizations;
 pub mod settings;
 pub mod telemetry;
+pub mod users;
 pub mod webhooks;

@@ -51,3 +51,4 @@ VALUES ($ORG, 1, 1, 1, '1:hash', 'digest', 'signature', 'key');
 INSERT INTO outbox_messages (organization_id, topic, payload) VALUES ($ORG, 'test', '{}');
 INSERT INTO idempotency_keys (caller, key, organization_id, method, path, request_hash)
 VALUES ('user:' || $USER, 'key', $ORG, 'POST', '/api/licenses', 'hash');
+INSERT INTO organization_usage (organization_id, period, api_calls) VALUES ($ORG, '2026-01-01', 1);
