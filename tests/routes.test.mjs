@@ -29,6 +29,7 @@ const FIELDS = [
   'innerNotFound', // the same for `{inner_id}`
   'shared', //        what the path names belongs to no tenant
   'owned', //         a client sees only the own ones
+  'unaudited', //     the good call changes nothing that belongs in the audit log, though it is no GET
   'list', //          lists rows of the caller's organization; a number says how many a new one has
 ];
 
@@ -109,6 +110,14 @@ function unchanged(body) {
     await body();
     assert.deepEqual(await fingerprint(), untouched);
   };
+}
+
+/** Asserts that a change left an audit row of the request, written with it; nothing else leaves one. */
+async function audited({ method, path, route }, answer) {
+  const { rows } = await stack.pg.query(
+    'SELECT event FROM audit_logs WHERE request_id = $1', [answer.headers.get('x-request-id')]);
+  const changes = method !== 'GET' && !route.open && !route.unaudited;
+  assert.equal(rows.length > 0, changes || path.endsWith('/export'), JSON.stringify(rows));
 }
 
 /** Asserts that an answer is the promised one. */
@@ -333,7 +342,9 @@ for (const { name, method, path, route, parameters } of entries) {
         for (const role of ROLES) {
           // Somebody new each time: the call may end the sign-in.
           const somebody = await newcomer(role);
-          wellDone(route, await somebody.call(method, path, await target(route, somebody.id)));
+          const answer = await somebody.call(method, path, await target(route, somebody.id));
+          wellDone(route, answer);
+          await audited({ method, path, route }, answer);
         }
       });
     } else {
@@ -341,7 +352,9 @@ for (const { name, method, path, route, parameters } of entries) {
         if (method === 'GET') {
           for (const role of mayDo) wellDone(route, await ours.as[role](method, path, args));
         }
-        wellDone(route, await boss(method, path, args));
+        const answer = await boss(method, path, args);
+        wellDone(route, answer);
+        await audited({ method, path, route }, answer);
       });
     }
   });
