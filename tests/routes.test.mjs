@@ -1,100 +1,105 @@
 // Walks every route: who may call it, and what every route does with bad ids, parameters and fields.
-// A new route fails here until the table below says what it needs.
+// What each route needs is said in routes/<module>.mjs; a new route fails here until it is.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
-import { caller, good, refused, withoutRequestId } from './support/api.mjs';
+import { caller, eventually, good, refused, withoutRequestId } from './support/api.mjs';
+import { fingerprints } from './support/fingerprint.mjs';
 import { operations } from './support/openapi.mjs';
+import { PERMISSIONS, ROLES, holds, isSuperOnly } from './support/roles.mjs';
 import { sharedStack } from './harness/client.mjs';
-import { PLANS, createOrganization, insert, insertLicense, withApiKey } from './support/world.mjs';
+import { createOrganization, createUser, signedIn, withApiKey } from './support/world.mjs';
 
-// open       anybody may call it
-// permission what the caller must be allowed to do
-// status     of the minimal good call
-// body       its body, when the route takes one
-// query      the parameters that it must have
-// list       lists rows of the caller's organization
-// prepare    makes what the good call refers to, for a license
-const ROUTES = {
-  'GET /health': { open: true },
-  'GET /health/live': { open: true },
-  'GET /health/ready': { open: true },
-  'POST /api/licenses/validate': { open: true, body: { license_key: 'CELAEST-GEN-00000000-0000' } },
-  'POST /api/licenses/batch-validate': { open: true, body: { items: [{ license_key: 'x' }] } },
+// What a table may say of a route. One of the first three:
+const FIELDS = [
+  'open', //          anybody may call it
+  'signedIn', //      anybody who is somebody may call it
+  'permission', //    what the caller must be allowed to do
+  'own', //           the permission that is enough when the person `{id}` of the path is the caller
+  'status', //        of the good call, 200 unless said
+  'contentType', //   of a good answer that is no JSON
+  'query', //         the parameters that it must have
+  'body', //          the body of the good call, when the route takes one
+  'prepare', //       async (world, owner) => what the path names ({ id, inner_id, key… }) and what goes beyond
+  //                  the fields above ({ body, query }): a new one each time, in world.ours, for the person owner
+  'notFound', //      the code for a thing of the path that is not there, NOT_FOUND unless said;
+  //                  false: the name in the path may be any
+  'innerNotFound', // the same for `{inner_id}`
+  'shared', //        what the path names belongs to no tenant
+  'owned', //         a client sees only the own ones
+  'list', //          lists rows of the caller's organization; a number says how many a new one has
+];
 
-  'GET /api/licenses': { permission: 'licenses:read', list: true },
-  'POST /api/licenses': { permission: 'licenses:write', status: 201, body: { plan_id: PLANS.free } },
-  'GET /api/licenses/{id}': { permission: 'licenses:read' },
-  'PATCH /api/licenses/{id}': { permission: 'licenses:write', body: { notes: 'changed' } },
-  'DELETE /api/licenses/{id}': { permission: 'licenses:delete', status: 204 },
-  'POST /api/licenses/{id}/bind-ip': { permission: 'licenses:write', status: 201, body: { ip_address: '192.0.2.1' } },
-  'DELETE /api/licenses/{id}/unbind-ip': {
-    permission: 'licenses:write', status: 204, query: { ip_address: '192.0.2.2' }, prepare: bindAddress,
-  },
-  'GET /api/licenses/{id}/ips': { permission: 'licenses:read' },
-  'GET /api/licenses/{id}/collisions': { permission: 'licenses:read' },
-  'POST /api/licenses/{id}/collisions/{inner_id}/resolve': {
-    permission: 'licenses:write', body: {}, prepare: insertCollision,
-  },
-  'GET /api/licenses/{id}/validations': { permission: 'licenses:read' },
-  'POST /api/licenses/{id}/renew': { permission: 'licenses:write', body: { months: 1 } },
-  'POST /api/licenses/{id}/revoke': { permission: 'licenses:revoke', body: {} },
-  'POST /api/licenses/{id}/reactivate': { permission: 'licenses:revoke', body: {}, license: { status: 'suspended' } },
-  'GET /api/licenses/{id}/usage': { permission: 'licenses:read' },
-};
+const ROUTES = {};
+for (const file of readdirSync(new URL('routes/', import.meta.url)).sort()) {
+  const { default: table } = await import(`./routes/${file}`);
+  for (const [name, route] of Object.entries(table)) {
+    assert.ok(!(name in ROUTES), `${name} is in two tables`);
+    ROUTES[name] = route;
+  }
+}
 
-// Roles that hold no permission but reading.
-const READERS = ['manager', 'operator', 'client', 'viewer'];
+const UNGUESSABLE = ['1', 'null', "' OR 1=1 --", '%00', '\u0000', '../licenses', 'é'.repeat(18), 'x'.repeat(101)];
+/** Spellings that are no UUID. */
+const notUuids = (id) => [...UNGUESSABLE, `${id}x`, id.replaceAll('-', ''), `{${id}}`, '00000000-0000-0000-0000-00000000000g'];
 
 const stack = await sharedStack();
-let ours;
-let theirs;
-let keyWithoutScopes;
-let keyThatReads;
-let otherLicense;
+const { ours, theirs, newcomers, fingerprint } = await arrange();
+const world = worldOf(ours, theirs);
+const keyWithoutScopes = await withApiKey(stack, ours.users.admin, ours.id, { scopes: [] });
+const keys = new Map();
 
-before(async () => {
-  ours = await createOrganization(stack);
-  theirs = await createOrganization(stack, { roles: ['admin'] });
-  otherLicense = await insertLicense(stack, ours.id);
-  keyWithoutScopes = await withApiKey(stack, ours.users.admin, ours.id, { scopes: [] });
-  keyThatReads = await withApiKey(stack, ours.users.admin, ours.id, { scopes: ['licenses:read'] });
-});
+/** What `prepare` is given. */
+function worldOf(own, other) {
+  return { stack, ours: own, theirs: other, createUser: (role = 'viewer') => createUser(stack, own.id, role) };
+}
 
-async function bindAddress(license) {
-  await insert(stack, 'license_ip_bindings', {
-    license_id: license.id, organization_id: license.organization_id, ip_address: '192.0.2.2',
+/** Three organizations that everybody is signed in to. */
+async function arrange() {
+  const made = {
+    ours: await createOrganization(stack),
+    theirs: await createOrganization(stack),
+    newcomers: await createOrganization(stack, { roles: ['admin'] }),
+  };
+  const organizations = Object.values(made);
+  await settled(Object.fromEntries(organizations.flatMap(({ users, as }) =>
+    Object.entries(users).map(([role, user]) => [user, as[role]]))));
+  return { ...made, fingerprint: await fingerprints(stack.pg, organizations.map(({ id }) => id)) };
+}
+
+/** Waits until first calls are written down as sign-ins, so that this happens within no test. */
+async function settled(calls) {
+  const users = Object.keys(calls);
+  for (const call of Object.values(calls)) good(await call('GET', '/api/licenses'));
+  await eventually(async () => {
+    const { rows } = await stack.pg.query('SELECT count(*)::int FROM user_sessions WHERE user_id = ANY ($1)', [users]);
+    return rows[0].count >= users.length;
   });
 }
 
-async function insertCollision(license) {
-  const id = randomUUID();
-  await insert(stack, 'license_collisions', {
-    id, license_id: license.id, organization_id: license.organization_id,
-    ip_address_a: '192.0.2.3', ip_address_b: '192.0.2.4',
-  });
-  return { inner_id: id };
+/** Somebody new in our organization. */
+async function newcomer(role) {
+  const id = await createUser(stack, ours.id, role);
+  const call = await signedIn(stack, id);
+  await settled({ [id]: call });
+  return { id, call };
 }
 
-/** A license of ours and the arguments of a good call for it. */
-async function target(route, path) {
-  if (!path.includes('{id}')) return { args: { query: route.query, body: route.body } };
-  const license = await insertLicense(stack, ours.id, { owner_id: ours.users.client, ...route.license });
-  const more = await route.prepare?.(license);
-  return { license, args: { id: license.id, query: route.query, body: route.body, ...more } };
+/** A key of our administrator that may do everything but this. */
+async function keyForAllBut(permission) {
+  if (!keys.has(permission)) {
+    const scopes = PERMISSIONS.filter((one) => one !== permission);
+    keys.set(permission, await withApiKey(stack, ours.users.admin, ours.id, { scopes }));
+  }
+  return keys.get(permission);
 }
 
-/** Everything of our organization that a refused call could have changed. */
-async function fingerprint() {
-  const { rows } = await stack.pg.query(
-    `SELECT (SELECT md5(string_agg(l::text, '|' ORDER BY id)) FROM licenses l WHERE organization_id = $1) AS licenses,
-       (SELECT md5(string_agg(b::text, '|' ORDER BY id)) FROM license_ip_bindings b WHERE organization_id = $1) AS bindings,
-       (SELECT md5(string_agg(c::text, '|' ORDER BY id)) FROM license_collisions c WHERE organization_id = $1) AS collisions,
-       (SELECT count(*) FROM audit_logs WHERE organization_id = ANY ($2)) AS audited,
-       (SELECT count(*) FROM outbox_messages WHERE organization_id = ANY ($2)) AS published`,
-    [ours.id, [ours.id, theirs.id]]);
-  return rows[0];
+/** The arguments of a good call to something new. */
+async function target(route, owner, where = world) {
+  const made = await route.prepare?.(where, owner);
+  return { query: route.query, body: route.body, ...made };
 }
 
 /** A test at whose end everything is as it was at its start. */
@@ -106,128 +111,238 @@ function unchanged(body) {
   };
 }
 
-test('the table names every route of the document, and no other', () => {
+/** Asserts that an answer is the promised one. */
+function wellDone(route, answer) {
+  const data = good(answer, route.status);
+  if (route.contentType) assert.ok(answer.headers.get('content-type').startsWith(route.contentType));
+  return data;
+}
+
+const entries = Object.entries(ROUTES).map(([name, route]) => {
+  const [method, path] = name.split(' ');
+  return { name, method, path, route, parameters: [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter) };
+});
+
+test('the tables name every route of the document, and no other', () => {
   assert.deepEqual(Object.keys(ROUTES).sort(), [...operations.keys()].sort());
 });
 
+test('the tables say of every route what they can say', () => {
+  for (const { name, route, parameters } of entries) {
+    assert.deepEqual(Object.keys(route).filter((field) => !FIELDS.includes(field)), [], name);
+    assert.equal(FIELDS.slice(0, 3).filter((field) => route[field]).length, 1, `${name}: who may call it?`);
+    if (route.permission) assert.ok(PERMISSIONS.includes(route.permission), name);
+    if (route.own) assert.ok(route.permission && PERMISSIONS.includes(route.own) && parameters[0] === 'id', name);
+    if (parameters.length) assert.ok(route.prepare, `${name}: what does the path name?`);
+  }
+});
+
 test('the document says who may call what', () => {
-  for (const [name, route] of Object.entries(ROUTES)) {
+  for (const { name, route } of entries) {
     const operation = operations.get(name);
     assert.equal(operation['x-permission'], route.permission, name);
+    assert.equal(operation['x-permission-own'], route.own, name);
     assert.equal(operation.security === undefined, route.open === true, name);
   }
 });
 
-for (const [name, route] of Object.entries(ROUTES)) {
-  const [method, path] = name.split(' ');
+for (const { name, method, path, route, parameters } of entries) {
   if (route.open) {
     test(`${name} is open`, unchanged(async () => {
-      good(await caller(stack)(method, path, { body: route.body }));
+      good(await caller(stack)(method, path, await target(route)), route.status);
+    }));
+    if (!route.body) continue;
+    test(`${name} refuses unknown fields and parameters`, unchanged(async () => {
+      const nobody = caller(stack);
+      const args = await target(route);
+      refused(await nobody(method, path, { body: { ...args.body, surprise: 1 } }), 400, 'INVALID_BODY');
+      refused(await nobody(method, path, { body: args.body, query: { surprise: 1 } }), 400, 'INVALID_QUERY');
     }));
     continue;
   }
 
   describe(name, () => {
+    const isSuper = isSuperOnly(route.permission);
+    const isTenants = !isSuper && !route.shared;
+    const notFound = route.notFound ?? 'NOT_FOUND';
+    const innerNotFound = route.innerNotFound ?? 'NOT_FOUND';
+    const mayDo = route.permission ? ROLES.filter((role) => holds(role, route.permission)) : ROLES;
+    const mayNot = ROLES.filter((role) => !mayDo.includes(role));
+    // Somebody with the permission: the super administrator sees every tenant, so only where nobody else can.
+    const boss = isSuper ? ours.as.super_admin : ours.as.admin;
+    const stranger = theirs.as.admin;
+    const has = (parameter) => parameters.includes(parameter);
     let args;
-    let license;
     let spare;
 
     before(async () => {
-      ({ args, license } = await target(route, path));
-      ({ args: spare } = await target(route, path));
+      const owner = () => (route.own ? world.createUser() : ours.users.client);
+      args = await target(route, await owner());
+      spare = await target(route, await owner());
     });
 
     test('nobody: 401, whatever else is wrong', unchanged(async () => {
       const nobody = caller(stack);
       refused(await nobody(method, path, args), 401, 'UNAUTHENTICATED');
-      const broken = { ...args, id: 'x', inner_id: 'x', query: { nope: 1 }, ...(route.body && { text: '{' }) };
+      const wrong = Object.fromEntries(parameters.map((parameter) => [parameter, 'x']));
+      const broken = { ...args, ...wrong, query: { nope: 1 }, ...(args.body && { text: '{' }) };
       refused(await nobody(method, path, broken), 401, 'UNAUTHENTICATED');
     }));
 
-    test('somebody without the permission: 403', unchanged(async () => {
-      const callers = route.permission === 'licenses:read'
-        ? [keyWithoutScopes]
-        : [keyWithoutScopes, keyThatReads, ...READERS.map((role) => ours.as[role])];
-      for (const call of callers) {
-        const details = refused(await call(method, path, args), 403, 'FORBIDDEN');
-        assert.deepEqual(details, { required: route.permission });
-      }
-    }));
+    if (route.permission) {
+      test('somebody without the permission: 403', async () => {
+        const callers = [keyWithoutScopes, await keyForAllBut(route.permission), ...mayNot.map((role) => ours.as[role])];
+        await unchanged(async () => {
+          for (const call of callers) {
+            const details = refused(await call(method, path, args), 403, 'FORBIDDEN');
+            assert.deepEqual(details, { required: route.permission });
+          }
+        })();
+      });
+    }
 
-    if (path.includes('{id}')) {
+    if (route.own) {
+      test('oneself: allowed, but not to a key without the scope', async () => {
+        for (const role of ['viewer', 'client']) {
+          const self = await newcomer(role);
+          const own = await target(route, self.id);
+          assert.equal(own.id, self.id);
+          const scopes = PERMISSIONS.filter((one) => one !== route.own && one !== route.permission);
+          const key = await withApiKey(stack, self.id, ours.id, { scopes });
+          const details = refused(await key(method, path, own), 403, 'FORBIDDEN');
+          assert.deepEqual(details, { required: route.permission });
+          wellDone(route, await self.call(method, path, own));
+        }
+      });
+    }
+
+    if (has('id') && isTenants) {
       test("another tenant's: 404 as if it did not exist", unchanged(async () => {
-        const foreign = await theirs.as.admin(method, path, args);
-        const missing = await theirs.as.admin(method, path, { ...args, id: randomUUID() });
-        refused(foreign, 404, 'LICENSE_NOT_FOUND');
+        const foreign = await stranger(method, path, args);
+        const missing = await stranger(method, path, { ...args, id: randomUUID() });
+        refused(foreign, 404, notFound);
         assert.equal(withoutRequestId(foreign), withoutRequestId(missing));
       }));
+    } else if (has('id')) {
+      test('what does not exist: 404', unchanged(async () => {
+        refused(await boss(method, path, { ...args, id: randomUUID() }), 404, notFound);
+      }));
+    }
 
+    if (has('id')) {
       test('an id that is no UUID: 400', unchanged(async () => {
-        const wrong = ['1', 'null', `${license.id}x`, license.id.replaceAll('-', ''), `{${license.id}}`, "' OR 1=1 --",
-          '00000000-0000-0000-0000-00000000000g', '%00', '\u0000', '../licenses', 'é'.repeat(18)];
-        for (const id of wrong) {
-          refused(await ours.as.admin(method, path, { ...args, id }), 400, 'INVALID_ID');
-          if (path.includes('{inner_id}')) {
-            refused(await ours.as.admin(method, path, { ...args, inner_id: id }), 400, 'INVALID_ID');
-          }
+        for (const id of notUuids(args.id)) {
+          refused(await boss(method, path, { ...args, id }), 400, 'INVALID_ID');
+          if (has('inner_id')) refused(await boss(method, path, { ...args, inner_id: id }), 400, 'INVALID_ID');
         }
       }));
     }
 
-    if (path.includes('{inner_id}')) {
-      test('an inner id of another license: 404', unchanged(async () => {
-        refused(await ours.as.admin(method, path, { ...args, inner_id: randomUUID() }), 404, 'NOT_FOUND');
-        refused(await ours.as.admin(method, path, { ...args, id: otherLicense.id }), 404, 'NOT_FOUND');
+    if (has('inner_id')) {
+      test('an inner id of another thing: 404', async () => {
+        const foreign = await target(route, await createUser(stack, theirs.id, 'viewer'), worldOf(theirs, ours));
+        await unchanged(async () => {
+          refused(await boss(method, path, { ...args, inner_id: randomUUID() }), 404, innerNotFound);
+          refused(await boss(method, path, { ...args, inner_id: foreign.inner_id }), 404, innerNotFound);
+          // Where everything is inside the one organization, there is no other thing.
+          if (spare.id !== args.id) {
+            refused(await boss(method, path, { ...args, id: spare.id }), 404, innerNotFound);
+          }
+        })();
+      });
+    }
+
+    for (const name of ['key', 'type'].filter((parameter) => has(parameter) && notFound)) {
+      test(`a ${name} that does not exist: 404`, unchanged(async () => {
+        for (const text of [...UNGUESSABLE, `${args[name]}x`, randomUUID()]) {
+          refused(await boss(method, path, { ...args, [name]: text }), 404, notFound);
+        }
       }));
     }
 
-    if (route.list) {
+    if (route.list !== undefined) {
+      const pages = operations.get(name).parameters?.some((parameter) => parameter.name === 'per_page');
+      const whole = () => ({ ...args, query: { ...args.query, ...(pages && { per_page: 100 }) } });
+
       test("another tenant's rows are not listed", unchanged(async () => {
-        const answer = await theirs.as.admin(method, path, args);
-        assert.deepEqual(good(answer), []);
-        assert.equal(answer.body.meta.total, 0);
+        const mine = await boss(method, path, whole());
+        wellDone(route, mine);
+        const answer = await newcomers.as.admin(method, path, whole());
+        wellDone(route, answer);
+        for (const id of [ours.id, ...(mine.data ?? []).map((row) => row.id).filter(Boolean)]) {
+          assert.ok(!answer.text.includes(id), `${id} is listed`);
+        }
+        if (typeof route.list === 'number') assert.equal(answer.data.length, route.list);
+        if (answer.body?.meta?.total !== undefined) assert.equal(answer.body.meta.total, answer.data.length);
       }));
+
+      if (route.owned) {
+        test('a client: only the own ones are listed', async () => {
+          const other = await target(route, ours.users.viewer);
+          const text = JSON.stringify(good(await ours.as.client(method, path, whole())));
+          assert.ok(text.includes(args.id) && !text.includes(other.id));
+        });
+      }
     }
 
     test('an unknown query parameter: 400', unchanged(async () => {
-      refused(await ours.as.admin(method, path, { ...spare, query: { ...route.query, surprise: 'x' } }), 400, 'INVALID_QUERY');
+      refused(await boss(method, path, { ...spare, query: { ...spare.query, surprise: 'x' } }), 400, 'INVALID_QUERY');
     }));
 
     if (route.body) {
       test('an unknown field: 400', unchanged(async () => {
-        const body = { ...route.body, surprise: 'x' };
-        refused(await ours.as.admin(method, path, { ...args, body }), 400, 'INVALID_BODY');
-        refused(await ours.as.admin(method, path, { ...args, body: [route.body] }), 400, 'INVALID_BODY');
+        const body = { ...args.body, surprise: 'x' };
+        refused(await boss(method, path, { ...args, body }), 400, 'INVALID_BODY');
+        refused(await boss(method, path, { ...args, body: [args.body] }), 400, 'INVALID_BODY');
       }));
 
       test('no object: 400', unchanged(async () => {
         // An array in the place of an object is not its fields in their order.
-        for (const text of ['[]', JSON.stringify(Object.values(route.body)), 'null', '"x"', '1']) {
-          refused(await ours.as.admin(method, path, { ...spare, text }), 400, 'INVALID_BODY');
+        for (const text of ['[]', JSON.stringify(Object.values(args.body)), 'null', '"x"', '1']) {
+          refused(await boss(method, path, { ...spare, text }), 400, 'INVALID_BODY');
         }
       }));
     }
 
-    if (path.includes('{id}') && route.permission === 'licenses:read') {
-      test("a client: somebody else's license is 404, the own one is not", async () => {
-        const other = await insertLicense(stack, ours.id, { owner_id: ours.users.viewer });
-        refused(await ours.as.client(method, path, { ...args, id: other.id }), 404, 'LICENSE_NOT_FOUND');
-        good(await ours.as.client(method, path, args));
+    if (has('id') && route.owned) {
+      test("a client: somebody else's is 404, the own one is not", async () => {
+        const other = await target(route, ours.users.viewer);
+        refused(await ours.as.client(method, path, other), 404, notFound);
+        wellDone(route, await ours.as.client(method, path, args));
       });
     }
 
-    // Last, because it may end the license: the refusals above were for their own reason.
-    test('somebody with the permission: the good call', async () => {
-      good(await ours.as.admin(method, path, args), route.status ?? 200);
-    });
+    if (operations.get(name).parameters?.some((parameter) => parameter.name === 'Idempotency-Key')) {
+      test('the same call again with its key: done once; another call with it: 409', async () => {
+        const headers = { 'idempotency-key': randomUUID() };
+        const first = await boss(method, path, { ...spare, headers });
+        wellDone(route, first);
+        await unchanged(async () => {
+          const again = await boss(method, path, { ...spare, headers });
+          wellDone(route, again);
+          assert.deepEqual(again.body, first.body);
+          const text = `${JSON.stringify(spare.body ?? {})} `;
+          refused(await boss(method, path, { ...spare, text, headers }), 409, 'IDEMPOTENCY_CONFLICT');
+        })();
+      });
+    }
+
+    // Last, because it may end the thing: the refusals above were for their own reason.
+    if (route.signedIn) {
+      test('everybody: the good call', async () => {
+        for (const role of ROLES) {
+          // Somebody new each time: the call may end the sign-in.
+          const somebody = await newcomer(role);
+          wellDone(route, await somebody.call(method, path, await target(route, somebody.id)));
+        }
+      });
+    } else {
+      test('somebody with the permission: the good call', async () => {
+        if (method === 'GET') {
+          for (const role of mayDo) wellDone(route, await ours.as[role](method, path, args));
+        }
+        wellDone(route, await boss(method, path, args));
+      });
+    }
   });
 }
-
-test('open routes also refuse unknown fields and parameters', async () => {
-  const nobody = caller(stack);
-  for (const [name, route] of Object.entries(ROUTES).filter(([, { open, body }]) => open && body)) {
-    const [method, path] = name.split(' ');
-    refused(await nobody(method, path, { body: { ...route.body, surprise: 1 } }), 400, 'INVALID_BODY');
-    refused(await nobody(method, path, { body: route.body, query: { surprise: 1 } }), 400, 'INVALID_QUERY');
-  }
-});

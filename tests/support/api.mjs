@@ -8,16 +8,14 @@ import { conforms } from './openapi.mjs';
  * A function that calls the API of `stack` as one caller.
  *
  * `call('PATCH', '/api/licenses/{id}', { id, body: { notes: null } })` gives
- * `{ status, headers, text, body, data }`.
+ * `{ status, headers, text, body, data }`. Whatever has no meaning of its own is a part of the path.
  *
  * @param {{url: string}} stack
  * @param {{token?: string, apiKey?: string}} credentials
  */
 export function caller(stack, { token, apiKey } = {}) {
-  return async function call(method, template, { id, inner_id: inner, query, body, text, headers } = {}) {
-    const path = template
-      .replace('{id}', encodeURIComponent(id))
-      .replace('{inner_id}', encodeURIComponent(inner));
+  return async function call(method, template, { query, body, text, headers, ...parts } = {}) {
+    const path = template.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(parts[name]));
     const search = query ? `?${new URLSearchParams(query)}` : '';
     const response = await fetch(`${stack.url}${path}${search}`, {
       method,

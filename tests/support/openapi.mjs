@@ -39,11 +39,15 @@ export function conforms(method, path, answer) {
     assert.equal(answer.text, '', `${method} ${path} promises no body for ${answer.status}`);
     return;
   }
+  const given = answer.headers.get('content-type');
+  const isJson = given?.startsWith('application/json');
+  const type = isJson ? 'application/json' : given;
+  assert.ok(promised.content[type], `${method} ${path} does not promise ${type}`);
   const place = pointer('paths', path, method.toLowerCase(), 'responses', String(answer.status), 'content',
-    'application/json', 'schema');
+    type, 'schema');
   const validate = ajv.getSchema(`openapi#/${place}`);
   assert.ok(validate, `no schema at ${place}`);
-  assert.ok(validate(answer.body), `${method} ${path} ${answer.status}: ${ajv.errorsText(validate.errors)}\n${answer.text}`);
+  assert.ok(validate(isJson ? answer.body : answer.text), `${method} ${path} ${answer.status}: ${ajv.errorsText(validate.errors)}\n${answer.text}`);
 }
 
 /** Every `error.code` that the document knows. */

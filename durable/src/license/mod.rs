@@ -19,6 +19,6 @@ pub use client::{forget, pending, reserve, validate};
 pub use journal::MAX_DEVICE_INFO;
 pub use object::LicenseObject;
 pub use wire::{
-    Answer, Check, CollisionRecord, LogBatch, LogBinding, LogSeen, LogValidation, Pending,
-    PendingBinding, Reservation, ReserveRequest, Supply,
+    Answer, Check, CollisionRecord, CurrentSettings, LogBatch, LogBinding, LogSeen, LogValidation,
+    Pending, PendingBinding, Reservation, ReserveRequest, Supply,
 };

@@ -7,7 +7,7 @@ mod histories;
 
 use std::collections::BTreeMap;
 
-use celaest_domain::license::Lang;
+use celaest_domain::license::{Lang, Settings};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::journal::Message;
 use super::rules::Machine;
 use super::stored::Effects;
-use super::wire::{Answer, Check, LogBatch, Reservation, ReserveRequest, Supply};
+use super::wire::{Answer, Check, CurrentSettings, LogBatch, Reservation, ReserveRequest, Supply};
 
 /// 2026-06-01.
 const START: i64 = 1_780_272_000_000;
@@ -219,6 +219,7 @@ fn check(ip: &str) -> Check<'_> {
         lang: Lang::Es,
         limit_per_minute: 0,
         snapshot_ttl_s: TTL,
+        settings: None,
         supply: None,
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use celaest_domain::address::AddressKey;
-use celaest_domain::license::{Lang, Severity};
+use celaest_domain::license::{Lang, Settings, Severity};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -42,9 +42,21 @@ pub struct Check<'a> {
     pub limit_per_minute: u32,
     /// Age at which a snapshot is read again, in seconds.
     pub snapshot_ttl_s: u32,
+    /// The system's settings as the worker knows them; a snapshot can be older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<CurrentSettings>,
     /// The answer to an earlier [`Answer::NeedSnapshot`].
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     pub supply: Option<Supply<'a>>,
+}
+
+/// The system's settings and when they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrentSettings {
+    /// For licenses without a rule of their own.
+    pub values: Settings,
+    /// In Unix milliseconds. What is newer than the snapshot counts before it.
+    pub read_at: i64,
 }
 
 /// What the worker found in Postgres.

@@ -205,7 +205,15 @@ impl Permissions {
         others.0 & !self.0 == 0
     }
 
-    const fn and(self, others: Self) -> Self {
+    /// The permissions of the set that are not in `others`.
+    #[must_use]
+    pub const fn except(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// The permissions of both sets.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 

@@ -6,9 +6,15 @@
 
 pub mod access;
 pub mod address;
+pub mod audit;
 pub mod calendar;
+pub mod contact;
+pub mod csv;
 pub mod egress;
+pub mod flags;
 pub mod license;
 pub mod license_key;
+pub mod membership;
+pub mod settings;
 pub mod vault;
 pub mod webhook;

@@ -36,8 +36,11 @@ impl Machine {
         let mut collision = None;
         let counts = matches!(code, Code::Valid | Code::IpLimitReached);
         if counts && loaded.terms.can_collide(address) {
-            let threshold = loaded.terms.collision_threshold;
-            let threshold = loaded.terms.collision_auto_revoke.then_some(threshold);
+            // Whichever was read later counts: the snapshot's settings or the caller's.
+            let current = check.settings.filter(|current| current.read_at > loaded.at);
+            let threshold = loaded
+                .terms
+                .suspends_above(current.map(|current| current.values));
             let suspends;
             (collision, suspends) = self.collide(key, owned.or(new_id), threshold, now, effects);
             if suspends {

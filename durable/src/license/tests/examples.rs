@@ -216,6 +216,36 @@ fn too_many_collisions_suspend_at_once_until_a_reactivation() {
 }
 
 #[test]
+fn settings_read_after_the_snapshot_count_before_its_own() {
+    let settings = |read_at: i64| CurrentSettings {
+        values: Settings {
+            collision_threshold: 1,
+            collision_auto_revoke: true,
+        },
+        read_at,
+    };
+    let codes = |read_at: i64, limits: Value| {
+        let (mut object, row) = (Object::new(), Row::limits(limits));
+        object.validate(&ip(1), &row);
+        object.validate(&ip(2), &row);
+        object.now += 1_000;
+        let address = ip(3);
+        let warm = Check {
+            settings: Some(settings(read_at)),
+            ..check(&address)
+        };
+        let Answer::Verdict(data) = object.raw(&warm) else {
+            panic!("the snapshot is fresh")
+        };
+        serde_json::from_str::<Value>(&data).unwrap()["code"].clone()
+    };
+    assert_eq!(codes(START + 500, json!({})), "SUSPENDED");
+    assert_eq!(codes(START - 500, json!({})), "VALID");
+    let never = json!({"collision_auto_revoke": false});
+    assert_eq!(codes(START + 500, never), "VALID");
+}
+
+#[test]
 fn without_auto_revoke_nothing_is_suspended() {
     let (mut object, row) = (
         Object::new(),

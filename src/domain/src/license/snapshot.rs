@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::address::{Address, AddressKey, Cidr};
 use crate::calendar;
+use crate::settings::{Key, check};
 
 /// Slots of a license whose `custom_limits` say nothing.
 const DEFAULT_MAX_IPS: i64 = 5;
@@ -29,7 +30,7 @@ pub struct Snapshot {
     #[serde(default)]
     pub bindings: Vec<Binding>,
     /// The system's settings.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "settings")]
     pub settings: Settings,
     /// The collision that last suspended the license.
     #[serde(default)]
@@ -144,7 +145,6 @@ pub struct Binding {
 
 /// The system's settings for collisions; a license may override each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Settings {
     /// More collisions than this in 24 hours suspend, if they may.
     pub collision_threshold: u32,
@@ -179,10 +179,12 @@ pub struct Terms {
     pub max_ips: Option<usize>,
     /// Networks the license is confined to, when it is.
     pub allowed: Option<Vec<Cidr>>,
-    /// More collisions than this in 24 hours suspend, if they may.
-    pub collision_threshold: u32,
-    /// Whether they may.
-    pub collision_auto_revoke: bool,
+    /// The license's own threshold of collisions, where it has one.
+    pub own_collision_threshold: Option<u32>,
+    /// The license's own word on suspension, where it has one.
+    pub own_collision_auto_revoke: Option<bool>,
+    /// The system's settings when the snapshot was read.
+    pub settings: Settings,
     /// The `license` object of a `VALID` answer.
     pub license_json: String,
 }
@@ -215,15 +217,27 @@ impl Terms {
                 .is_none_or(|product| product.status == "published" && !product.deleted),
             max_ips: usize::try_from(max_ips).ok(),
             allowed,
-            collision_threshold: custom("collision_threshold")
+            own_collision_threshold: custom("collision_threshold")
                 .and_then(Value::as_u64)
-                .and_then(|threshold| u32::try_from(threshold).ok())
-                .unwrap_or(snapshot.settings.collision_threshold),
-            collision_auto_revoke: custom("collision_auto_revoke")
-                .and_then(Value::as_bool)
-                .unwrap_or(snapshot.settings.collision_auto_revoke),
+                .and_then(|threshold| u32::try_from(threshold).ok()),
+            own_collision_auto_revoke: custom("collision_auto_revoke").and_then(Value::as_bool),
+            settings: snapshot.settings,
             license_json: public(license, max_ips),
         }
+    }
+
+    /// Collisions in 24 hours beyond which the license is suspended; `None` when
+    /// it never is. `settings` are the system's, where they are known better
+    /// than from the snapshot; the license's own words stand before both.
+    #[must_use]
+    pub fn suspends_above(&self, settings: Option<Settings>) -> Option<u32> {
+        let settings = settings.unwrap_or(self.settings);
+        self.own_collision_auto_revoke
+            .unwrap_or(settings.collision_auto_revoke)
+            .then(|| {
+                self.own_collision_threshold
+                    .unwrap_or(settings.collision_threshold)
+            })
     }
 
     /// Whether the license may be used from `address` at all.
@@ -272,6 +286,23 @@ fn public(license: &License, max_ips: i64) -> String {
         "metadata": license.metadata,
     })
     .to_string()
+}
+
+/// A setting that is missing or nonsense is its default: no license stops
+/// working for it.
+fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Settings, D::Error> {
+    let stored = Value::deserialize(deserializer)?;
+    let usable = |name: &str, key: Key| stored.get(name).filter(|value| check(key, value).is_ok());
+    let default = Settings::default();
+    Ok(Settings {
+        collision_threshold: usable("collision_threshold", Key::LicenseCollisionThreshold)
+            .and_then(Value::as_u64)
+            .and_then(|threshold| u32::try_from(threshold).ok())
+            .unwrap_or(default.collision_threshold),
+        collision_auto_revoke: usable("collision_auto_revoke", Key::LicenseCollisionAutoRevoke)
+            .and_then(Value::as_bool)
+            .unwrap_or(default.collision_auto_revoke),
+    })
 }
 
 const fn yes() -> bool {

@@ -126,10 +126,44 @@ fn the_holder_sees_no_defences() {
         json!({"code": "pro", "name": "Pro", "features": ["a"]})
     );
     assert!(license.get("organization_id").is_none() && license.get("key").is_none());
-    assert_eq!(
-        (terms.collision_threshold, terms.collision_auto_revoke),
-        (1, true)
-    );
+    assert_eq!(terms.suspends_above(None), Some(1));
+}
+
+#[test]
+fn a_license_stands_before_the_settings_and_newer_settings_before_older() {
+    let terms = |limits: Value, settings: Value| {
+        Terms::new(&snapshot(|s| {
+            s["license"]["custom_limits"] = limits;
+            s["settings"] = settings;
+        }))
+    };
+    let current = Some(Settings {
+        collision_threshold: 7,
+        collision_auto_revoke: true,
+    });
+    let on = json!({"collision_threshold": 3, "collision_auto_revoke": true});
+    let plain = terms(json!({}), on.clone());
+    assert_eq!(plain.suspends_above(None), Some(3));
+    assert_eq!(plain.suspends_above(current), Some(7));
+    let own = terms(json!({"collision_threshold": 2}), on.clone());
+    assert_eq!(own.suspends_above(current), Some(2));
+    let never = terms(json!({"collision_auto_revoke": false}), on);
+    assert_eq!(never.suspends_above(current), None);
+}
+
+#[test]
+fn settings_that_are_nonsense_are_the_default() {
+    for settings in [
+        json!(null),
+        json!({}),
+        json!({"collision_threshold": null, "collision_auto_revoke": null}),
+        json!({"collision_threshold": "3", "collision_auto_revoke": 1}),
+        json!({"collision_threshold": 0}),
+        json!([]),
+    ] {
+        let read = snapshot(|s| s["settings"] = settings.clone()).settings;
+        assert_eq!(read, Settings::default(), "{settings}");
+    }
 }
 
 #[test]

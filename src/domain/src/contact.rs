@@ -1,0 +1,243 @@
+//! What people write about themselves and their organization: addresses, names
+//! in links, languages.
+
+use url::Url;
+
+/// Longest e-mail address, in characters (the column; RFC 5321 allows 254).
+const MAX_EMAIL: usize = 254;
+/// Longest name in a link, in characters.
+const MAX_SLUG: usize = 100;
+/// Longest web address, in characters.
+const MAX_URL: usize = 500;
+
+/// Whether a mail server could take it: one `@`, something before it, a domain
+/// with a dot after it, no blanks. Whether somebody reads it only a mail tells.
+#[must_use]
+pub fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    let local_ok = (1..=64).contains(&local.len())
+        && !local.contains('@')
+        && !local.starts_with('.')
+        && !local.ends_with('.')
+        && !local.contains("..");
+    let label_ok = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+    };
+    let domain_ok = domain.contains('.') && domain.split('.').all(label_ok);
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"\"(),:;<>[\\]".contains(c);
+    text.len() <= MAX_EMAIL && local_ok && domain_ok && text.chars().all(plain)
+}
+
+/// Whether it is an `https` address with a host and without a password in it.
+#[must_use]
+pub fn is_https_url(text: &str) -> bool {
+    is_url(text, &["https"])
+}
+
+/// Whether it is an `http` or `https` address.
+#[must_use]
+pub fn is_web_url(text: &str) -> bool {
+    is_url(text, &["https", "http"])
+}
+
+fn is_url(text: &str, schemes: &[&str]) -> bool {
+    // The parser forgives blanks and line ends; a column would keep them.
+    let clean = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+    clean
+        && text.chars().count() <= MAX_URL
+        && Url::parse(text).is_ok_and(|url| {
+            schemes.contains(&url.scheme())
+                && url.host_str().is_some_and(|host| !host.is_empty())
+                && url.username().is_empty()
+                && url.password().is_none()
+        })
+}
+
+/// Whether it is a language, with or without a region: `es`, `es-MX`.
+#[must_use]
+pub fn is_locale(text: &str) -> bool {
+    let (language, region) = match text.split_once('-') {
+        Some((language, region)) => (language, Some(region)),
+        None => (text, None),
+    };
+    let letters = |part: &str, ok: fn(&u8) -> bool| part.bytes().all(|b| ok(&b));
+    (2..=3).contains(&language.len())
+        && letters(language, u8::is_ascii_lowercase)
+        && region.is_none_or(|region| {
+            (region.len() == 2 && letters(region, u8::is_ascii_uppercase))
+                || (region.len() == 3 && letters(region, u8::is_ascii_digit))
+        })
+}
+
+/// Whether it can be dialled: digits with the usual marks between them.
+#[must_use]
+pub fn is_phone(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    (3..=20).contains(&digits)
+        && text.len() <= 50
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b" +-()./#x".contains(&b))
+}
+
+/// Whether it is a colour as `#RRGGBB`.
+#[must_use]
+pub fn is_color(text: &str) -> bool {
+    text.strip_prefix('#')
+        .is_some_and(|hex| hex.len() == 6 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// Whether it can stand in a link: lower-case letters, digits, single hyphens.
+#[must_use]
+pub fn is_slug(text: &str) -> bool {
+    (1..=MAX_SLUG).contains(&text.len())
+        && text.split('-').all(|word| {
+            !word.is_empty()
+                && word
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        })
+}
+
+/// A name as it can stand in a link; `None` when nothing of it can.
+#[must_use]
+pub fn slug_of(name: &str) -> Option<String> {
+    let mut slug = String::new();
+    for c in name.chars().flat_map(char::to_lowercase) {
+        match plain(c) {
+            Some(letters) => slug.push_str(letters),
+            None if c.is_ascii_alphanumeric() => slug.push(c),
+            None if !slug.is_empty() && !slug.ends_with('-') => slug.push('-'),
+            None => {}
+        }
+    }
+    slug.truncate(MAX_SLUG);
+    let slug = slug.trim_end_matches('-');
+    (!slug.is_empty()).then(|| slug.to_owned())
+}
+
+/// The Latin letters that stand for one with a mark.
+fn plain(c: char) -> Option<&'static str> {
+    Some(match c {
+        'á' | 'à' | 'â' | 'ä' | 'ã' | 'å' => "a",
+        'é' | 'è' | 'ê' | 'ë' => "e",
+        'í' | 'ì' | 'î' | 'ï' => "i",
+        'ó' | 'ò' | 'ô' | 'ö' | 'õ' | 'ø' => "o",
+        'ú' | 'ù' | 'û' | 'ü' => "u",
+        'ñ' => "n",
+        'ç' => "c",
+        'ß' => "ss",
+        'æ' => "ae",
+        'œ' => "oe",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn emails() {
+        for good in [
+            "a@b.co",
+            "ana.acosta+x@acme.test",
+            "o'hara@sub.acme.co",
+            "ñ@añb.es",
+        ] {
+            assert!(is_email(good), "{good}");
+        }
+        let long = format!("{}@acme.test", "a".repeat(65));
+        for bad in [
+            "",
+            "a",
+            "@b.co",
+            "a@",
+            "a@b",
+            "a b@c.co",
+            "a@b..co",
+            ".a@b.co",
+            "a.@b.co",
+            "a..b@c.co",
+            "a@@b.co",
+            "a@-b.co",
+            "a@b.co\n",
+            "<a@b.co>",
+            "a@b.co,c@d.co",
+            "a@b_c.co",
+            &long,
+        ] {
+            assert!(!is_email(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn web_addresses() {
+        assert!(is_https_url("https://cdn.acme.test/a.png?x=1"));
+        assert!(is_web_url("http://acme.test") && !is_https_url("http://acme.test"));
+        for bad in [
+            "",
+            "acme.test",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "https://",
+            "https://u:p@acme.test",
+            " https://acme.test",
+            "https://ac me.test",
+            "ftp://acme.test",
+        ] {
+            assert!(!is_web_url(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn small_things() {
+        assert!(is_locale("es") && is_locale("es-MX") && is_locale("es-419"));
+        for bad in ["", "e", "ES", "es-", "es-mx", "es_MX", "es-MX-x", "español"] {
+            assert!(!is_locale(bad), "{bad}");
+        }
+        assert!(is_phone("+52 (55) 1234-5678") && is_phone("123"));
+        for bad in ["", "12", "call me", "+++", "1234567890123456789012"] {
+            assert!(!is_phone(bad), "{bad}");
+        }
+        assert!(is_color("#3B82F6") && is_color("#3b82f6"));
+        for bad in ["", "#", "3B82F6", "#3B82F", "#3B82F6F", "#GGGGGG", "#é12é"] {
+            assert!(!is_color(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn slugs() {
+        assert_eq!(slug_of("Acme Software").unwrap(), "acme-software");
+        assert_eq!(
+            slug_of("  ¡Ñandú & Compañía, S.A.! ").unwrap(),
+            "nandu-compania-s-a"
+        );
+        assert_eq!(slug_of("漢字"), None);
+        assert_eq!(slug_of(""), None);
+        assert!(is_slug("a") && is_slug("a-1"));
+        for bad in ["", "-", "a-", "-a", "a--b", "A", "a b", "ñ"] {
+            assert!(!is_slug(bad), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_made_slug_is_one(name in "\\PC*") {
+            if let Some(slug) = slug_of(&name) {
+                prop_assert!(is_slug(&slug), "{slug}");
+            }
+        }
+
+        #[test]
+        fn no_input_panics(text in "\\PC*") {
+            let _ = (is_email(&text), is_web_url(&text), is_locale(&text), is_phone(&text), is_color(&text));
+        }
+    }
+}

@@ -1,0 +1,583 @@
+//! The settings of the whole system: which there are, what each may be, and
+//! what counts when nothing, or nonsense, is stored.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::vault::{NONCE, Vault};
+use crate::{egress, license};
+
+/// The longest e-mail address (RFC 5321).
+const MAX_EMAIL: usize = 254;
+
+/// A setting, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// `license.collision_threshold`
+    LicenseCollisionThreshold,
+    /// `license.collision_auto_revoke`
+    LicenseCollisionAutoRevoke,
+    /// `api.rate_limit_per_min`
+    ApiRateLimitPerMin,
+    /// `api_keys.max_per_user`
+    ApiKeysMaxPerUser,
+    /// `telemetry.enabled`
+    TelemetryEnabled,
+    /// `telemetry.retention_days`
+    TelemetryRetentionDays,
+    /// `webhooks.max_per_organization`
+    WebhooksMaxPerOrganization,
+    /// `email.from`
+    EmailFrom,
+    /// `email.api_url`
+    EmailApiUrl,
+    /// `email.api_key`
+    EmailApiKey,
+}
+
+/// What a setting may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number within bounds, both included.
+    Integer {
+        /// The smallest.
+        min: u32,
+        /// The largest.
+        max: u32,
+    },
+    /// On or off.
+    Boolean,
+    /// Text of one line that is not empty.
+    Text {
+        /// Characters at most.
+        max: usize,
+    },
+    /// The address of a service.
+    HttpsUrl,
+    /// An e-mail address.
+    Email,
+}
+
+impl Kind {
+    /// The name that the API shows.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Integer { .. } => "integer",
+            Self::Boolean => "boolean",
+            Self::Text { .. } => "text",
+            Self::HttpsUrl => "https_url",
+            Self::Email => "email",
+        }
+    }
+
+    /// Whether `value` is one.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the rest of a sentence that begins with the key.
+    pub fn check(self, value: &Value) -> Result<(), String> {
+        if self.fits(value) {
+            return Ok(());
+        }
+        Err(match self {
+            Self::Integer { min, max } => format!("must be a whole number from {min} to {max}"),
+            Self::Boolean => "must be true or false".to_owned(),
+            Self::Text { max } => {
+                format!("must be 1 to {max} characters on one line, without spaces around them")
+            }
+            Self::HttpsUrl => {
+                "must be a public https address, such as https://api.example.com/emails".to_owned()
+            }
+            Self::Email => "must be an e-mail address".to_owned(),
+        })
+    }
+
+    fn fits(self, value: &Value) -> bool {
+        let text = |right: &dyn Fn(&str) -> bool| value.as_str().is_some_and(right);
+        match self {
+            Self::Integer { min, max } => value
+                .as_u64()
+                .is_some_and(|number| (u64::from(min)..=u64::from(max)).contains(&number)),
+            Self::Boolean => value.is_boolean(),
+            Self::Text { max } => text(&|text| {
+                (1..=max).contains(&text.chars().count())
+                    && text.trim() == text
+                    && !text.chars().any(char::is_control)
+            }),
+            Self::HttpsUrl => text(&|text| egress::check(text, false).is_ok()),
+            Self::Email => text(&is_email),
+        }
+    }
+}
+
+impl Key {
+    /// Every setting, in the order they are shown.
+    pub const ALL: [Self; 10] = [
+        Self::ApiRateLimitPerMin,
+        Self::ApiKeysMaxPerUser,
+        Self::EmailApiKey,
+        Self::EmailApiUrl,
+        Self::EmailFrom,
+        Self::LicenseCollisionAutoRevoke,
+        Self::LicenseCollisionThreshold,
+        Self::TelemetryEnabled,
+        Self::TelemetryRetentionDays,
+        Self::WebhooksMaxPerOrganization,
+    ];
+
+    /// The setting with this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.as_str() == name)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LicenseCollisionThreshold => "license.collision_threshold",
+            Self::LicenseCollisionAutoRevoke => "license.collision_auto_revoke",
+            Self::ApiRateLimitPerMin => "api.rate_limit_per_min",
+            Self::ApiKeysMaxPerUser => "api_keys.max_per_user",
+            Self::TelemetryEnabled => "telemetry.enabled",
+            Self::TelemetryRetentionDays => "telemetry.retention_days",
+            Self::WebhooksMaxPerOrganization => "webhooks.max_per_organization",
+            Self::EmailFrom => "email.from",
+            Self::EmailApiUrl => "email.api_url",
+            Self::EmailApiKey => "email.api_key",
+        }
+    }
+
+    /// What it may be.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::LicenseCollisionThreshold => Kind::Integer { min: 1, max: 1_000 },
+            Self::ApiRateLimitPerMin => Kind::Integer {
+                min: 1,
+                max: 100_000,
+            },
+            Self::TelemetryRetentionDays => Kind::Integer { min: 1, max: 3_650 },
+            Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => {
+                Kind::Integer { min: 0, max: 1_000 }
+            }
+            Self::LicenseCollisionAutoRevoke | Self::TelemetryEnabled => Kind::Boolean,
+            Self::EmailFrom => Kind::Email,
+            Self::EmailApiUrl => Kind::HttpsUrl,
+            Self::EmailApiKey => Kind::Text { max: 500 },
+        }
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::LicenseCollisionThreshold => {
+                "More collisions than this within 24 hours suspend a license, where auto revoke is on"
+            }
+            Self::LicenseCollisionAutoRevoke => {
+                "Whether too many collisions suspend a license without a person deciding"
+            }
+            Self::ApiRateLimitPerMin => "Requests a minute for a caller without a limit of its own",
+            Self::ApiKeysMaxPerUser => "API keys that one user may have at a time",
+            Self::TelemetryEnabled => "Whether telemetry is taken in",
+            Self::TelemetryRetentionDays => "Days after which telemetry is deleted",
+            Self::WebhooksMaxPerOrganization => "Webhooks that one organization may have at a time",
+            Self::EmailFrom => "The sender of e-mail",
+            Self::EmailApiUrl => "Where e-mail is handed over to its provider",
+            Self::EmailApiKey => "The key of the e-mail provider",
+        }
+    }
+
+    /// Whether it is stored sealed and never shown.
+    #[must_use]
+    pub const fn is_sensitive(self) -> bool {
+        matches!(self, Self::EmailApiKey)
+    }
+
+    /// What counts when nothing is stored. Null: nothing, or what the
+    /// deployment's own variables say.
+    #[must_use]
+    pub fn default_value(self) -> Value {
+        match self {
+            Self::LicenseCollisionThreshold => {
+                license::Settings::default().collision_threshold.into()
+            }
+            Self::LicenseCollisionAutoRevoke => {
+                license::Settings::default().collision_auto_revoke.into()
+            }
+            Self::TelemetryEnabled => true.into(),
+            Self::TelemetryRetentionDays => 90.into(),
+            Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => 20.into(),
+            Self::ApiRateLimitPerMin | Self::EmailFrom | Self::EmailApiUrl | Self::EmailApiKey => {
+                Value::Null
+            }
+        }
+    }
+}
+
+/// Whether `value` may be stored under `key`.
+///
+/// # Errors
+/// What is wrong with it, for the caller.
+pub fn check(key: Key, value: &Value) -> Result<(), String> {
+    key.kind().check(value)
+}
+
+/// What is stored, by key; whatever is unknown or not what it must be counts as
+/// not stored.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Stored(Map<String, Value>);
+
+impl Stored {
+    /// The value under `key`, or its default.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Value {
+        self.own(key)
+            .cloned()
+            .unwrap_or_else(|| key.default_value())
+    }
+
+    /// Whatever is stored under `key`, nonsense included.
+    #[must_use]
+    pub fn raw(&self, key: Key) -> Option<&Value> {
+        self.0.get(key.as_str())
+    }
+
+    /// The value under `key`, if one is stored that can be used. A sensitive one
+    /// is whatever it was sealed as.
+    #[must_use]
+    pub fn own(&self, key: Key) -> Option<&Value> {
+        self.raw(key)
+            .filter(|value| key.is_sensitive() || key.kind().fits(value))
+    }
+
+    /// What licenses without an own rule go by.
+    #[must_use]
+    pub fn collisions(&self) -> license::Settings {
+        license::Settings {
+            collision_threshold: self.number(Key::LicenseCollisionThreshold),
+            collision_auto_revoke: self.flag(Key::LicenseCollisionAutoRevoke),
+        }
+    }
+
+    /// Requests a minute; `None` when the deployment decides.
+    #[must_use]
+    pub fn rate_limit_per_min(&self) -> Option<u32> {
+        self.own(Key::ApiRateLimitPerMin).and_then(number)
+    }
+
+    /// API keys that one user may have.
+    #[must_use]
+    pub fn api_keys_per_user(&self) -> u32 {
+        self.number(Key::ApiKeysMaxPerUser)
+    }
+
+    /// Whether telemetry is taken in.
+    #[must_use]
+    pub fn telemetry_enabled(&self) -> bool {
+        self.flag(Key::TelemetryEnabled)
+    }
+
+    /// Days after which telemetry is deleted.
+    #[must_use]
+    pub fn telemetry_retention_days(&self) -> u32 {
+        self.number(Key::TelemetryRetentionDays)
+    }
+
+    /// Webhooks that one organization may have.
+    #[must_use]
+    pub fn webhooks_per_organization(&self) -> u32 {
+        self.number(Key::WebhooksMaxPerOrganization)
+    }
+
+    /// The sender of e-mail; `None` when the deployment decides.
+    #[must_use]
+    pub fn email_from(&self) -> Option<&str> {
+        self.own(Key::EmailFrom).and_then(Value::as_str)
+    }
+
+    /// Where e-mail is handed over; `None` when the deployment decides.
+    #[must_use]
+    pub fn email_api_url(&self) -> Option<&str> {
+        self.own(Key::EmailApiUrl).and_then(Value::as_str)
+    }
+
+    /// The key of the e-mail provider, sealed; `None` when the deployment decides.
+    #[must_use]
+    pub fn email_api_key(&self) -> Option<&Value> {
+        self.own(Key::EmailApiKey)
+    }
+
+    fn number(&self, key: Key) -> u32 {
+        number(&self.get(key)).unwrap_or_default()
+    }
+
+    fn flag(&self, key: Key) -> bool {
+        self.get(key).as_bool().unwrap_or_default()
+    }
+}
+
+fn number(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|number| u32::try_from(number).ok())
+}
+
+/// Where a sensitive value is sealed. As JSON: what the table keeps.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    version: u32,
+    sealed: String,
+}
+
+/// Seals the sensitive value of `key`; it opens for no other key. `None` when it
+/// cannot be sealed.
+#[must_use]
+pub fn seal(vault: &Vault, key: Key, text: &str, nonce: [u8; NONCE]) -> Option<Value> {
+    let sealed = vault
+        .seal(text.as_bytes(), key.as_str().as_bytes(), nonce)
+        .ok()?;
+    serde_json::to_value(Sealed {
+        version: sealed.version,
+        sealed: STANDARD.encode(sealed.bytes),
+    })
+    .ok()
+}
+
+/// Opens what [`seal`] made. `None` when the vault lacks its key, or anything
+/// was changed.
+#[must_use]
+pub fn open(vault: &Vault, key: Key, stored: &Value) -> Option<String> {
+    let Sealed { version, sealed } = Sealed::deserialize(stored).ok()?;
+    let bytes = STANDARD.decode(sealed).ok()?;
+    let text = vault.open(version, &bytes, key.as_str().as_bytes())?;
+    String::from_utf8(text).ok()
+}
+
+fn is_email(text: &str) -> bool {
+    let Some((local, host)) = text.rsplit_once('@') else {
+        return false;
+    };
+    text.len() <= MAX_EMAIL
+        && (1..=64).contains(&local.len())
+        && local
+            .split('.')
+            .all(|word| !word.is_empty() && word.bytes().all(is_atom))
+        && is_host(host)
+}
+
+/// A character of an e-mail address that needs no quotes (RFC 5322, atext).
+fn is_atom(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
+}
+
+/// A public host name: at least two labels, the last not a number.
+fn is_host(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.len() <= 253
+        && name.contains('.')
+        && name.split('.').all(label)
+        && !last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn right(key: &str, value: Value) -> bool {
+        check(Key::parse(key).unwrap(), &value).is_ok()
+    }
+
+    fn stored(values: Value) -> Stored {
+        serde_json::from_value(values).unwrap()
+    }
+
+    #[test]
+    fn names_are_found_and_defaults_are_right() {
+        let mut names: Vec<_> = Key::ALL.iter().map(|key| key.as_str()).collect();
+        assert!(names.is_sorted());
+        names.dedup();
+        assert_eq!(names.len(), Key::ALL.len());
+        for key in Key::ALL {
+            assert_eq!(Key::parse(key.as_str()), Some(key));
+            let default = key.default_value();
+            assert!(default.is_null() || check(key, &default).is_ok(), "{key:?}");
+            assert!(!key.description().is_empty() && !key.kind().as_str().is_empty());
+        }
+        assert_eq!(Key::parse("license"), None);
+    }
+
+    #[test]
+    fn numbers_and_switches() {
+        for (value, fits) in [
+            (json!(1), true),
+            (json!(1_000), true),
+            (json!(0), false),
+            (json!(1_001), false),
+            (json!(-1), false),
+            (json!(1.5), false),
+            (json!("10"), false),
+            (json!(null), false),
+            (json!([1]), false),
+        ] {
+            assert_eq!(
+                right("license.collision_threshold", value.clone()),
+                fits,
+                "{value}"
+            );
+        }
+        assert!(right("webhooks.max_per_organization", json!(0)));
+        assert!(right("telemetry.enabled", json!(false)));
+        assert!(!right("telemetry.enabled", json!(0)));
+        assert!(!right("telemetry.enabled", json!("true")));
+    }
+
+    #[test]
+    fn texts() {
+        for url in [
+            "https://api.resend.com/emails",
+            "https://mail.example.com:8443/v1?x=y",
+            "https://a.b",
+        ] {
+            assert!(right("email.api_url", json!(url)), "{url}");
+        }
+        let long = format!("https://example.com/{}", "a".repeat(500));
+        for url in [
+            "http://api.resend.com",
+            "https://",
+            "https://localhost/",
+            "https://10.0.0.1/",
+            "https://[::1]/",
+            "https://user:pass@example.com/",
+            "https://example.com:99999/",
+            "https://example.com/a b",
+            "javascript:alert(1)",
+            "",
+            &long,
+        ] {
+            assert!(!right("email.api_url", json!(url)), "{url}");
+        }
+        assert!(right("email.from", json!("no-reply@celaest.example")));
+        for address in [
+            "",
+            "a",
+            "a@b",
+            "@b.c",
+            "a b@c.d",
+            "a@b.c\n",
+            "a@b@c.d",
+            "a..b@c.d",
+            "A <a@b.c>",
+            "a@b..c",
+            "a@-b.c",
+            "a@1.2.3.4",
+        ] {
+            assert!(!right("email.from", json!(address)), "{address}");
+        }
+        assert!(right("email.api_key", json!("re_123")));
+        for key in ["", " re", "re\n", &"x".repeat(501)] {
+            assert!(!right("email.api_key", json!(key)), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_opens_for_its_own_key_only() {
+        let vault = Vault::parse(&"A".repeat(43)).unwrap();
+        let stored = seal(&vault, Key::EmailApiKey, "re_hush", [7; NONCE]).unwrap();
+        assert!(!stored.to_string().contains("hush"));
+        assert_eq!(
+            open(&vault, Key::EmailApiKey, &stored).as_deref(),
+            Some("re_hush")
+        );
+        assert_eq!(open(&vault, Key::EmailFrom, &stored), None);
+        for nonsense in [
+            json!(null),
+            json!("re_hush"),
+            json!({"version": 1, "sealed": "?"}),
+        ] {
+            assert_eq!(open(&vault, Key::EmailApiKey, &nonsense), None);
+        }
+    }
+
+    #[test]
+    fn nothing_stored_is_the_default() {
+        let nothing = Stored::default();
+        assert_eq!(nothing.collisions(), license::Settings::default());
+        assert_eq!(nothing.rate_limit_per_min(), None);
+        assert_eq!(nothing.api_keys_per_user(), 20);
+        assert_eq!(nothing.webhooks_per_organization(), 20);
+        assert!(nothing.telemetry_enabled());
+        assert_eq!(nothing.telemetry_retention_days(), 90);
+        assert_eq!(
+            (nothing.email_from(), nothing.email_api_url()),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn what_is_stored_counts_unless_it_is_nonsense() {
+        let own = stored(json!({
+            "license.collision_threshold": 3, "license.collision_auto_revoke": true,
+            "api.rate_limit_per_min": 7, "api_keys.max_per_user": 0, "webhooks.max_per_organization": 1,
+            "telemetry.enabled": false, "telemetry.retention_days": 30,
+            "email.from": "a@b.example", "email.api_url": "https://b.example/x",
+            "ai.max_attempts": 3,
+        }));
+        assert_eq!(own.collisions().collision_threshold, 3);
+        assert!(own.collisions().collision_auto_revoke);
+        assert_eq!(own.rate_limit_per_min(), Some(7));
+        assert_eq!(
+            (own.api_keys_per_user(), own.webhooks_per_organization()),
+            (0, 1)
+        );
+        assert!(!own.telemetry_enabled());
+        assert_eq!(own.telemetry_retention_days(), 30);
+        assert_eq!(own.email_from(), Some("a@b.example"));
+        assert_eq!(own.email_api_url(), Some("https://b.example/x"));
+
+        let nonsense = stored(json!({
+            "license.collision_threshold": "3", "license.collision_auto_revoke": 1,
+            "api.rate_limit_per_min": 0, "api_keys.max_per_user": -1, "telemetry.enabled": null,
+            "telemetry.retention_days": 1e9, "webhooks.max_per_organization": {}, "email.from": "x",
+            "email.api_url": "http://b.example",
+        }));
+        assert_eq!(nonsense.rate_limit_per_min(), None);
+        assert_eq!(nonsense.email_from(), None);
+        for key in Key::ALL {
+            assert_eq!(nonsense.get(key), key.default_value(), "{key:?}");
+            assert_eq!(nonsense.own(key), None, "{key:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_none_with_a_line_break_is_right(text in ".*") {
+            for key in Key::ALL {
+                let fits = check(key, &json!(text)).is_ok();
+                prop_assert!(!fits || !text.contains(['\n', '\r', '\0']));
+            }
+        }
+
+        #[test]
+        fn a_number_is_right_exactly_within_its_bounds(number: i64) {
+            for key in Key::ALL {
+                if let Kind::Integer { min, max } = key.kind() {
+                    let inside = (i64::from(min)..=i64::from(max)).contains(&number);
+                    prop_assert_eq!(check(key, &json!(number)).is_ok(), inside);
+                }
+            }
+        }
+    }
+}
