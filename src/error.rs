@@ -5,6 +5,8 @@ use crate::http::language::Language;
 use crate::platform::postgres::Failure;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use celaest_domain::access::Permission;
+use celaest_domain::membership::Refusal;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -207,6 +209,19 @@ impl Error {
 impl From<Code> for Error {
     fn from(code: Code) -> Self {
         Self::new(code)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::OwnAccount => Code::OwnAccount.into(),
+            Refusal::LastAdmin => Code::LastAdmin.into(),
+            Refusal::NotHeld(missing) => {
+                let missing: Vec<_> = missing.iter().map(Permission::as_str).collect();
+                Self::new(Code::NotHeld).with_details(json!({ "missing": missing }))
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 pub mod facts;
 mod query;
 
-pub use query::{Bind, Query, sql};
+pub use query::{Bind, Query, containing, patched, sql};
 
 use crate::error::{Error, Result};
 use crate::platform::clock;

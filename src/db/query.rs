@@ -70,6 +70,28 @@ pub fn sql(text: impl Into<String>) -> Query {
     }
 }
 
+/// An ILIKE pattern for text that contains `part` literally.
+pub fn containing(part: &str) -> String {
+    let escaped = part
+        .replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
+/// The assignments of an UPDATE of `alias` that sets, of these columns with their types, those that the
+/// JSON object in the parameter `given` has.
+pub fn patched(alias: &str, given: &str, columns: &[(&str, &str)]) -> String {
+    let set = columns.iter().map(|(name, kind)| {
+        let value = match *kind {
+            "jsonb" => format!("{given}::jsonb->'{name}'"),
+            kind => format!("({given}::jsonb->>'{name}')::{kind}"),
+        };
+        format!("{name} = CASE WHEN {given}::jsonb ? '{name}' THEN {value} ELSE {alias}.{name} END")
+    });
+    set.collect::<Vec<_>>().join(", ")
+}
+
 impl Query {
     /// The next parameter: `$1`, `$2`, …
     pub fn bind(mut self, value: impl Bind) -> Self {

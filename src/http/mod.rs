@@ -1,7 +1,9 @@
 //! What a handler may ask for in its signature, and what it may answer.
 
+pub mod activation;
 pub mod body;
 pub mod call;
+pub mod checks;
 pub mod door;
 pub mod idempotency;
 pub mod jwt;

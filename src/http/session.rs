@@ -96,7 +96,7 @@ async fn write(
 }
 
 /// What a `User-Agent` tells of the device, roughly: enough for people to recognise their own.
-fn device(agent: Option<&str>) -> Value {
+pub fn device(agent: Option<&str>) -> Value {
     let agent = agent.unwrap_or_default();
     let first = |known: &[(&str, &'static str)]| {
         known

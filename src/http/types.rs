@@ -1,10 +1,12 @@
 //! Value types that requests share.
 
+use crate::error::Error;
 use celaest_domain::calendar;
 use chrono::{DateTime, NaiveDate, Utc};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value, json};
 
 /// A moment: RFC 3339, or a date alone (midnight UTC). Years 1970 to 9999, as everywhere
 /// in the system.
@@ -60,6 +62,31 @@ impl<T> Patch<T> {
             Patch::Value(value) => Some(value),
             _ => None,
         }
+    }
+}
+
+impl<T> Patch<T> {
+    /// For what always has a value.
+    ///
+    /// # Errors
+    /// 422 for `null`.
+    pub fn not_null(&self, field: &str) -> crate::error::Result<()> {
+        match self {
+            Patch::Null => Err(Error::field(field, "cannot be cleared")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<T: Serialize> Patch<T> {
+    /// Adds the field to the columns that a statement sets, if it was in the body.
+    pub fn put(&self, columns: &mut Map<String, Value>, name: &str) {
+        let value = match self {
+            Patch::Absent => return,
+            Patch::Null => Value::Null,
+            Patch::Value(value) => json!(value),
+        };
+        columns.insert(name.to_owned(), value);
     }
 }
 

@@ -5,6 +5,7 @@ use crate::db::facts::{Actor, Message};
 use crate::db::{Scope, sql};
 use crate::error::{Error, Result};
 use crate::modules::licenses::edge;
+use crate::modules::webhooks::fan_out::fan_out;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -42,7 +43,9 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
     }
     for message in &messages {
         license_changed(delivery, &message.payload).await?;
+        organization_closed(delivery, message).await?;
     }
+    fan_out(delivery, &messages).await?;
     processed(delivery, &messages).await
 }
 
@@ -55,16 +58,44 @@ async fn license_changed(delivery: &Delivery, payload: &Value) -> Result<()> {
     }
 }
 
-/// Writes down how often an API key was used. Totals only grow, so reports may repeat or overtake.
+/// Makes the edge forget the licenses of an organization that was closed.
+async fn organization_closed(delivery: &Delivery, message: &Message) -> Result<()> {
+    if message.topic != "organization.deleted" {
+        return Ok(());
+    }
+    let tx = delivery
+        .database
+        .begin(Scope::System, Actor::system(&delivery.run));
+    let keys: Vec<String> = tx
+        .only_value(
+            sql("SELECT coalesce(json_agg(license_key), '[]')::text FROM licenses WHERE organization_id = $1::uuid")
+                .bind(message.organization_id),
+        )
+        .await?;
+    for key in &keys {
+        edge::forget_from(&delivery.env, key).await?;
+    }
+    Ok(())
+}
+
+/// Writes down how often an API key was used, and adds what is new to the organization's month. Totals
+/// only grow, so reports may repeat or overtake.
 async fn api_key_used(delivery: &Delivery, payload: &Value) -> Result<()> {
     let tx = delivery
         .database
         .begin(Scope::System, Actor::system(&delivery.run));
     tx.only_value::<Option<()>>(
-        sql("UPDATE user_api_keys SET
-               usage_count = greatest(usage_count, ($1::jsonb->>'usage_count')::bigint),
-               last_used_at = greatest(last_used_at, to_timestamp(($1::jsonb->>'last_used_ms')::bigint / 1000.0))
-             WHERE id = ($1::jsonb->>'api_key_id')::uuid")
+        sql("WITH used AS (
+               UPDATE user_api_keys SET
+                 usage_count = greatest(usage_count, ($1::jsonb->>'usage_count')::bigint),
+                 last_used_at = greatest(last_used_at, to_timestamp(($1::jsonb->>'last_used_ms')::bigint / 1000.0))
+               WHERE id = ($1::jsonb->>'api_key_id')::uuid
+               RETURNING organization_id, new.usage_count - old.usage_count AS calls)
+             INSERT INTO organization_usage AS m (organization_id, period, api_calls)
+             SELECT organization_id,
+               date_trunc('month', to_timestamp(($1::jsonb->>'last_used_ms')::bigint / 1000.0))::date, calls
+             FROM used WHERE calls > 0
+             ON CONFLICT (organization_id, period) DO UPDATE SET api_calls = m.api_calls + excluded.api_calls")
         .bind(payload),
     )
     .await

@@ -2,6 +2,7 @@
 
 use super::model::{License, Status};
 use super::queries::{COLUMNS, MINE, mine};
+use crate::db::containing;
 use crate::error::Result;
 use crate::http::params::{Query, first_page, offset, page_size};
 use crate::http::permit::{LicensesRead, Permit};
@@ -130,13 +131,4 @@ pub async fn list(
         filters.page,
         filters.per_page,
     ))
-}
-
-/// An ILIKE pattern for text that contains `part` literally.
-fn containing(part: &str) -> String {
-    let escaped = part
-        .replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_");
-    format!("%{escaped}%")
 }

@@ -1,0 +1,152 @@
+//! Bounds that fields of several modules share, for `#[garde(custom(…))]`.
+
+use crate::http::types::Patch;
+use celaest_domain::{access, contact};
+use garde::{Error, Result};
+use serde_json::{Map, Value};
+
+/// The most JSON that a free-form field keeps, in bytes.
+const MAX_OBJECT_BYTES: usize = 16 * 1024;
+/// The most scopes that a list has.
+const MAX_SCOPES: usize = 50;
+
+/// A field that may hold a `T`.
+pub trait Given<T: ?Sized> {
+    /// What it holds.
+    fn given(&self) -> Option<&T>;
+}
+
+impl Given<str> for String {
+    fn given(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+
+impl Given<str> for Option<String> {
+    fn given(&self) -> Option<&str> {
+        self.as_deref()
+    }
+}
+
+impl Given<str> for Patch<String> {
+    fn given(&self) -> Option<&str> {
+        self.value().map(String::as_str)
+    }
+}
+
+impl Given<[String]> for Vec<String> {
+    fn given(&self) -> Option<&[String]> {
+        Some(self)
+    }
+}
+
+impl Given<[String]> for Option<Vec<String>> {
+    fn given(&self) -> Option<&[String]> {
+        self.as_deref()
+    }
+}
+
+impl Given<[String]> for Patch<Vec<String>> {
+    fn given(&self) -> Option<&[String]> {
+        self.value().map(Vec::as_slice)
+    }
+}
+
+impl Given<Map<String, Value>> for Map<String, Value> {
+    fn given(&self) -> Option<&Map<String, Value>> {
+        Some(self)
+    }
+}
+
+impl Given<Map<String, Value>> for Patch<Map<String, Value>> {
+    fn given(&self) -> Option<&Map<String, Value>> {
+        self.value()
+    }
+}
+
+fn check<T: ?Sized>(value: &impl Given<T>, good: impl FnOnce(&T) -> bool, problem: &str) -> Result {
+    if value.given().is_none_or(good) {
+        Ok(())
+    } else {
+        Err(Error::new(problem))
+    }
+}
+
+/// One line that says something, of up to `MAX` characters.
+pub fn line<const MAX: usize>(value: &impl Given<str>, _: &()) -> Result {
+    let good = |text: &str| {
+        !text.trim().is_empty()
+            && text.chars().count() <= MAX
+            && !text.chars().any(char::is_control)
+    };
+    check(
+        value,
+        good,
+        &format!("must be one line of 1 to {MAX} characters"),
+    )
+}
+
+/// An e-mail address.
+pub fn email(value: &impl Given<str>, _: &()) -> Result {
+    check(value, contact::is_email, "is not an e-mail address")
+}
+
+/// An `https` address.
+pub fn https_url(value: &impl Given<str>, _: &()) -> Result {
+    check(value, contact::is_https_url, "is not an https address")
+}
+
+/// An `http` or `https` address.
+pub fn web_url(value: &impl Given<str>, _: &()) -> Result {
+    check(value, contact::is_web_url, "is not a web address")
+}
+
+/// A telephone number.
+pub fn phone(value: &impl Given<str>, _: &()) -> Result {
+    check(value, contact::is_phone, "is not a telephone number")
+}
+
+/// A language: `es` or `es-MX`.
+pub fn locale(value: &impl Given<str>, _: &()) -> Result {
+    check(
+        value,
+        contact::is_locale,
+        "is not a language such as es or es-MX",
+    )
+}
+
+/// A colour.
+pub fn color(value: &impl Given<str>, _: &()) -> Result {
+    check(value, contact::is_color, "is not a colour as #RRGGBB")
+}
+
+/// A name in links.
+pub fn slug(value: &impl Given<str>, _: &()) -> Result {
+    check(
+        value,
+        contact::is_slug,
+        "must be 1 to 100 lower-case letters, digits and single hyphens",
+    )
+}
+
+/// Scopes that name something.
+pub fn scopes(value: &impl Given<[String]>, _: &()) -> Result {
+    check(
+        value,
+        |list| list.len() <= MAX_SCOPES,
+        "has more than 50 entries",
+    )?;
+    check(
+        value,
+        |list| list.iter().all(|scope| access::is_known_scope(scope)),
+        "every entry must be resource:verb, resource:* or *",
+    )
+}
+
+/// JSON of up to 16 KB.
+pub fn small_object(value: &impl Given<Map<String, Value>>, _: &()) -> Result {
+    let small = |map: &Map<String, Value>| {
+        serde_json::to_string(map).is_ok_and(|text| text.len() <= MAX_OBJECT_BYTES)
+    };
+    check(value, small, "is larger than 16 KB")
+}

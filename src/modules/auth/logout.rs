@@ -1,0 +1,83 @@
+//! `POST /api/auth/logout`
+
+use super::model::Nothing;
+use crate::db::facts::{Action, Fact, changes};
+use crate::db::sql;
+use crate::error::{Code, Result};
+use crate::http::body::Body;
+use crate::http::permit::SignedIn;
+use crate::http::principal::bearer;
+use crate::http::reply::NoContent;
+use crate::http::session;
+use crate::log;
+use crate::platform::supabase;
+use axum::http::HeaderMap;
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+#[derive(Deserialize)]
+struct Ended {
+    id: Uuid,
+}
+
+/// Ends the caller's own sign-in here at once, and tells the sign-in provider. An API key has none.
+pub async fn logout(
+    access: SignedIn,
+    headers: HeaderMap,
+    Body(Nothing {}): Body<Nothing>,
+) -> Result<NoContent> {
+    let principal = &access.principal;
+    let (Some(token), Some(text)) = (&principal.token, bearer(&headers)) else {
+        return Err(Code::Forbidden.into());
+    };
+    let agent = access.call.user_agent.as_deref();
+    let mut tx = access.begin();
+    // Inserted when the sign-in was not noted yet, so that it cannot be noted as going on.
+    let ended: Option<Ended> = tx
+        .row(
+            sql(
+                "INSERT INTO user_sessions AS s (user_id, organization_id, session_token, ip_address, user_agent,
+                   device_info, is_active, ended_at)
+                 VALUES ($1::uuid, $2::uuid, $3, $4::inet, $5, $6::jsonb, false, now())
+                 ON CONFLICT (session_token) DO UPDATE SET is_active = false, ended_at = now()
+                 WHERE s.user_id = excluded.user_id AND s.is_active
+                 RETURNING s.id",
+            )
+            .bind(principal.user_id)
+            .bind(principal.organization_id)
+            .bind(token.session)
+            .bind(&access.call.ip)
+            .bind(agent)
+            .bind(session::device(agent)),
+        )
+        .await?;
+    // Nothing when another request ended it a moment ago.
+    if let Some(Ended { id }) = ended {
+        tx.record(Fact {
+            id: Uuid::new_v4(),
+            organization_id: principal.organization_id,
+            action: Action::Logout,
+            event: "user.logout",
+            resource_type: "session",
+            resource_id: id,
+            changes: changes(
+                &json!({ "is_active": true }),
+                &json!({ "is_active": false }),
+            ),
+            payload: None,
+        });
+    }
+    access.commit(tx).await?;
+    let (call, text) = (access.call.clone(), text.to_owned());
+    access.call.background(async move {
+        if let Err(error) = supabase::sign_out(call.config, &text).await {
+            log::warn(
+                &call.request_id,
+                "the provider was not told of a sign-out",
+                &error,
+            );
+        }
+    });
+    Ok(NoContent)
+}

@@ -1,0 +1,50 @@
+//! `POST /api/auth/verify`
+
+use super::model::{CredentialKind, Nothing, Verified};
+use crate::db::sql;
+use crate::error::{Error, Result};
+use crate::http::body::Body;
+use crate::http::permit::SignedIn;
+use crate::http::reply::Data;
+use crate::modules::users::model::UserRole;
+use celaest_domain::access::Permission;
+use chrono::{DateTime, SecondsFormat};
+use serde_json::json;
+
+/// Says what the caller's credential is worth.
+pub async fn verify(access: SignedIn, Body(Nothing {}): Body<Nothing>) -> Result<Data<Verified>> {
+    let principal = &access.principal;
+    let expires_at = match (&principal.token, principal.api_key_id) {
+        (Some(token), _) => DateTime::from_timestamp(token.expires_s, 0)
+            .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)),
+        (None, Some(key)) => {
+            let tx = access.begin();
+            let query = sql("SELECT to_json(k.expires_at)::text FROM user_api_keys k
+                 WHERE ($1::uuid IS NULL OR k.organization_id = $1::uuid) AND k.id = $2::uuid")
+            .bind(tx.scope().organization())
+            .bind(key);
+            tx.only_value(query).await?
+        }
+        (None, None) => None,
+    };
+    let role: UserRole =
+        serde_json::from_value(json!(principal.role.as_str())).map_err(Error::internal)?;
+    Ok(Data::of(&Verified {
+        user_id: principal.user_id,
+        organization_id: principal.organization_id,
+        role,
+        permissions: principal
+            .permissions
+            .iter()
+            .map(Permission::as_str)
+            .collect(),
+        kind: if principal.api_key_id.is_some() {
+            CredentialKind::ApiKey
+        } else {
+            CredentialKind::Token
+        },
+        session_id: principal.token.as_ref().map(|token| token.session),
+        api_key_id: principal.api_key_id,
+        expires_at,
+    }))
+}

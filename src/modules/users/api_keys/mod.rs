@@ -1,0 +1,7 @@
+//! The API keys of a person.
+
+pub mod create;
+pub mod list;
+pub mod queries;
+pub mod remove;
+pub mod rotate;
