@@ -85,6 +85,23 @@ impl Config {
         Ok(CONFIG.get_or_init(|| config))
     }
 
+    /// A configuration with the least there must be, and these variables.
+    #[cfg(test)]
+    pub fn for_tests(variables: &[(&str, &str)]) -> Self {
+        let required = [
+            ("SUPABASE_URL", "https://x.supabase.co"),
+            ("LICENSE_KEY_SECRET", "l"),
+            ("API_KEY_PEPPER", "p"),
+        ];
+        let find = |name: &str| {
+            let all = variables.iter().chain(&required);
+            all.clone()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        Self::read(find).expect("the variables of a test")
+    }
+
     /// Whether lines of this level are written.
     pub fn logs(&self, level: &str) -> bool {
         let rank = |name: &str| {

@@ -17,6 +17,7 @@ pub mod router;
 // Named here, or they silently vanish from the wasm.
 pub use celaest_durable::LicenseObject;
 pub use celaest_durable::RateLimitObject;
+pub use celaest_durable::SealHeadObject;
 pub use celaest_durable::WebhookObject;
 
 use worker::web_sys;

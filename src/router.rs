@@ -4,7 +4,10 @@
 //! the routes under `open`, and the test that walks every route knows them by name.
 
 use crate::error::{Code, Error};
-use crate::modules::{auth, health, licenses, organizations, users};
+use crate::modules::{
+    audit, auth, feature_flags, health, licenses, organizations, settings, telemetry, users,
+    webhooks,
+};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
@@ -88,6 +91,43 @@ endpoints! {
     post   "/api/licenses/{id}/revoke"                      => licenses::actions::revoke::revoke, "Suspends a license with a reason";
     post   "/api/licenses/{id}/reactivate"                  => licenses::actions::revoke::reactivate, "Lifts a suspension";
     get    "/api/licenses/{id}/usage"                       => licenses::usage::usage,           "What a license has consumed, by period";
+
+    // Settings and feature flags
+    get    "/api/settings"                                  => settings::read::list,             "Every setting of the system";
+    patch  "/api/settings"                                  => settings::update::update,         "Changes settings, all or none";
+    get    "/api/settings/{key}"                            => settings::read::one,              "One setting of the system";
+    get    "/api/feature-flags"                             => feature_flags::list::list,        "Lists feature flags";
+    post   "/api/feature-flags"                             => feature_flags::create::create,    "Creates a feature flag";
+    get    "/api/feature-flags/evaluate"                    => feature_flags::evaluate::all,     "Every flag's value for the caller";
+    get    "/api/feature-flags/{key}"                       => feature_flags::read::read,        "One feature flag";
+    patch  "/api/feature-flags/{key}"                       => feature_flags::update::update,    "Changes a feature flag";
+    delete "/api/feature-flags/{key}"                       => feature_flags::delete::delete,    "Deletes a feature flag";
+    post   "/api/feature-flags/{key}/toggle"                => feature_flags::toggle::toggle,    "Switches a feature flag on or off";
+    get    "/api/feature-flags/{key}/evaluate"              => feature_flags::evaluate::one,     "A flag's value for the caller";
+    // Outgoing webhooks
+    get    "/api/webhooks"                                  => webhooks::list::list,             "Lists webhooks";
+    post   "/api/webhooks"                                  => webhooks::create::create,         "Makes a webhook; shows its secret once";
+    get    "/api/webhooks/events"                           => webhooks::events::events,         "The events that webhooks can subscribe to";
+    get    "/api/webhooks/{id}"                             => webhooks::list::read,             "One webhook";
+    patch  "/api/webhooks/{id}"                             => webhooks::update::update,         "Changes, pauses or reactivates a webhook";
+    delete "/api/webhooks/{id}"                             => webhooks::remove::remove,         "Deletes a webhook";
+    get    "/api/webhooks/{id}/deliveries"                  => webhooks::deliveries::list,       "The attempts to deliver events to a webhook";
+    post   "/api/webhooks/{id}/deliveries/{inner_id}/replay" => webhooks::replay::one,           "Sends the event of a delivery again";
+    post   "/api/webhooks/{id}/replay"                      => webhooks::replay::since,          "Sends all events since a moment again";
+    post   "/api/webhooks/{id}/test"                        => webhooks::send_test::send_test,   "Sends a test event";
+    post   "/api/webhooks/{id}/rotate-secret"               => webhooks::rotate::rotate,         "Gives a webhook a new secret; both sign for 24 hours";
+    // Audit
+    get    "/api/audit-logs"                                => audit::list::list,                "Lists the audit log";
+    get    "/api/audit-logs/search"                         => audit::list::search,              "Searches the audit log";
+    get    "/api/audit-logs/export"                         => audit::export::export,            "The audit log as a file of any size";
+    get    "/api/audit-logs/verify"                         => audit::verify::verify,            "Verifies the audit log against its seals, and names the first break";
+    get    "/api/audit-logs/{id}"                           => audit::list::read,                "One row of the audit log";
+
+    // Telemetry
+    post   "/api/telemetry"                                 => telemetry::intake::intake,        "Takes in up to 100 events";
+    get    "/api/telemetry"                                 => telemetry::list::list,            "Lists reported events";
+    get    "/api/telemetry/errors"                          => telemetry::errors::errors,        "Lists reported errors, those of one name together";
+    get    "/api/telemetry/events/{key}"                    => telemetry::list::of_type,         "Lists reported events of one kind";
 }
 
 /// The router, built once per isolate.

@@ -83,6 +83,89 @@ describe('the audit log', () => {
   });
 });
 
+describe('the horizon of the audit log', () => {
+  const horizon = (client) => rows(client, 'SELECT audit_horizon()').then(([last]) => Number(last));
+  const newest = () => rows(owner, 'SELECT max(sequence) FROM audit_logs').then(([last]) => Number(last));
+
+  test('is the last number drawn, and waits for whoever drew an earlier one', async () => {
+    assert.ok(await horizon(app) >= await newest());
+    const [early, late] = await Promise.all([database.asApp(), database.asApp()]);
+    await early.query('BEGIN');
+    await early.query(`SELECT set_config('celaest.access', 'system', true)`);
+    await audit(early);
+    await transaction(late, acme, () => audit(late));
+    const asked = horizon(app);
+    await transaction(late, acme, () => audit(late));
+    await early.query('COMMIT');
+    const seen = await asked;
+    const numbers = await rows(owner, 'SELECT sequence::int FROM audit_logs ORDER BY 1 DESC LIMIT 3');
+    assert.ok(seen === numbers[0] || seen === numbers[1], `${seen} of ${numbers}`);
+    assert.equal(numbers[0] - numbers[2], 2);
+  });
+
+  test('is refused while a writer does not end, and makes nobody wait', async () => {
+    const [slow, other] = await Promise.all([database.asApp(), database.asApp()]);
+    await slow.query('BEGIN');
+    await slow.query(`SELECT set_config('celaest.access', 'system', true)`);
+    await audit(slow);
+    const before = await newest();
+    const refused = assert.rejects(horizon(app), { code: '55P03' });
+    await transaction(other, acme, () => audit(other));
+    assert.ok(await newest() > before);
+    await refused;
+    await slow.query('ROLLBACK');
+    assert.ok(await horizon(app) >= await newest());
+  });
+
+  test('changes are shown by field', async () => {
+    const shown = async (changes) => (await rows(app, 'SELECT audit_changes($1::jsonb)', [changes && JSON.stringify(changes)]))[0];
+    assert.deepEqual(
+      await shown({ before: { status: 'active', notes: null }, after: { status: 'expired', plan: [1] } }),
+      { status: ['active', 'expired'], notes: [null, null], plan: [null, [1]] },
+    );
+    assert.deepEqual(await shown({ before: {}, after: { a: 1 } }), { a: [null, 1] });
+    assert.deepEqual(await shown({ rows: 3 }), { rows: [null, 3] });
+    assert.deepEqual(await shown({ before: 1, after: { a: 1 } }), { a: [null, 1] });
+    for (const nothing of [null, 'text', [1], { before: {}, after: {} }]) assert.deepEqual(await shown(nothing), {});
+  });
+});
+
+describe('telemetry', () => {
+  test('goes when its time is over: whole months at once, the rest in steps', async () => {
+    const add = (ages) => owner.query(`
+      INSERT INTO telemetry_events (organization_id, event_type, event_name, created_at)
+      SELECT $1, 'page', 'opened', now() - make_interval(days => age) FROM unnest($2::int[]) AS age`, [ACME, ages]);
+    const left = () => rows(owner, 'SELECT count(*)::int FROM telemetry_events').then(([count]) => count);
+    const now = new Date();
+    const month = (offset) => new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - offset, 1)).toISOString();
+    const name = (offset) => `telemetry_events_y${month(offset).slice(0, 4)}m${month(offset).slice(5, 7)}`;
+    for (const offset of [6, 7]) {
+      await owner.query(`CREATE TABLE ${name(offset)} PARTITION OF telemetry_events
+        FOR VALUES FROM ('${month(offset)}') TO ('${month(offset - 1)}')`);
+    }
+    await add([...Array(10).keys()]);
+    await add([100, 101, 102, 103, 104]);
+    const ages = [6, 7].map((offset) => Math.ceil((now - new Date(month(offset))) / 86_400_000) - 2);
+    await add(ages);
+    assert.equal(await left(), 17);
+    const prune = (days, batch) => rows(app, 'SELECT prune_telemetry($1, $2)::int', [days, batch]).then(([count]) => count);
+    assert.equal(await prune(400, 100), 0);
+    assert.equal(await left(), 17);
+    // The border lies in the newer one of the two months.
+    const border = Math.ceil((now - new Date(month(6))) / 86_400_000) - 10;
+    assert.equal(await prune(border, 100), 1);
+    assert.equal(await left(), 15);
+    assert.deepEqual(await rows(owner, 'SELECT to_regclass($1) IS NULL', [name(7)]), [true]);
+    assert.deepEqual(await rows(owner, 'SELECT to_regclass($1) IS NULL', [name(6)]), [false]);
+    assert.deepEqual([await prune(30, 3), await prune(30, 3), await prune(30, 3)], [3, 2, 0]);
+    assert.equal(await left(), 10);
+    for (const [days, batch] of [[0, 1], [1, 0], [null, 1], [-5, 10]]) {
+      await assert.rejects(prune(days, batch), /must be between/);
+    }
+    assert.deepEqual(await rows(app, 'SELECT app_access()'), [null]);
+  });
+});
+
 describe('partitions', () => {
   const partitions = (parent) => rows(owner, `
     SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::regclass ORDER BY 1`, [parent]);

@@ -316,7 +316,7 @@ describe('row-level security', () => {
 
   test('catalogues: everybody reads, only the system writes, secrets stay with the system', async () => {
     await owner.query(`
-      INSERT INTO system_config (key, value, is_sensitive) VALUES ('test.secret', '1', true);
+      INSERT INTO system_config (key, value, is_sensitive) VALUES ('test.secret', '{"version": 1, "sealed": "x"}', true);
       INSERT INTO ai_api_pool (provider, key_name, key_value_encrypted) VALUES ('groq', 'k', '\\x00')`);
     assert.equal((await rows(app, 'SELECT code FROM subscription_plans')).length, 4);
     await transaction(app, acme, async () => {
@@ -347,6 +347,7 @@ describe('row-level security', () => {
       SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace
         AND has_function_privilege('celaest_app', oid, 'EXECUTE')`);
     assert.deepEqual(definers.toSorted(), [
-      'ensure_partitions', 'generate_invoice_number', 'generate_order_number', 'increment_api_key_usage']);
+      'audit_horizon', 'ensure_partitions', 'generate_invoice_number', 'generate_order_number',
+      'increment_api_key_usage', 'prune_telemetry']);
   });
 });

@@ -8,8 +8,10 @@ mod call;
 mod ids;
 pub mod license;
 pub mod rate_limit;
+pub mod seal_head;
 pub mod webhook;
 
 pub use license::LicenseObject;
 pub use rate_limit::RateLimitObject;
+pub use seal_head::SealHeadObject;
 pub use webhook::WebhookObject;

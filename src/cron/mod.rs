@@ -4,6 +4,7 @@
 pub mod expiries;
 pub mod outbox;
 pub mod partitions;
+pub mod seals;
 pub mod usage;
 
 use crate::db::facts::Actor;
@@ -36,6 +37,7 @@ pub async fn run(event: ScheduledEvent, env: Env, context: ScheduleContext) {
     let (name, cron) = match event.cron().as_str() {
         "* * * * *" => ("outbox", event.cron()),
         "*/5 * * * *" => ("expiries", event.cron()),
+        "2-57/5 * * * *" => ("seals", event.cron()),
         "17 * * * *" => ("usage", event.cron()),
         "37 2 * * *" => ("partitions", event.cron()),
         other => ("unknown", other.to_owned()),
@@ -48,6 +50,7 @@ pub async fn run(event: ScheduledEvent, env: Env, context: ScheduleContext) {
     let outcome = match name {
         "outbox" => outbox::run(&job).await,
         "expiries" => expiries::run(&job).await,
+        "seals" => seals::run(&job).await,
         "usage" => usage::run(&job).await,
         "partitions" => partitions::run(&job).await,
         _ => Err(crate::error::Error::internal(format!(

@@ -94,6 +94,11 @@ struct SealedText {
 }
 
 impl Idempotency {
+    /// Whether the request has a key at all.
+    pub fn is_set(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Claims the key in `tx`. `Some` is the answer that was given before: return it and change nothing.
     ///
     /// # Errors

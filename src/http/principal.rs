@@ -7,10 +7,12 @@ use crate::http::activation;
 use crate::http::call::{Call, CallerLog, header};
 use crate::http::jwt::{self, Token};
 use crate::http::session::{self, SEEN, Seen};
+use crate::modules::settings::current;
 use crate::platform::objects;
 use axum::http::HeaderMap;
 use celaest_domain::access::{self, Permissions, Role};
 use celaest_domain::membership::Caller;
+use celaest_domain::settings::Stored;
 use hmac::{Hmac, Mac};
 use serde::Deserialize;
 use sha2::Sha256;
@@ -44,6 +46,8 @@ struct Profile {
     scopes: Vec<String>,
     key: Option<Key>,
     session: Option<Seen>,
+    /// The system's settings, when they were due to be read.
+    settings: Option<Stored>,
 }
 
 /// What is stored of an API key.
@@ -112,7 +116,7 @@ pub async fn authenticate(call: &Call, headers: &HeaderMap) -> Result<Principal>
         (None, Some(key)) => by_key(call, key).await.map(|profile| (profile, None)),
         (None, None) => Err(Code::Unauthenticated.into()),
     };
-    let (profile, token) = match attempt {
+    let (mut profile, token) = match attempt {
         Ok(found) => found,
         Err(error) => {
             // Nobody is signed in, so the address pays: guessing is limited like any other request.
@@ -120,7 +124,7 @@ pub async fn authenticate(call: &Call, headers: &HeaderMap) -> Result<Principal>
                 objects::count_request(
                     call,
                     &format!("ip:{}", call.ip),
-                    call.config.rate_limit_per_min,
+                    current::rate_limit_per_min(call),
                     None,
                 )
                 .await?;
@@ -128,6 +132,9 @@ pub async fn authenticate(call: &Call, headers: &HeaderMap) -> Result<Principal>
             return Err(error);
         }
     };
+    if let Some(settings) = profile.settings.take() {
+        current::learn(settings, call.started_ms);
+    }
     let role = Role::parse(&profile.role)
         .ok_or_else(|| Error::internal("a role this version does not know"))?;
     let key_scopes = profile.key.as_ref().map(|key| key.scopes.as_slice());
@@ -150,11 +157,12 @@ pub async fn authenticate(call: &Call, headers: &HeaderMap) -> Result<Principal>
     let (name, limit) = match &profile.key {
         Some(key) => (
             format!("key:{}", key.id),
-            key.rate_limit_rpm.unwrap_or(call.config.rate_limit_per_min),
+            key.rate_limit_rpm
+                .unwrap_or_else(|| current::rate_limit_per_min(call)),
         ),
         None => (
             format!("user:{}", profile.user_id),
-            call.config.rate_limit_per_min,
+            current::rate_limit_per_min(call),
         ),
     };
     objects::count_request(call, &name, limit, principal.api_key_id).await?;
@@ -191,10 +199,11 @@ async fn by_subject(call: &Call, token: &Token) -> Result<Option<Profile>> {
     lookup(
         call,
         sql(format!(
-            "SELECT u.id AS user_id, u.organization_id, u.role, u.scopes, NULL AS key, {SEEN}
+            "SELECT u.id AS user_id, u.organization_id, u.role, u.scopes, NULL AS key, {SEEN}, {}
              FROM users_profile u LEFT JOIN organizations o ON o.id = u.organization_id
              WHERE (u.auth_user_id = $1::uuid OR (u.id = $1::uuid AND u.auth_user_id IS NULL))
-               AND u.deleted_at IS NULL AND o.deleted_at IS NULL"
+               AND u.deleted_at IS NULL AND o.deleted_at IS NULL",
+            current::column(call)
         ))
         .bind(token.subject)
         .bind(token.session),
@@ -212,14 +221,14 @@ async fn by_key(call: &Call, key: &str) -> Result<Profile> {
         .database
         .begin(Scope::System, Actor::default())
         .only_rows(
-            sql("SELECT u.id AS user_id, u.organization_id, u.role, u.scopes, json_build_object(
+            sql(format!("SELECT u.id AS user_id, u.organization_id, u.role, u.scopes, json_build_object(
                    'id', k.id, 'hash', k.key_hash, 'scopes', k.scopes, 'rate_limit_rpm', k.rate_limit_rpm,
-                   'usable', k.is_active AND (k.expires_at IS NULL OR k.expires_at > now())) AS key, NULL AS session
+                   'usable', k.is_active AND (k.expires_at IS NULL OR k.expires_at > now())) AS key, NULL AS session, {}
                  FROM user_api_keys k
                  JOIN users_profile u ON u.id = k.user_id
                  LEFT JOIN organizations o ON o.id = u.organization_id
                  WHERE k.key_prefix = $1 AND u.deleted_at IS NULL AND o.deleted_at IS NULL
-                 LIMIT 10")
+                 LIMIT 10", current::column(call)))
             .bind(prefix),
         )
         .await?;

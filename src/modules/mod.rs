@@ -1,8 +1,13 @@
 //! One folder a module, all of one shape: `mod.rs` names its files, `model.rs` holds wire shapes, one
 //! file per endpoint or tight group, `queries.rs` its SQL with the tenant transaction as first argument.
 
+pub mod audit;
 pub mod auth;
+pub mod feature_flags;
 pub mod health;
 pub mod licenses;
 pub mod organizations;
+pub mod settings;
+pub mod telemetry;
 pub mod users;
+pub mod webhooks;

@@ -18,6 +18,22 @@ pub fn licenses(env: &Env) -> Result<ObjectNamespace> {
     env.durable_object("LICENSE").map_err(Error::internal)
 }
 
+/// The webhook objects.
+///
+/// # Errors
+/// When the binding is missing.
+pub fn webhooks(env: &Env) -> Result<ObjectNamespace> {
+    env.durable_object("WEBHOOK").map_err(Error::internal)
+}
+
+/// The objects that know the newest audit seal of each tenant.
+///
+/// # Errors
+/// When the binding is missing.
+pub fn seal_heads(env: &Env) -> Result<ObjectNamespace> {
+    env.durable_object("SEAL_HEAD").map_err(Error::internal)
+}
+
 /// Counts one request of a caller in that caller's own object, and the use of its API key if it has one.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use crate::db::facts::{Actor, Message};
 use crate::db::{Scope, sql};
 use crate::error::{Error, Result};
 use crate::modules::licenses::edge;
+use crate::modules::webhooks::fan_out::fan_out;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -44,6 +45,7 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
         license_changed(delivery, &message.payload).await?;
         organization_closed(delivery, message).await?;
     }
+    fan_out(delivery, &messages).await?;
     processed(delivery, &messages).await
 }
 

@@ -3,7 +3,10 @@
 //! Messages arrive at least once and in any order. Each is acknowledged on its own, so a bad one goes
 //! its way to the dead-letter queue without its neighbours.
 
+pub mod deliveries;
+pub mod emails;
 pub mod events;
+pub mod telemetry;
 pub mod validations;
 
 use crate::db::facts::{Actor, Message};
@@ -54,9 +57,17 @@ pub async fn run(
         .collect();
     let bodies: Vec<&str> = messages.iter().map(|(_, body)| body.as_str()).collect();
     // One statement for the batch; if that fails, one for each, so that only the bad one comes back.
-    match dispatch(&queue, &delivery, &bodies).await {
-        Ok(()) => messages.iter().for_each(|(message, _)| message.ack()),
-        Err(_) if messages.len() > 1 => {
+    // E-mails go one by one from the start: each is a request of its own.
+    let together = match queue.as_str() {
+        emails::QUEUE => None,
+        _ => Some(dispatch(&queue, &delivery, &bodies).await),
+    };
+    match together {
+        Some(Ok(())) => messages.iter().for_each(|(message, _)| message.ack()),
+        Some(Err(error)) if messages.len() == 1 => messages
+            .iter()
+            .for_each(|(message, _)| settle(&delivery, message, Err(error.clone()))),
+        _ => {
             for (message, body) in &messages {
                 settle(
                     &delivery,
@@ -65,9 +76,6 @@ pub async fn run(
                 );
             }
         }
-        Err(error) => messages
-            .iter()
-            .for_each(|(message, _)| settle(&delivery, message, Err(error.clone()))),
     }
     delivery.database.close();
     Ok(())
@@ -80,7 +88,7 @@ fn settle(delivery: &Delivery, message: &RawMessage, outcome: Result<()>) {
             log::warn(&delivery.run, "a message comes back", &error);
             // Something is away: come back later, rather than into the dead-letter queue.
             let delay = if error.code == Code::Unavailable {
-                AWAY_DELAY_S
+                error.retry_after.unwrap_or(0).max(AWAY_DELAY_S)
             } else {
                 1
             };
@@ -117,6 +125,14 @@ async fn dispatch(queue: &str, delivery: &Delivery, bodies: &[&str]) -> Result<(
     match queue {
         validations::QUEUE => validations::run(delivery, bodies).await,
         events::QUEUE => events::run(delivery, bodies).await,
+        emails::QUEUE => {
+            for body in bodies {
+                emails::run(delivery, body).await?;
+            }
+            Ok(())
+        }
+        deliveries::QUEUE => deliveries::run(delivery, bodies).await,
+        telemetry::QUEUE => telemetry::run(delivery, bodies).await,
         other => Err(Error::internal(format!("no consumer for queue {other}"))),
     }
 }

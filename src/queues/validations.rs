@@ -4,7 +4,7 @@
 //! nobody a second time.
 
 use super::Delivery;
-use crate::db::facts::{Action, Actor, Fact};
+use crate::db::facts::{Action, Actor, Fact, Message};
 use crate::db::{Scope, sql};
 use crate::error::{Error, Result};
 use crate::modules::licenses::edge;
@@ -21,6 +21,8 @@ pub const QUEUE: &str = "celaest-validations";
 struct News {
     collisions: Vec<Collision>,
     suspended: Vec<Suspended>,
+    /// Validations that a webhook asks for by name, now in the outbox.
+    told: Vec<Message>,
 }
 
 #[derive(Deserialize)]
@@ -84,7 +86,8 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
                 "suspension_reason": "COLLISION_LIMIT" } })),
         });
     }
-    let sent = tx.commit().await?;
+    let mut sent = tx.commit().await?;
+    sent.extend(news.told);
     for license in &news.suspended {
         edge::forget_from(&delivery.env, &license.license_key).await?;
     }
@@ -143,7 +146,19 @@ WITH message AS (
 ), suspended AS (
   UPDATE licenses l SET status = 'suspended', suspended_at = now(), suspension_reason = 'COLLISION_LIMIT'
   FROM before WHERE l.id = before.id
+), told AS (
+  INSERT INTO outbox_messages (id, organization_id, topic, payload, created_at)
+  SELECT v.id, organization_id, 'license.validated', jsonb_build_object('validation', jsonb_build_object(
+    'id', v.id, 'license_id', license_id, 'is_valid', v.is_valid, 'failure_reason', v.failure_reason,
+    'ip_address', v.ip, 'machine_id', v.machine_id, 'hostname', v.hostname)), v.created_at
+  FROM message, jsonb_to_recordset(m->'validations') AS v(
+    id uuid, ip text, is_valid boolean, failure_reason text, machine_id text, hostname text, created_at timestamptz)
+  WHERE EXISTS (SELECT 1 FROM webhooks w WHERE w.organization_id = message.organization_id
+    AND w.status IN ('active', 'paused') AND w.deleted_at IS NULL AND 'license.validated' = ANY (w.events))
+  ON CONFLICT (id) DO NOTHING
+  RETURNING id, organization_id, topic, payload, created_at
 )
 SELECT json_build_object(
+  'told', (SELECT coalesce(json_agg(told), '[]') FROM told),
   'collisions', (SELECT coalesce(json_agg(collided), '[]') FROM collided),
   'suspended', (SELECT coalesce(json_agg(before), '[]') FROM before))::text";

@@ -50,12 +50,14 @@ const core :Workerd.Worker = (
       user = ${text(database.user)}, password = ${text(database.password)}, scheme = "postgresql")),
     (name = "LICENSE", durableObjectNamespace = "LicenseObject"),
     (name = "RATE_LIMIT", durableObjectNamespace = "RateLimitObject"),
+    (name = "SEAL_HEAD", durableObjectNamespace = "SealHeadObject"),
     (name = "VALIDATIONS", queue = "queue"),
     (name = "EVENTS", queue = "queue"),
   ],
   durableObjectNamespaces = [
     (className = "LicenseObject", uniqueKey = "license", enableSql = true),
     (className = "RateLimitObject", uniqueKey = "rate-limit", enableSql = true),
+    (className = "SealHeadObject", uniqueKey = "seal-head", enableSql = true),
   ],
   durableObjectStorage = (localDisk = "core-objects"),
 );

@@ -46,8 +46,8 @@ INSERT INTO audit_logs (organization_id, user_id, action, event, resource_type)
 VALUES ($ORG, $USER, 'create', 'license.created', 'license');
 INSERT INTO telemetry_events (organization_id, user_id, event_type, event_name)
 VALUES ($ORG, $USER, 'page', 'opened');
-INSERT INTO audit_seals (organization_id, first_sequence, last_sequence, row_count, digest, signature, key_id)
-VALUES ($ORG, 1, 1, 1, 'digest', 'signature', 'key');
+INSERT INTO audit_seals (organization_id, first_sequence, last_sequence, row_count, row_hashes, digest, signature, key_id)
+VALUES ($ORG, 1, 1, 1, '1:hash', 'digest', 'signature', 'key');
 INSERT INTO outbox_messages (organization_id, topic, payload) VALUES ($ORG, 'test', '{}');
 INSERT INTO idempotency_keys (caller, key, organization_id, method, path, request_hash)
 VALUES ('user:' || $USER, 'key', $ORG, 'POST', '/api/licenses', 'hash');

@@ -99,6 +99,22 @@ pub enum Reason {
     RolloutExcluded,
 }
 
+impl Reason {
+    /// Every reason, in the order of precedence.
+    pub const ALL: [Self; 10] = [
+        Self::Disabled,
+        Self::Environment,
+        Self::UserOverride,
+        Self::OrganizationOverride,
+        Self::All,
+        Self::UserTarget,
+        Self::OrganizationTarget,
+        Self::NotTargeted,
+        Self::Rollout,
+        Self::RolloutExcluded,
+    ];
+}
+
 /// A flag's value for somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluation {

@@ -6,8 +6,10 @@
 
 pub mod access;
 pub mod address;
+pub mod audit;
 pub mod calendar;
 pub mod contact;
+pub mod csv;
 pub mod egress;
 pub mod flags;
 pub mod license;

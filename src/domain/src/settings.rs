@@ -78,33 +78,37 @@ impl Kind {
     /// # Errors
     /// What is wrong with it, as the rest of a sentence that begins with the key.
     pub fn check(self, value: &Value) -> Result<(), String> {
-        let text = value.as_str();
-        let (right, expected) = match self {
-            Self::Integer { min, max } => (
-                value
-                    .as_u64()
-                    .is_some_and(|number| (u64::from(min)..=u64::from(max)).contains(&number)),
-                format!("must be a whole number from {min} to {max}"),
-            ),
-            Self::Boolean => (value.is_boolean(), "must be true or false".to_owned()),
-            Self::Text { max } => (
-                text.is_some_and(|text| {
-                    (1..=max).contains(&text.chars().count())
-                        && text.trim() == text
-                        && !text.chars().any(char::is_control)
-                }),
-                format!("must be 1 to {max} characters on one line, without spaces around them"),
-            ),
-            Self::HttpsUrl => (
-                text.is_some_and(|text| egress::check(text, false).is_ok()),
-                "must be a public https address, such as https://api.example.com/emails".to_owned(),
-            ),
-            Self::Email => (
-                text.is_some_and(is_email),
-                "must be an e-mail address".to_owned(),
-            ),
-        };
-        if right { Ok(()) } else { Err(expected) }
+        if self.fits(value) {
+            return Ok(());
+        }
+        Err(match self {
+            Self::Integer { min, max } => format!("must be a whole number from {min} to {max}"),
+            Self::Boolean => "must be true or false".to_owned(),
+            Self::Text { max } => {
+                format!("must be 1 to {max} characters on one line, without spaces around them")
+            }
+            Self::HttpsUrl => {
+                "must be a public https address, such as https://api.example.com/emails".to_owned()
+            }
+            Self::Email => "must be an e-mail address".to_owned(),
+        })
+    }
+
+    fn fits(self, value: &Value) -> bool {
+        let text = |right: &dyn Fn(&str) -> bool| value.as_str().is_some_and(right);
+        match self {
+            Self::Integer { min, max } => value
+                .as_u64()
+                .is_some_and(|number| (u64::from(min)..=u64::from(max)).contains(&number)),
+            Self::Boolean => value.is_boolean(),
+            Self::Text { max } => text(&|text| {
+                (1..=max).contains(&text.chars().count())
+                    && text.trim() == text
+                    && !text.chars().any(char::is_control)
+            }),
+            Self::HttpsUrl => text(&|text| egress::check(text, false).is_ok()),
+            Self::Email => text(&is_email),
+        }
     }
 }
 
@@ -237,13 +241,18 @@ impl Stored {
             .unwrap_or_else(|| key.default_value())
     }
 
+    /// Whatever is stored under `key`, nonsense included.
+    #[must_use]
+    pub fn raw(&self, key: Key) -> Option<&Value> {
+        self.0.get(key.as_str())
+    }
+
     /// The value under `key`, if one is stored that can be used. A sensitive one
     /// is whatever it was sealed as.
     #[must_use]
     pub fn own(&self, key: Key) -> Option<&Value> {
-        self.0
-            .get(key.as_str())
-            .filter(|value| key.is_sensitive() || check(key, value).is_ok())
+        self.raw(key)
+            .filter(|value| key.is_sensitive() || key.kind().fits(value))
     }
 
     /// What licenses without an own rule go by.
@@ -297,12 +306,10 @@ impl Stored {
         self.own(Key::EmailApiUrl).and_then(Value::as_str)
     }
 
-    /// The key of the e-mail provider, opened; `None` when the deployment decides.
-    /// The inner `None`: it is there, but cannot be opened.
+    /// The key of the e-mail provider, sealed; `None` when the deployment decides.
     #[must_use]
-    pub fn email_api_key(&self, vault: Option<&Vault>) -> Option<Option<String>> {
-        let stored = self.own(Key::EmailApiKey)?;
-        Some(vault.and_then(|vault| open(vault, Key::EmailApiKey, stored)))
+    pub fn email_api_key(&self) -> Option<&Value> {
+        self.own(Key::EmailApiKey)
     }
 
     fn number(&self, key: Key) -> u32 {

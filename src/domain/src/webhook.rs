@@ -63,6 +63,10 @@ pub const CATALOGUE: &[EventType] = &[
     event("api_key.rotated", "An API key was replaced by a new one."),
     event("api_key.deleted", "An API key was deleted."),
     event("organization.updated", "The organization was changed."),
+    event("webhook.created", "A webhook was made."),
+    event("webhook.updated", "A webhook was changed."),
+    event("webhook.secret_rotated", "A webhook got a new secret."),
+    event("webhook.deleted", "A webhook was deleted."),
     event(
         "webhook.disabled",
         "A webhook of the organization was disabled.",

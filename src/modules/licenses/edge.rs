@@ -15,11 +15,14 @@ use crate::http::language::Language;
 use crate::http::permit::Access;
 use crate::http::reply::Raw;
 use crate::log;
+use crate::modules::settings::current;
 use crate::platform::objects;
 use celaest_domain::address::Address;
 use celaest_domain::license::{self as verdicts, Lang};
 use celaest_domain::license_key::LicenseKey;
-use celaest_durable::license::{self, Answer, Reservation, ReserveRequest, Supply};
+use celaest_durable::license::{
+    self, Answer, CurrentSettings, Reservation, ReserveRequest, Supply,
+};
 use futures_util::future::join_all;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
@@ -164,9 +167,10 @@ async fn ask(call: &Call, open: &[(usize, Box<Question>, Known)]) -> Vec<Result<
         Ok(namespace) => namespace,
         Err(error) => return open.iter().map(|_| Err(error.clone())).collect(),
     };
+    let settings = current::for_edge(call);
     let asked = open.iter().map(|(_, question, known)| {
         call.count_object_call();
-        one(call, &namespace, question, known)
+        one(call, &namespace, settings, question, known)
     });
     SendFuture::new(join_all(asked)).await
 }
@@ -174,6 +178,7 @@ async fn ask(call: &Call, open: &[(usize, Box<Question>, Known)]) -> Vec<Result<
 async fn one(
     call: &Call,
     namespace: &worker::ObjectNamespace,
+    settings: Option<CurrentSettings>,
     question: &Question,
     known: &Known,
 ) -> Result<Answer> {
@@ -189,7 +194,7 @@ async fn one(
         lang: lang(call),
         limit_per_minute: call.config.validate_limit_per_license,
         snapshot_ttl_s: call.config.snapshot_ttl_seconds,
-        settings: None,
+        settings,
         supply: known.supply(),
     };
     license::validate(namespace, &question.key, &check)

@@ -1,0 +1,10 @@
+//! The newest audit seal of each tenant, outside PostgreSQL: whoever owns the
+//! database can take seals away, but not make this forget them.
+
+mod client;
+mod object;
+mod rules;
+
+pub use client::{advance, read};
+pub use object::SealHeadObject;
+pub use rules::{Step, advanced};

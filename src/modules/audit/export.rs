@@ -1,0 +1,220 @@
+//! `GET /api/audit-logs/export`
+//!
+//! A file of any size in constant memory: pages are read by the sequence of their rows, each in a
+//! transaction of its own, up to an end that is fixed before the first. What is written while the file
+//! is made comes after that end.
+
+use super::filters::{MATCHING, filtered};
+use super::model::header;
+use super::queries::{COLUMNS, MINE, columns, mine, organization};
+use crate::db::facts::{Action, Actor, Fact};
+use crate::db::{Database, Scope, sql};
+use crate::error::{Error, Result};
+use crate::http::params::Query;
+use crate::http::permit::{AuditExport, Permit};
+use crate::http::reply::Streamed;
+use crate::platform::clock;
+use celaest_domain::csv::push_record;
+use futures_util::stream::{Stream, try_unfold};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// Rows read at a time, and their size at which a page ends earlier, in bytes.
+const PAGE_ROWS: u32 = 1_000;
+const PAGE_BYTES: u32 = 2_000_000;
+
+/// The kind of file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "AuditExportFormat")]
+pub enum Format {
+    /// Comma-separated values with a header; text that a spreadsheet would take for a formula begins
+    /// with an apostrophe.
+    #[default]
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+filtered! {
+    /// Filters and the kind of file.
+    #[schemars(rename = "AuditExportFilters")]
+    Filters {
+        /// The kind of file.
+        #[serde(default)]
+        format: Format,
+    }
+}
+
+/// What one page gives: where it ends, and its rows as the file has them.
+#[derive(Deserialize)]
+struct Page {
+    last: Option<i64>,
+    rows: Box<RawValue>,
+}
+
+/// A file on its way.
+struct Export {
+    database: Database,
+    scope: Scope,
+    actor: Actor,
+    organization: Option<Uuid>,
+    filters: Filters,
+    /// Everything up to here was sent; `None` before the header.
+    after: Option<i64>,
+    horizon: i64,
+}
+
+/// Exports the audit log, oldest first.
+pub async fn export(
+    permit: Permit<AuditExport>,
+    Query(filters): Query<Filters>,
+) -> Result<Streamed> {
+    let organization = organization(&permit, filters.organization_id)?;
+    let mut tx = permit.begin();
+    let horizon = tx
+        .value(sql("SELECT to_json(audit_horizon())::text"))
+        .await?;
+    let (extension, content_type) = match filters.format {
+        Format::Csv => ("csv", Streamed::CSV),
+        Format::Jsonl => ("jsonl", Streamed::JSON_LINES),
+    };
+    tx.record(Fact {
+        id: Uuid::new_v4(),
+        organization_id: organization,
+        action: Action::Export,
+        event: "audit.exported",
+        resource_type: "audit_export",
+        resource_id: Uuid::new_v4(),
+        changes: json!({ "after": narrowed(&filters, extension) }),
+        payload: None,
+    });
+    permit.commit(tx).await?;
+    let export = Export {
+        database: permit.call.another_database(),
+        scope: permit.scope(),
+        actor: permit.principal.actor(&permit.call),
+        organization,
+        filters,
+        after: None,
+        horizon,
+    };
+    let name = format!(
+        "audit-logs-{}.{extension}",
+        clock::now().format("%Y%m%d-%H%M%S")
+    );
+    Ok(Streamed::new(content_type, name, export.pieces()))
+}
+
+/// What was asked for, for the audit row.
+fn narrowed(filters: &Filters, format: &str) -> serde_json::Value {
+    let mut asked = json!({
+        "format": format, "user_id": filters.user_id, "api_key_id": filters.api_key_id,
+        "actor_kind": filters.actor_kind.map(super::model::ActorKind::as_str), "action": filters.action,
+        "entity_type": filters.entity_type, "entity_id": filters.entity_id, "created_after": filters.created_after,
+        "created_before": filters.created_before, "success": filters.success, "q": filters.q,
+    });
+    if let Some(fields) = asked.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    asked
+}
+
+impl Export {
+    fn pieces(self) -> impl Stream<Item = Result<Vec<u8>>> {
+        try_unfold(Some(self), |export| async {
+            let Some(mut export) = export else {
+                return Ok(None);
+            };
+            let mut piece = String::new();
+            if export.after.is_none() && export.filters.format == Format::Csv {
+                push_record(&mut piece, header().map(Some));
+            }
+            let page = export.page().await?;
+            export.write(&mut piece, &page)?;
+            let rest = match page.last {
+                Some(last) if last < export.horizon => {
+                    export.after = Some(last);
+                    Some(export)
+                }
+                _ => {
+                    export.database.close();
+                    None
+                }
+            };
+            Ok(Some((piece.into_bytes(), rest)))
+        })
+    }
+
+    /// The next rows after `self.after`.
+    async fn page(&self) -> Result<Page> {
+        let tx = self.database.begin(self.scope, self.actor.clone());
+        let (columns, row) = match self.filters.format {
+            Format::Jsonl => (columns(), "row_to_json(shown)".to_owned()),
+            Format::Csv => (columns(), texts()),
+        };
+        let query = mine(
+            &tx,
+            self.organization,
+            format!(
+                "WITH chosen AS MATERIALIZED (
+                   SELECT a.* FROM audit_logs a
+                   WHERE a.sequence > $13::bigint AND a.sequence <= $14::bigint AND {MINE} AND {MATCHING}
+                   ORDER BY a.sequence LIMIT $15::bigint
+                 ), shown AS (
+                   SELECT {columns} FROM chosen a LEFT JOIN user_api_keys k ON k.id = a.api_key_id
+                 ), made AS (
+                   SELECT sequence, {row} AS line FROM shown
+                 ), sized AS (
+                   SELECT sequence, line, sum(octet_length(line::text)) OVER (ORDER BY sequence) AS bytes,
+                     row_number() OVER (ORDER BY sequence) AS place
+                   FROM made
+                 ), page AS (SELECT sequence, line FROM sized WHERE place = 1 OR bytes <= $16::bigint)
+                 SELECT json_build_object('last', (SELECT max(sequence) FROM page),
+                   'rows', (SELECT coalesce(json_agg(line ORDER BY sequence), '[]') FROM page))::text"
+            ),
+        );
+        let query = self
+            .filters
+            .bind(query)
+            .bind(self.after.unwrap_or(0))
+            .bind(self.horizon)
+            .bind(PAGE_ROWS)
+            .bind(PAGE_BYTES);
+        tx.only_value(query).await
+    }
+
+    fn write(&self, piece: &mut String, page: &Page) -> Result<()> {
+        let rows = page.rows.get();
+        piece.reserve(rows.len());
+        match self.filters.format {
+            Format::Csv => {
+                let rows: Vec<Vec<Option<String>>> =
+                    serde_json::from_str(rows).map_err(Error::internal)?;
+                for row in &rows {
+                    push_record(piece, row.iter().map(Option::as_deref));
+                }
+            }
+            Format::Jsonl => {
+                let rows: Vec<&RawValue> = serde_json::from_str(rows).map_err(Error::internal)?;
+                for row in rows {
+                    piece.push_str(row.get());
+                    piece.push('\n');
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The fields of a row as one array of texts. Times are written as in JSON.
+fn texts() -> String {
+    let fields = COLUMNS.map(|(name, _)| match name {
+        "created_at" => "to_json(created_at) #>> '{}'".to_owned(),
+        name => format!("{name}::text"),
+    });
+    format!("json_build_array({})", fields.join(", "))
+}

@@ -1,0 +1,107 @@
+//! `GET /api/feature-flags/evaluate` and `GET /api/feature-flags/{key}/evaluate`
+//!
+//! The answer says what is on and what decided; whom else a flag is meant for stays here.
+
+use super::model::Evaluation;
+use super::queries::RULES;
+use crate::db::sql;
+use crate::error::{Code, Error, Result};
+use crate::http::params::{Key, Query};
+use crate::http::permit::{Access, FlagsEvaluate, Permit};
+use crate::http::reply::Data;
+use celaest_domain::access::Role;
+use celaest_domain::flags::{self, Context, Flag};
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// For whom. Everybody asks for themselves; a super administrator may ask for others.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+#[schemars(rename = "FlagSubject")]
+pub struct Subject {
+    /// Only for super_admin: this user.
+    pub user_id: Option<Uuid>,
+    /// Only for super_admin: this organization. Default the user's own.
+    pub organization_id: Option<Uuid>,
+}
+
+/// What one statement finds.
+#[derive(Deserialize)]
+struct Found {
+    /// The organization of the user asked for.
+    organization_id: Option<Uuid>,
+    flags: Vec<Flag>,
+}
+
+/// Every flag's value for the caller.
+pub async fn all(
+    permit: Permit<FlagsEvaluate>,
+    Query(subject): Query<Subject>,
+) -> Result<Data<BTreeMap<String, Evaluation>>> {
+    let values: BTreeMap<String, _> = evaluate(&permit, &subject, None)
+        .await?
+        .into_iter()
+        .collect();
+    json(&values)
+}
+
+/// One flag's value for the caller.
+pub async fn one(
+    permit: Permit<FlagsEvaluate>,
+    Key(key): Key,
+    Query(subject): Query<Subject>,
+) -> Result<Data<Evaluation>> {
+    let mut found = evaluate(&permit, &subject, Some(&key)).await?;
+    let (_, value) = found.pop().ok_or_else(|| Error::new(Code::NotFound))?;
+    json(&value)
+}
+
+async fn evaluate(
+    permit: &Access,
+    subject: &Subject,
+    key: Option<&str>,
+) -> Result<Vec<(String, flags::Evaluation)>> {
+    let caller = &permit.principal;
+    let asks_for_others = subject.user_id.is_some() || subject.organization_id.is_some();
+    if asks_for_others && caller.role != Role::SuperAdmin {
+        return Err(Code::Forbidden.into());
+    }
+    let user_id = match asks_for_others {
+        true => subject.user_id,
+        false => Some(caller.user_id),
+    };
+    let found: Found = permit
+        .begin()
+        .only_value(
+            sql(format!(
+                "SELECT json_build_object(
+                   'organization_id', (SELECT organization_id FROM users_profile WHERE id = $1::uuid),
+                   'flags', (SELECT coalesce(json_agg(f), '[]') FROM (
+                     SELECT {RULES} FROM feature_flags f WHERE $2 IS NULL OR f.flag_key = $2) f))::text"
+            ))
+            .bind(user_id)
+            .bind(key),
+        )
+        .await?;
+    let context = Context {
+        environment: &permit.call.config.app_env,
+        user_id,
+        organization_id: subject.organization_id.or(found.organization_id),
+    };
+    let values = found.flags.into_iter().map(|flag| {
+        let value = flags::evaluate(&flag, &context);
+        (flag.flag_key, value)
+    });
+    Ok(values.collect())
+}
+
+/// The domain's own value is what the documented shape says.
+fn json<T>(value: &impl Serialize) -> Result<Data<T>> {
+    serde_json::to_string(value)
+        .map(Data::text)
+        .map_err(Error::internal)
+}

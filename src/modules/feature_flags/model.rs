@@ -1,0 +1,277 @@
+//! A feature flag, how it is made and changed, and what an evaluation answers.
+
+use crate::http::types::Patch;
+use celaest_domain::flags::{self, Reason, is_key};
+use garde::Validate;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Entries that one list of a flag may have.
+const MAX_ENTRIES: usize = 1_000;
+/// Environments that a flag may name.
+const MAX_ENVIRONMENTS: usize = 20;
+/// The most JSON that can be kept with a flag, in bytes.
+const MAX_METADATA_BYTES: usize = 16 * 1024;
+/// Keys that would be hidden behind a route.
+const RESERVED: [&str; 1] = ["evaluate"];
+
+/// A feature flag as the API shows it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct FeatureFlag {
+    /// Identifier.
+    pub id: Uuid,
+    /// Its name for programs; decides, with a user's id, who is in a rollout.
+    pub flag_key: String,
+    /// Its name for people.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The kill switch: off is off for everybody.
+    pub is_enabled: bool,
+    /// Whom it is meant for.
+    pub target_type: TargetType,
+    /// The share of users, in per cent.
+    pub target_percentage: Option<i32>,
+    /// The users, where they are the target.
+    pub target_users: Vec<Uuid>,
+    /// The organizations, where they are the target.
+    pub target_organizations: Vec<Uuid>,
+    /// Where it is known; empty for everywhere.
+    pub environments: Vec<String>,
+    /// Values for single users and organizations, before the target.
+    pub overrides: Overrides,
+    /// Anything worth keeping with it.
+    pub metadata: Map<String, Value>,
+    /// When it was created.
+    pub created_at: String,
+    /// When it last changed.
+    pub updated_at: String,
+    /// Who changed it last.
+    pub updated_by: Option<Uuid>,
+}
+
+/// Whom a flag is meant for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "FlagTargetType")]
+pub enum TargetType {
+    /// Everybody.
+    #[default]
+    All,
+    /// A share of the users, always the same ones.
+    Percentage,
+    /// The users listed.
+    Users,
+    /// The members of the organizations listed.
+    Orgs,
+}
+
+impl TargetType {
+    /// The text in the column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Percentage => "percentage",
+            Self::Users => "users",
+            Self::Orgs => "orgs",
+        }
+    }
+}
+
+/// Values for single users and organizations. A user's stands before an organization's.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "FlagOverrides")]
+pub struct Overrides {
+    /// On or off, by user.
+    #[garde(length(max = MAX_ENTRIES))]
+    pub users: BTreeMap<Uuid, bool>,
+    /// On or off, by organization.
+    #[garde(length(max = MAX_ENTRIES))]
+    pub organizations: BTreeMap<Uuid, bool>,
+}
+
+/// Body of `POST /api/feature-flags`.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub struct NewFeatureFlag {
+    /// Words of small letters and digits, joined by dots, hyphens or underscores. Stays for good.
+    #[garde(custom(key))]
+    pub flag_key: String,
+    /// Its name for people.
+    #[garde(length(chars, min = 1, max = 200))]
+    pub name: String,
+    /// What it is for.
+    #[serde(default)]
+    #[garde(length(chars, max = 2000))]
+    pub description: Option<String>,
+    /// Whether it is on at once. Default false.
+    #[serde(default)]
+    pub is_enabled: bool,
+    /// Whom it is meant for. Default `all`.
+    #[serde(default)]
+    pub target_type: TargetType,
+    /// Required for the target type `percentage`.
+    #[serde(default)]
+    #[garde(range(max = 100))]
+    pub target_percentage: Option<u32>,
+    /// For the target type `users`.
+    #[serde(default)]
+    #[garde(length(max = MAX_ENTRIES))]
+    pub target_users: Vec<Uuid>,
+    /// For the target type `orgs`.
+    #[serde(default)]
+    #[garde(length(max = MAX_ENTRIES))]
+    pub target_organizations: Vec<Uuid>,
+    /// Where it is known: values of APP_ENV. Default everywhere.
+    #[serde(default)]
+    #[garde(custom(known_places))]
+    pub environments: Vec<String>,
+    /// Values for single users and organizations.
+    #[serde(default)]
+    #[garde(dive)]
+    pub overrides: Overrides,
+    /// Anything, up to 16 KB.
+    #[serde(default)]
+    #[garde(custom(small))]
+    pub metadata: Map<String, Value>,
+}
+
+/// Body of `PATCH /api/feature-flags/{key}`. Left out: stays; null: cleared.
+#[derive(Debug, Default, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields, default)]
+#[garde(allow_unvalidated)]
+pub struct FeatureFlagChanges {
+    /// Another name; cannot be cleared.
+    #[garde(custom(name_if_set))]
+    pub name: Patch<String>,
+    /// Another description.
+    #[garde(custom(description_if_set))]
+    pub description: Patch<String>,
+    /// On or off; cannot be cleared.
+    pub is_enabled: Patch<bool>,
+    /// Another target; cannot be cleared.
+    pub target_type: Patch<TargetType>,
+    /// Another share.
+    #[garde(custom(percentage_if_set))]
+    pub target_percentage: Patch<u32>,
+    /// Other users.
+    #[garde(custom(ids_if_set))]
+    pub target_users: Patch<Vec<Uuid>>,
+    /// Other organizations.
+    #[garde(custom(ids_if_set))]
+    pub target_organizations: Patch<Vec<Uuid>>,
+    /// Other environments; null for everywhere.
+    #[garde(custom(environments_if_set))]
+    pub environments: Patch<Vec<String>>,
+    /// Other values for single users and organizations, in place of all there were.
+    #[garde(dive)]
+    pub overrides: Patch<Overrides>,
+    /// Anything, up to 16 KB.
+    #[garde(custom(small_if_set))]
+    pub metadata: Patch<Map<String, Value>>,
+}
+
+/// Body of `POST /api/feature-flags/{key}/toggle`.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+#[schemars(rename = "FeatureFlagToggle")]
+pub struct Toggle {
+    /// On or off. Left out: the other of the two.
+    #[serde(default)]
+    pub enabled: Option<bool>,
+}
+
+/// A flag's value for somebody, as `celaest_domain::flags::Evaluation` writes it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "FlagEvaluation")]
+pub struct Evaluation {
+    /// On or off.
+    pub value: bool,
+    /// What decided.
+    #[schemars(schema_with = "reasons")]
+    pub reason: String,
+}
+
+fn reasons(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": Reason::ALL })
+}
+
+fn key(text: &str, (): &()) -> garde::Result {
+    if !is_key(text) {
+        return Err(garde::Error::new(format!(
+            "must be words of small letters and digits, joined by . _ or -, at most {} characters",
+            flags::MAX_KEY_CHARS
+        )));
+    }
+    if RESERVED.contains(&text) {
+        return Err(garde::Error::new("is reserved"));
+    }
+    Ok(())
+}
+
+fn known_places(list: &[String], (): &()) -> garde::Result {
+    if list.len() <= MAX_ENVIRONMENTS && list.iter().all(|name| is_key(name)) {
+        Ok(())
+    } else {
+        Err(garde::Error::new(format!(
+            "must be at most {MAX_ENVIRONMENTS} names of small letters, digits and . _ -"
+        )))
+    }
+}
+
+fn small(map: &Map<String, Value>, (): &()) -> garde::Result {
+    let size = serde_json::to_string(map).map_or(usize::MAX, |text| text.len());
+    if size <= MAX_METADATA_BYTES {
+        Ok(())
+    } else {
+        Err(garde::Error::new("is larger than 16 KB"))
+    }
+}
+
+fn unless(wrong: bool, problem: &str) -> garde::Result {
+    if wrong {
+        Err(garde::Error::new(problem))
+    } else {
+        Ok(())
+    }
+}
+
+fn name_if_set(patch: &Patch<String>, (): &()) -> garde::Result {
+    let chars = patch.value().map(|name| name.chars().count());
+    let fits = chars.is_none_or(|chars| (1..=200).contains(&chars));
+    unless(!fits, "must be 1 to 200 characters")
+}
+
+fn description_if_set(patch: &Patch<String>, (): &()) -> garde::Result {
+    let fits = patch
+        .value()
+        .is_none_or(|text| text.chars().count() <= 2000);
+    unless(!fits, "is longer than 2000 characters")
+}
+
+fn percentage_if_set(patch: &Patch<u32>, (): &()) -> garde::Result {
+    let fits = patch.value().is_none_or(|share| *share <= 100);
+    unless(!fits, "must be 0 to 100")
+}
+
+fn ids_if_set(patch: &Patch<Vec<Uuid>>, (): &()) -> garde::Result {
+    let fits = patch.value().is_none_or(|ids| ids.len() <= MAX_ENTRIES);
+    unless(!fits, "has more than 1000 entries")
+}
+
+fn environments_if_set(patch: &Patch<Vec<String>>, context: &()) -> garde::Result {
+    patch
+        .value()
+        .map_or(Ok(()), |list| known_places(list, context))
+}
+
+fn small_if_set(patch: &Patch<Map<String, Value>>, context: &()) -> garde::Result {
+    patch.value().map_or(Ok(()), |map| small(map, context))
+}

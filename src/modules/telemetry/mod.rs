@@ -1,0 +1,8 @@
+//! Module 12, telemetry. The URLs are in `router.rs`.
+
+pub mod errors;
+pub mod intake;
+pub mod list;
+pub mod model;
+pub mod policy;
+pub mod queries;

@@ -1,0 +1,117 @@
+//! From the outbox to the objects: who is to be told what happened.
+
+use super::object;
+use super::queries::ENDPOINT;
+use super::send_test::EVENT as TEST;
+use crate::db::facts::{Actor, Message};
+use crate::db::{Scope, sql};
+use crate::error::Result;
+use crate::queues::Delivery;
+use celaest_domain::license::rfc3339;
+use celaest_domain::webhook;
+use celaest_durable::webhook::{Endpoint, Event};
+use chrono::{DateTime, Utc};
+use futures_util::future::try_join_all;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// What one statement finds for a batch.
+#[derive(Deserialize)]
+struct Audience {
+    /// Webhooks that changed themselves.
+    changed: Vec<Endpoint>,
+    /// Webhooks with the events that they are to be told.
+    matched: Vec<Match>,
+}
+
+#[derive(Deserialize)]
+struct Match {
+    endpoint: Endpoint,
+    events: Vec<Uuid>,
+}
+
+/// The body of a delivery.
+pub fn body(event_type: &str, at: DateTime<Utc>, data: &Value) -> String {
+    let timestamp = rfc3339(at.timestamp_millis());
+    json!({ "type": event_type, "timestamp": timestamp, "data": data }).to_string()
+}
+
+/// Hands a batch of events to the objects of the webhooks that subscribe to them, each object once. An
+/// object ignores what it has already, so a batch may come again.
+///
+/// # Errors
+/// When PostgreSQL or an object cannot be reached; the batch comes again then.
+pub async fn fan_out(delivery: &Delivery, messages: &[Message]) -> Result<()> {
+    let concerned: Vec<_> = messages
+        .iter()
+        .filter(|message| message.organization_id.is_some())
+        .collect();
+    if concerned.is_empty() {
+        return Ok(());
+    }
+    let asked: Vec<_> = concerned
+        .iter()
+        .map(|message| {
+            // A test is for the webhook that it names; other events may be about one.
+            let about = message.payload["webhook"]["id"].as_str();
+            json!({
+                "id": message.id, "organization_id": message.organization_id,
+                "patterns": webhook::patterns(&message.topic),
+                "only": about.filter(|_| message.topic == TEST),
+                "changed": about.filter(|_| message.topic != TEST),
+            })
+        })
+        .collect();
+    let audience: Audience = delivery
+        .database
+        .begin(Scope::System, Actor::system(&delivery.run))
+        .only_value(
+            sql(format!(
+                "WITH event AS (
+                   SELECT * FROM jsonb_to_recordset($1::jsonb) AS e(
+                     id uuid, organization_id uuid, patterns jsonb, only text, changed text)
+                 ), matched AS (
+                   SELECT w.id, json_agg(e.id) AS events
+                   FROM event e JOIN webhooks w ON w.organization_id = e.organization_id
+                   WHERE w.deleted_at IS NULL AND w.status IN ('active', 'paused')
+                     AND CASE WHEN e.only IS NULL THEN w.events && ARRAY(SELECT jsonb_array_elements_text(e.patterns))
+                         ELSE w.id::text = e.only END
+                   GROUP BY w.id)
+                 SELECT json_build_object(
+                   'changed', (SELECT coalesce(json_agg({ENDPOINT}), '[]') FROM webhooks w
+                     WHERE (w.id::text, w.organization_id) IN (SELECT changed, organization_id FROM event)),
+                   'matched', (SELECT coalesce(json_agg(json_build_object('endpoint', {ENDPOINT}, 'events', m.events)), '[]')
+                     FROM matched m JOIN webhooks w ON w.id = m.id))::text"
+            ))
+            .bind(json!(asked)),
+        )
+        .await?;
+    let bodies: HashMap<Uuid, (&str, String)> = concerned
+        .iter()
+        .map(|message| {
+            let body = body(&message.topic, message.created_at, &message.payload);
+            (message.id, (message.topic.as_str(), body))
+        })
+        .collect();
+    let configured = audience
+        .changed
+        .iter()
+        .map(|endpoint| object::configure(&delivery.env, endpoint));
+    try_join_all(configured).await?;
+    let told = audience.matched.into_iter().map(|found| {
+        let events = found.events.iter().filter_map(|id| {
+            let (event_type, body) = bodies.get(id)?;
+            Some(Event {
+                id: *id,
+                event_type: (*event_type).to_owned(),
+                body: body.clone(),
+                replay: false,
+                attempts_made: 0,
+            })
+        });
+        object::enqueue(&delivery.env, found.endpoint, events.collect())
+    });
+    try_join_all(told).await.map(|_| ())
+}

@@ -1,0 +1,207 @@
+//! `POST /api/webhooks/{id}/deliveries/{inner_id}/replay` and `POST /api/webhooks/{id}/replay`
+
+use super::fan_out::body;
+use super::model::{Nothing, Queued, ReplaySince, Replayed, Status};
+use super::queries::Facts;
+use super::send_test::EVENT as TEST;
+use super::{object, queries};
+use crate::db::facts::{Action, Fact, Mail};
+use crate::db::{Tx, sql};
+use crate::error::{Code, Error, Result};
+use crate::http::body::Body;
+use crate::http::idempotency::Once;
+use crate::http::params::{Id, Ids};
+use crate::http::permit::{Permit, WebhooksWrite};
+use crate::http::reply::Accepted;
+use crate::platform::clock;
+use celaest_domain::webhook;
+use celaest_durable::webhook::Event;
+use chrono::{DateTime, Duration, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// How far back events can be replayed, in days; the outbox keeps them a day longer.
+const MAX_DAYS: i64 = 7;
+/// Events of one page.
+const PAGE: usize = 200;
+/// Pages of one request.
+const PAGES: usize = 25;
+
+/// An event of the past.
+#[derive(Deserialize)]
+struct Past {
+    id: Uuid,
+    event_type: String,
+    created_at: DateTime<Utc>,
+    data: Value,
+    attempts_made: u32,
+}
+
+impl Past {
+    fn event(self) -> Event {
+        Event {
+            id: self.id,
+            body: body(&self.event_type, self.created_at, &self.data),
+            event_type: self.event_type,
+            replay: true,
+            attempts_made: self.attempts_made,
+        }
+    }
+}
+
+/// Sends the event of a delivery again, with its id and all its attempts anew.
+pub async fn one(
+    permit: Permit<WebhooksWrite>,
+    Ids(id, delivery_id): Ids,
+    Once(idempotency, Body(Nothing {})): Once<Body<Nothing>>,
+) -> Result<Accepted<Queued>> {
+    let caller = permit.caller();
+    let mut tx = permit.begin();
+    if let Some(stored) = idempotency.claim(&mut tx, caller).await? {
+        return Ok(stored);
+    }
+    let webhook = active(&mut tx, id).await?;
+    let past: Option<Past> = tx
+        .row(
+            sql("SELECT d.event_id AS id, d.event_type, (d.payload->>'timestamp')::timestamptz AS created_at,
+                   d.payload->'data' AS data,
+                   (SELECT max(attempt_number) FROM webhook_deliveries a
+                    WHERE a.webhook_id = d.webhook_id AND a.event_id = d.event_id) AS attempts_made
+                 FROM webhook_deliveries d
+                 WHERE d.id = $1::uuid AND d.webhook_id = $2::uuid AND d.organization_id = $3::uuid")
+            .bind(delivery_id)
+            .bind(webhook.id)
+            .bind(webhook.organization_id),
+        )
+        .await?;
+    let past = past.ok_or_else(|| Error::new(Code::NotFound))?;
+    let event_id = past.id;
+    let endpoint = object::endpoint(&mut tx, id).await?;
+    tx.record(fact(&webhook, json!({ "event_id": event_id })));
+    let reply = Accepted::of(&Queued { event_id });
+    idempotency.settle(&mut tx, caller, &reply);
+    // Handed over first: sending what nobody asked for twice does no harm, forgetting it would.
+    permit.call.count_object_call();
+    object::enqueue(permit.call.env(), endpoint, vec![past.event()]).await?;
+    permit.commit(tx).await?;
+    Ok(reply)
+}
+
+/// Sends every event again that the webhook subscribes to and that happened since a moment.
+pub async fn since(
+    permit: Permit<WebhooksWrite>,
+    Id(id): Id,
+    Once(idempotency, Body(ReplaySince { since })): Once<Body<ReplaySince>>,
+) -> Result<Accepted<Replayed>> {
+    let now = clock::now();
+    if since.0 > now {
+        return Err(Error::field("since", "is in the future"));
+    }
+    if since.0 < now - Duration::days(MAX_DAYS) {
+        return Err(Error::field("since", "is more than seven days ago"));
+    }
+    let caller = permit.caller();
+    let mut tx = permit.begin();
+    if let Some(stored) = idempotency.claim(&mut tx, caller).await? {
+        return Ok(stored);
+    }
+    let webhook = active(&mut tx, id).await?;
+    let endpoint = object::endpoint(&mut tx, id).await?;
+    let subscribed = subscriptions(&mut tx, id).await?;
+    let mut replayed = Replayed {
+        events: 0,
+        continue_since: None,
+    };
+    let mut after = (since.0, Uuid::nil());
+    for page in 1.. {
+        let found = page_of(&mut tx, &webhook, after).await?;
+        let full = found.len() == PAGE;
+        if let Some(last) = found.last() {
+            after = (last.created_at, last.id);
+        }
+        let events: Vec<_> = found
+            .into_iter()
+            .filter(|past| is_subscribed(&subscribed, &past.event_type))
+            .map(Past::event)
+            .collect();
+        replayed.events += events.len() as u64;
+        if !events.is_empty() {
+            permit.call.count_object_call();
+            object::enqueue(permit.call.env(), endpoint.clone(), events).await?;
+        }
+        if !full {
+            break;
+        }
+        if page == PAGES {
+            replayed.continue_since = Some(after.0.to_rfc3339());
+            break;
+        }
+    }
+    tx.record(fact(
+        &webhook,
+        json!({ "since": since, "events": replayed.events }),
+    ));
+    let reply = Accepted::of(&replayed);
+    idempotency.settle(&mut tx, caller, &reply);
+    permit.commit(tx).await?;
+    Ok(reply)
+}
+
+async fn active(tx: &mut Tx, id: Uuid) -> Result<Facts> {
+    let webhook = queries::lock(tx, id).await?.facts;
+    if webhook.status == Status::Active {
+        Ok(webhook)
+    } else {
+        Err(Code::WebhookInactive.into())
+    }
+}
+
+async fn subscriptions(tx: &mut Tx, id: Uuid) -> Result<Vec<String>> {
+    tx.value(sql("SELECT to_json(events)::text FROM webhooks WHERE id = $1::uuid").bind(id))
+        .await
+}
+
+fn is_subscribed(subscribed: &[String], event_type: &str) -> bool {
+    webhook::patterns(event_type)
+        .iter()
+        .any(|pattern| subscribed.contains(pattern))
+}
+
+/// The organization's next events, in the order they happened.
+async fn page_of(
+    tx: &mut Tx,
+    webhook: &Facts,
+    (at, id): (DateTime<Utc>, Uuid),
+) -> Result<Vec<Past>> {
+    tx.rows(
+        sql("SELECT o.id, o.topic AS event_type, o.created_at, o.payload AS data,
+               coalesce((SELECT max(attempt_number) FROM webhook_deliveries d
+                         WHERE d.webhook_id = $2::uuid AND d.event_id = o.id), 0) AS attempts_made
+             FROM outbox_messages o
+             WHERE o.organization_id = $1::uuid AND (o.created_at, o.id) > ($3::timestamptz, $4::uuid)
+               AND o.topic NOT IN ($5, $6)
+             ORDER BY o.created_at, o.id LIMIT $7::bigint")
+        .bind(webhook.organization_id)
+        .bind(webhook.id)
+        .bind(at)
+        .bind(id)
+        .bind(Mail::TOPIC)
+        .bind(TEST)
+        .bind(PAGE),
+    )
+    .await
+}
+
+fn fact(webhook: &Facts, asked: Value) -> Fact {
+    Fact {
+        id: Uuid::new_v4(),
+        organization_id: Some(webhook.organization_id),
+        action: Action::Update,
+        event: "webhook.replayed",
+        resource_type: "webhook",
+        resource_id: webhook.id,
+        changes: json!({ "before": {}, "after": asked }),
+        payload: None,
+    }
+}
