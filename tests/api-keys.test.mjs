@@ -298,6 +298,18 @@ describe('rotation', () => {
     good(await rotate(wide, {}, { by: home.as.admin }), 201);
   });
 
+  test('is not for those who may do less than the owner', async () => {
+    // A key of a super administrator reaches every tenant, however few its scopes are.
+    const id = home.users.super_admin;
+    const key = await withApiKey(stack, id, home.id, { scopes: ['licenses:read'] });
+    for (const answer of [
+      await rotate(key, {}, { by: home.as.admin, id }), await make({}, { by: home.as.admin, id }), await remove(key, home.as.admin, id),
+    ]) {
+      refused(answer, 403, 'PERMISSION_NOT_HELD');
+    }
+    good(await rotate(key, {}, { by: home.as.super_admin, id }), 201);
+  });
+
   test('out of bounds', async () => {
     const key = good(await make({}), 201);
     refusedFields(await rotate(key, { overlap_seconds: 604_801 }), 'overlap_seconds');

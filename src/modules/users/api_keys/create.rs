@@ -13,7 +13,7 @@ use crate::modules::users::model::{ApiKeyShown, NewApiKey};
 use crate::modules::users::queries;
 use crate::platform::clock;
 use celaest_domain::access::Permissions;
-use celaest_domain::membership::Caller;
+use celaest_domain::membership::{Caller, Wish};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -35,6 +35,8 @@ pub async fn create(
         return Ok(stored);
     }
     let owner = queries::lock(&mut tx, over.person).await?.facts;
+    // A key reaches as far as its owner does, whatever its scopes are.
+    owner.allow(&over, Wish::Edit)?;
     let owners = Caller {
         role: owner.role()?,
         permissions: owner.permissions()?,
