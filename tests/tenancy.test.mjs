@@ -23,7 +23,7 @@ const unreachable = { kind: 'unreachable' };
 
 const MODULES = {
   users: { users_profile: owned('id'), user_sessions: owned('user_id'), user_api_keys: owned('user_id') },
-  organizations: { organizations: tenants, subscription_plans: everybodys },
+  organizations: { organizations: tenants, organization_usage: tenants, subscription_plans: everybodys },
   licenses: {
     licenses: owned('owner_id'),
     license_ip_bindings: inside('licenses', 'license_id'),
