@@ -21,7 +21,7 @@ const ROLES = ['super_admin', 'admin', 'manager', 'developer', 'operator', 'clie
 export async function createOrganization(stack, { roles = ROLES } = {}) {
   const id = randomUUID();
   const slug = `t-${randomBytes(6).toString('hex')}`;
-  await stack.pg.query('INSERT INTO organizations (id, name, slug) VALUES ($1, $2, $2)', [id, slug]);
+  await insert(stack, 'organizations', { id, name: slug, slug, max_users: 1000 });
   const users = {};
   const as = {};
   for (const role of roles) {
@@ -114,6 +114,23 @@ export async function eventsOf(stack, id) {
     `SELECT topic, payload, sent_at, organization_id FROM outbox_messages
      WHERE payload->'license'->>'id' = $1 ORDER BY created_at`, [id]);
   return rows;
+}
+
+/** The topics of the published events about a `user`, an `api_key` or an `organization`, oldest first. */
+export async function topicsAbout(stack, kind, id) {
+  const { rows } = await stack.pg.query(
+    'SELECT topic FROM outbox_messages WHERE payload->$1->>\'id\' = $2 ORDER BY created_at', [kind, id]);
+  return rows.map(({ topic }) => topic);
+}
+
+/** The tables in which a secret can be read. */
+export async function placesOf(stack, secret) {
+  const { rows } = await stack.pg.query(
+    `SELECT 'audit_logs' AS place FROM audit_logs a WHERE strpos(a::text, $1) > 0
+     UNION ALL SELECT 'outbox_messages' FROM outbox_messages m WHERE strpos(m::text, $1) > 0
+     UNION ALL SELECT 'idempotency_keys' FROM idempotency_keys k WHERE strpos(k::text, $1) > 0
+     UNION ALL SELECT 'user_api_keys' FROM user_api_keys k WHERE strpos(k::text, $1) > 0`, [secret]);
+  return rows.map(({ place }) => place);
 }
 
 /** A row of a table by its id. */

@@ -9,6 +9,7 @@ use crate::http::call::Call;
 use crate::http::jwt;
 use crate::http::reply::Data;
 use crate::log;
+use crate::modules::settings::current;
 use crate::platform::{objects, supabase};
 use axum::Extension;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub async fn refresh(
 ) -> Result<Data<Tokens>> {
     // Nobody is signed in, so the address pays.
     let address = format!("ip:{}", call.ip);
-    objects::count_request(&call, &address, call.config.rate_limit_per_min, None).await?;
+    objects::count_request(&call, &address, current::rate_limit_per_min(&call), None).await?;
     let grant = supabase::refresh(call.config, &renewal.refresh_token).await?;
     let token = jwt::verify(&grant.access_token, call.config)
         .await

@@ -257,7 +257,7 @@ pub struct OrganizationChanges {
 pub struct Subscription {
     /// The organization.
     pub organization_id: Uuid,
-    /// Its plan: that of its own license, or `free`.
+    /// Its plan: that of its own license, or `free`. Not shown to clients, as are license and limits.
     pub plan: Option<SubscribedPlan>,
     /// The license that the plan comes from; `null` for the free plan.
     pub license: Option<SubscribedLicense>,

@@ -7,15 +7,13 @@ use crate::http::params::{Id, NoQuery};
 use crate::http::permit::{OrganizationsRead, Permit};
 use crate::http::reply::{Data, Raw};
 
-/// What an organization has, may and did. Not for clients, who see neither its licenses nor its people.
+/// What an organization has, may and did. A client sees neither plan nor limits, which are not theirs, and
+/// of the usage only their own.
 pub async fn subscription(
     permit: Permit<OrganizationsRead>,
     Id(id): Id,
     _: NoQuery,
 ) -> Result<Data<Subscription>> {
-    if permit.scope().owner().is_some() {
-        return Err(Code::Forbidden.into());
-    }
     let tx = permit.begin();
     let query = mine(
         &tx,
@@ -27,8 +25,10 @@ pub async fn subscription(
                CASE WHEN l.id IS NOT NULL THEN json_build_object('id', l.id, 'status', l.status,
                  'starts_at', l.starts_at, 'expires_at', l.expires_at, 'trial_ends_at', l.trial_ends_at,
                  'billing_cycle', l.billing_cycle, 'next_billing_date', l.next_billing_date) END AS license,
-               coalesce(p.limits, '{{}}') || coalesce(l.custom_limits, '{{}}') || jsonb_build_object(
-                 'max_users', o.max_users, 'max_api_calls_per_month', o.max_api_calls_per_month) AS limits,
+               CASE WHEN app_owner_id() IS NULL THEN
+                 coalesce(p.limits, '{{}}') || coalesce(l.custom_limits, '{{}}') || jsonb_build_object(
+                   'max_users', o.max_users, 'max_api_calls_per_month', o.max_api_calls_per_month)
+                 ELSE '{{}}' END AS limits,
                json_build_object(
                  'users', (SELECT count(*) FROM users_profile u
                    WHERE u.organization_id = o.id AND u.deleted_at IS NULL),
@@ -41,17 +41,17 @@ pub async fn subscription(
                  'api_keys', (SELECT count(*) FROM user_api_keys k WHERE k.organization_id = o.id AND k.is_active
                    AND (k.expires_at IS NULL OR k.expires_at > now())),
                  'api_calls', coalesce((SELECT m.api_calls FROM organization_usage m
-                   WHERE m.organization_id = o.id AND m.period = date_trunc('month', now())::date), 0)) AS usage
+                   WHERE app_owner_id() IS NULL AND m.organization_id = o.id AND m.period = date_trunc('month', now())::date), 0)) AS usage
              FROM organizations o
              LEFT JOIN LATERAL (
                SELECT x.* FROM licenses x
-               WHERE x.organization_id = o.id AND x.product_id IS NULL AND x.starts_at <= now()
+               WHERE app_owner_id() IS NULL AND x.organization_id = o.id AND x.product_id IS NULL AND x.starts_at <= now()
                  AND (x.expires_at IS NULL OR x.expires_at > now())
                  AND (x.status = 'active'
                    OR (x.status = 'trial' AND (x.trial_ends_at IS NULL OR x.trial_ends_at > now())))
                ORDER BY x.created_at DESC, x.id LIMIT 1) l ON true
              LEFT JOIN subscription_plans p
-               ON p.id = coalesce(l.plan_id, (SELECT f.id FROM subscription_plans f WHERE f.code = 'free'))
+               ON app_owner_id() IS NULL AND p.id = coalesce(l.plan_id, (SELECT f.id FROM subscription_plans f WHERE f.code = 'free'))
              WHERE {MINE} AND o.id = $2::uuid"
         ),
     )

@@ -91,6 +91,7 @@ pub async fn invite(
         data: json!({
             "organization": host.name,
             "inviter": around.inviter,
+            "name": new.first_name,
             "url": link(access.call.config.dashboard_url.as_deref(), &new.email),
         }),
     });

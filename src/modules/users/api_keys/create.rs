@@ -8,18 +8,14 @@ use crate::http::body::Body;
 use crate::http::idempotency::Once;
 use crate::http::permit::{AccountWrite, ApiKeysWrite, Over};
 use crate::http::reply::Created;
+use crate::modules::settings::current;
 use crate::modules::users::model::{ApiKeyShown, NewApiKey};
 use crate::modules::users::queries;
 use crate::platform::clock;
 use celaest_domain::access::Permissions;
-use celaest_domain::membership::Caller;
+use celaest_domain::membership::{Caller, Wish};
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-/// The most keys that a person has; those that a rotation replaced are not counted.
-fn max_keys() -> i64 {
-    20
-}
 
 /// Makes an API key and shows it, this once.
 pub async fn create(
@@ -39,6 +35,8 @@ pub async fn create(
         return Ok(stored);
     }
     let owner = queries::lock(&mut tx, over.person).await?.facts;
+    // A key reaches as far as its owner does, whatever its scopes are.
+    owner.allow(&over, Wish::Edit)?;
     let owners = Caller {
         role: owner.role()?,
         permissions: owner.permissions()?,
@@ -48,7 +46,8 @@ pub async fn create(
     let organization = owner
         .organization_id
         .ok_or_else(|| Error::new(Code::Conflict))?;
-    if count(&mut tx, over.person).await? >= max_keys() {
+    let most = current::settings().api_keys_per_user();
+    if count(&mut tx, over.person).await? >= i64::from(most) {
         return Err(Code::ApiKeyLimitReached.into());
     }
     let drawn = draw(&over.call)?;
@@ -87,7 +86,7 @@ pub async fn create(
     Ok(reply)
 }
 
-/// How many keys work and were not replaced. The person's row is held, so nobody adds one meanwhile.
+/// How many keys work and were not replaced: a rotation needs no room. The person's row is held, so nobody adds one meanwhile.
 async fn count(tx: &mut Tx, person: Uuid) -> Result<i64> {
     let query = of(
         tx,

@@ -7,6 +7,7 @@ use crate::http::params::{Inner, NoQuery};
 use crate::http::permit::{AccountWrite, ApiKeysWrite, Over};
 use crate::http::reply::NoContent;
 use crate::modules::users::queries;
+use celaest_domain::membership::Wish;
 use serde_json::{Value, json};
 
 /// Deletes an API key: the next request with it is refused.
@@ -16,7 +17,8 @@ pub async fn remove(
     _: NoQuery,
 ) -> Result<NoContent> {
     let mut tx = over.begin();
-    queries::peek(&mut tx, over.person).await?;
+    let owner = queries::peek(&mut tx, over.person).await?.facts;
+    owner.allow(&over, Wish::Edit)?;
     let removed = of(
         &tx,
         over.person,

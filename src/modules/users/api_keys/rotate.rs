@@ -12,6 +12,7 @@ use crate::http::reply::Created;
 use crate::modules::users::model::{ApiKeyShown, Rotation};
 use crate::modules::users::queries;
 use celaest_domain::access::effective;
+use celaest_domain::membership::Wish;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -38,6 +39,8 @@ pub async fn rotate(
     }
     // Held, so that rotations of one person's keys come one after the other.
     let owner = queries::lock(&mut tx, over.person).await?.facts;
+    // A key reaches as far as its owner does, whatever its scopes are.
+    owner.allow(&over, Wish::Edit)?;
     let before = lock(&mut tx, over.person, id).await?;
     let facts = Facts::deserialize(&before).map_err(Error::internal)?;
     // Whoever rotates a key holds the new one afterwards.

@@ -1,0 +1,32 @@
+// Organizations and their members.
+
+import { randomUUID } from 'node:crypto';
+import { insert } from '../support/world.mjs';
+
+const ours = async ({ ours: { id } }) => ({ id });
+const member = async ({ ours: { id }, createUser }) => ({ id, inner_id: await createUser() });
+const invitation = async ({ ours: { id } }) => ({ id, body: { email: `${randomUUID()}@example.test` } });
+
+const another = async ({ stack }) => {
+  const id = randomUUID();
+  await insert(stack, 'organizations', { id, name: 'Another', slug: `t-${id}` });
+  return { id };
+};
+
+const one = { notFound: 'ORGANIZATION_NOT_FOUND', prepare: ours };
+const inside = { ...one, permission: 'users:write', innerNotFound: 'USER_NOT_FOUND', prepare: member };
+
+export default {
+  'GET /api/organizations': { permission: 'organizations:read', list: 1, prepare: ours },
+  'POST /api/organizations': {
+    permission: 'organizations:create', status: 201, prepare: async () => ({ body: { name: `Test ${randomUUID()}` } }),
+  },
+  'GET /api/organizations/{id}': { ...one, permission: 'organizations:read' },
+  'PATCH /api/organizations/{id}': { ...one, permission: 'organizations:write', body: { city: 'Oaxaca' } },
+  'DELETE /api/organizations/{id}': { ...one, permission: 'organizations:delete', status: 204, prepare: another },
+  'GET /api/organizations/{id}/members': { ...one, permission: 'users:read' },
+  'POST /api/organizations/{id}/members': { ...one, permission: 'users:write', status: 201, prepare: invitation },
+  'PATCH /api/organizations/{id}/members/{inner_id}': { ...inside, body: { role: 'operator' } },
+  'DELETE /api/organizations/{id}/members/{inner_id}': { ...inside, status: 204 },
+  'GET /api/organizations/{id}/subscription': { ...one, permission: 'organizations:read' },
+};
