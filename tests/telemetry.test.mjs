@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
 import { counts, eventually, good, refused, refusedFields } from './support/api.mjs';
 import { sharedStack, startStack } from './harness/client.mjs';
@@ -100,9 +101,8 @@ describe('the intake', () => {
     assert.equal((await arrived(session, 3)).filter((row) => row.event_name === 'opened').length, 2);
   });
 
-  test('writes a repeated message once, and the good ones beside a bad one', async () => {
+  test('writes a repeated message once', async () => {
     // The consumer's own statement with what the intake makes, twice.
-    const { readFileSync } = await import('node:fs');
     const source = readFileSync(new URL('../src/queues/telemetry.rs', import.meta.url), 'utf8');
     const statement = source.match(/const EVENTS: &str = "([^"]+)"/)[1];
     const session = randomUUID();
@@ -121,13 +121,14 @@ describe('reading', () => {
 
   before(async () => {
     session = randomUUID();
+    const now = Date.now();
     const row = (more) => insert(stack, 'telemetry_events', {
       organization_id: home.id, user_id: home.users.viewer, event_type: 'page', event_name: 'opened', session_id: session, ...more });
     await row({ event_name: 'one', event_category: 'ui', created_at: new Date(Date.now() - 2 * DAY) });
     await row({ event_name: 'two', user_id: home.users.developer });
     await row({ event_name: 'three', event_type: 'click/menu item' });
     for (let n = 0; n < 3; n += 1) {
-      await row({ event_type: 'error', event_name: `boom-${session}`, properties: { n }, user_id: n ? home.users.viewer : home.users.developer, created_at: new Date(Date.now() - (3 - n) * 60_000) });
+      await row({ event_type: 'error', event_name: `boom-${session}`, properties: { n }, user_id: n ? home.users.viewer : home.users.developer, created_at: new Date(now - (3 - n) * 60_000) });
     }
     await row({ event_type: 'error', event_name: `bang-${session}`, created_at: new Date(Date.now() - 2 * DAY) });
   });
