@@ -64,7 +64,7 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
                 to: to.clone(),
                 locale: webhook.locale.clone(),
                 template: "webhook_disabled".to_owned(),
-                data: json!({ "webhook_id": webhook.id, "name": webhook.name, "url": webhook.url,
+                data: json!({ "webhook_id": webhook.id, "name": webhook.name, "address": webhook.url,
                     "reason": webhook.reason, "failing_since": webhook.failing_since }),
             });
         }
