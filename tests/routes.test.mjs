@@ -3,43 +3,14 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { readdirSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
 import { caller, eventually, good, refused, withoutRequestId } from './support/api.mjs';
 import { fingerprints } from './support/fingerprint.mjs';
 import { operations } from './support/openapi.mjs';
 import { PERMISSIONS, ROLES, holds, isSuperOnly } from './support/roles.mjs';
+import { FIELDS, ROUTES, routes, target, worldOf } from './support/routes.mjs';
 import { sharedStack } from './harness/client.mjs';
 import { createOrganization, createUser, signedIn, withApiKey } from './support/world.mjs';
-
-// What a table may say of a route. One of the first three:
-const FIELDS = [
-  'open', //          anybody may call it
-  'signedIn', //      anybody who is somebody may call it
-  'permission', //    what the caller must be allowed to do
-  'own', //           the permission that is enough when the person `{id}` of the path is the caller
-  'status', //        of the good call, 200 unless said
-  'contentType', //   of a good answer that is no JSON
-  'query', //         the parameters that it must have
-  'body', //          the body of the good call, when the route takes one
-  'prepare', //       async (world, owner) => what the path names ({ id, inner_id, key… }) and what goes beyond
-  //                  the fields above ({ body, query }): a new one each time, in world.ours, for the person owner
-  'notFound', //      the code for a thing of the path that is not there, NOT_FOUND unless said;
-  //                  false: the name in the path may be any
-  'innerNotFound', // the same for `{inner_id}`
-  'shared', //        what the path names belongs to no tenant
-  'owned', //         a client sees only the own ones
-  'list', //          lists rows of the caller's organization; a number says how many a new one has
-];
-
-const ROUTES = {};
-for (const file of readdirSync(new URL('routes/', import.meta.url)).sort()) {
-  const { default: table } = await import(`./routes/${file}`);
-  for (const [name, route] of Object.entries(table)) {
-    assert.ok(!(name in ROUTES), `${name} is in two tables`);
-    ROUTES[name] = route;
-  }
-}
 
 const UNGUESSABLE = ['1', 'null', "' OR 1=1 --", '%00', '\u0000', '../licenses', 'é'.repeat(18), 'x'.repeat(101)];
 /** Spellings that are no UUID. */
@@ -47,14 +18,9 @@ const notUuids = (id) => [...UNGUESSABLE, `${id}x`, id.replaceAll('-', ''), `{${
 
 const stack = await sharedStack();
 const { ours, theirs, newcomers, fingerprint } = await arrange();
-const world = worldOf(ours, theirs);
+const world = worldOf(stack, ours, theirs);
 const keyWithoutScopes = await withApiKey(stack, ours.users.admin, ours.id, { scopes: [] });
 const keys = new Map();
-
-/** What `prepare` is given. */
-function worldOf(own, other) {
-  return { stack, ours: own, theirs: other, createUser: (role = 'viewer') => createUser(stack, own.id, role) };
-}
 
 /** Three organizations that everybody is signed in to. */
 async function arrange() {
@@ -96,12 +62,6 @@ async function keyForAllBut(permission) {
   return keys.get(permission);
 }
 
-/** The arguments of a good call to something new. */
-async function target(route, owner, where = world) {
-  const made = await route.prepare?.(where, owner);
-  return { query: route.query, body: route.body, ...made };
-}
-
 /** A test at whose end everything is as it was at its start. */
 function unchanged(body) {
   return async () => {
@@ -118,17 +78,12 @@ function wellDone(route, answer) {
   return data;
 }
 
-const entries = Object.entries(ROUTES).map(([name, route]) => {
-  const [method, path] = name.split(' ');
-  return { name, method, path, route, parameters: [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter) };
-});
-
 test('the tables name every route of the document, and no other', () => {
   assert.deepEqual(Object.keys(ROUTES).sort(), [...operations.keys()].sort());
 });
 
 test('the tables say of every route what they can say', () => {
-  for (const { name, route, parameters } of entries) {
+  for (const { name, route, parameters } of routes) {
     assert.deepEqual(Object.keys(route).filter((field) => !FIELDS.includes(field)), [], name);
     assert.equal(FIELDS.slice(0, 3).filter((field) => route[field]).length, 1, `${name}: who may call it?`);
     if (route.permission) assert.ok(PERMISSIONS.includes(route.permission), name);
@@ -138,7 +93,7 @@ test('the tables say of every route what they can say', () => {
 });
 
 test('the document says who may call what', () => {
-  for (const { name, route } of entries) {
+  for (const { name, route } of routes) {
     const operation = operations.get(name);
     assert.equal(operation['x-permission'], route.permission, name);
     assert.equal(operation['x-permission-own'], route.own, name);
@@ -146,15 +101,15 @@ test('the document says who may call what', () => {
   }
 });
 
-for (const { name, method, path, route, parameters } of entries) {
+for (const { name, method, path, route, parameters } of routes) {
   if (route.open) {
     test(`${name} is open`, unchanged(async () => {
-      good(await caller(stack)(method, path, await target(route)), route.status);
+      good(await caller(stack)(method, path, await target(route, world)), route.status);
     }));
     if (!route.body) continue;
     test(`${name} refuses unknown fields and parameters`, unchanged(async () => {
       const nobody = caller(stack);
-      const args = await target(route);
+      const args = await target(route, world);
       refused(await nobody(method, path, { body: { ...args.body, surprise: 1 } }), 400, 'INVALID_BODY');
       refused(await nobody(method, path, { body: args.body, query: { surprise: 1 } }), 400, 'INVALID_QUERY');
     }));
@@ -177,8 +132,8 @@ for (const { name, method, path, route, parameters } of entries) {
 
     before(async () => {
       const owner = () => (route.own ? world.createUser() : ours.users.client);
-      args = await target(route, await owner());
-      spare = await target(route, await owner());
+      args = await target(route, world, await owner());
+      spare = await target(route, world, await owner());
     });
 
     test('nobody: 401, whatever else is wrong', unchanged(async () => {
@@ -205,7 +160,7 @@ for (const { name, method, path, route, parameters } of entries) {
       test('oneself: allowed, but not to a key without the scope', async () => {
         for (const role of ['viewer', 'client']) {
           const self = await newcomer(role);
-          const own = await target(route, self.id);
+          const own = await target(route, world, self.id);
           assert.equal(own.id, self.id);
           const scopes = PERMISSIONS.filter((one) => one !== route.own && one !== route.permission);
           const key = await withApiKey(stack, self.id, ours.id, { scopes });
@@ -240,7 +195,7 @@ for (const { name, method, path, route, parameters } of entries) {
 
     if (has('inner_id')) {
       test('an inner id of another thing: 404', async () => {
-        const foreign = await target(route, await createUser(stack, theirs.id, 'viewer'), worldOf(theirs, ours));
+        const foreign = await target(route, worldOf(stack, theirs, ours), await createUser(stack, theirs.id, 'viewer'));
         await unchanged(async () => {
           refused(await boss(method, path, { ...args, inner_id: randomUUID() }), 404, innerNotFound);
           refused(await boss(method, path, { ...args, inner_id: foreign.inner_id }), 404, innerNotFound);
@@ -278,7 +233,7 @@ for (const { name, method, path, route, parameters } of entries) {
 
       if (route.owned) {
         test('a client: only the own ones are listed', async () => {
-          const other = await target(route, ours.users.viewer);
+          const other = await target(route, world, ours.users.viewer);
           const text = JSON.stringify(good(await ours.as.client(method, path, whole())));
           assert.ok(text.includes(args.id) && !text.includes(other.id));
         });
@@ -306,7 +261,7 @@ for (const { name, method, path, route, parameters } of entries) {
 
     if (has('id') && route.owned) {
       test("a client: somebody else's is 404, the own one is not", async () => {
-        const other = await target(route, ours.users.viewer);
+        const other = await target(route, world, ours.users.viewer);
         refused(await ours.as.client(method, path, other), 404, notFound);
         wellDone(route, await ours.as.client(method, path, args));
       });
@@ -333,7 +288,7 @@ for (const { name, method, path, route, parameters } of entries) {
         for (const role of ROLES) {
           // Somebody new each time: the call may end the sign-in.
           const somebody = await newcomer(role);
-          wellDone(route, await somebody.call(method, path, await target(route, somebody.id)));
+          wellDone(route, await somebody.call(method, path, await target(route, world, somebody.id)));
         }
       });
     } else {

@@ -3,12 +3,11 @@
 // others have used before.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
 import { startStack } from './harness/client.mjs';
 import { transaction } from './schema/database.mjs';
-import { createOrganization, insertLicense } from './support/world.mjs';
+import { furnishedOrganization } from './support/tenants.mjs';
 
 // How a table is kept apart. Of a tenant: what makes a row somebody's, for the role client, which sees
 // only its own; a column, or a parent that decides.
@@ -78,13 +77,7 @@ let catalogue;
 
 before(async () => {
   stack = await startStack();
-  [a, b] = [await createOrganization(stack), await createOrganization(stack)];
-  const fixtures = readFileSync(new URL('schema/fixtures.sql', import.meta.url), 'utf8');
-  for (const { id, users } of [a, b]) {
-    await insertLicense(stack, id, { owner_id: users.client });
-    await insertLicense(stack, id, { owner_id: users.admin });
-    await stack.pg.query(fixtures.replaceAll('$ORG', `'${id}'`).replaceAll('$USER', `'${users.admin}'`));
-  }
+  [a, b] = [await furnishedOrganization(stack), await furnishedOrganization(stack)];
   await stack.pg.query(SYSTEM_ROWS);
   const { rows } = await stack.pg.query(`
     SELECT c.relname AS name, c.relkind = 'v' AS is_view, c.relispartition AS is_partition,

@@ -3,7 +3,7 @@
 use super::Job;
 use crate::db::sql;
 use crate::error::Result;
-use crate::modules::telemetry::policy;
+use crate::modules::settings::current;
 
 /// How many months ahead partitions exist.
 const MONTHS_AHEAD: u32 = 3;
@@ -29,7 +29,9 @@ pub async fn run(job: &Job) -> Result<u64> {
 
 /// Deletes telemetry that is older than it is kept, in steps; returns how many rows.
 async fn telemetry(job: &Job) -> Result<u64> {
-    let days = policy::retention_days(&job.database).await?;
+    let days = current::read(&job.database)
+        .await?
+        .telemetry_retention_days();
     let mut done = 0;
     loop {
         let deleted: u64 = job

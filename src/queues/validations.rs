@@ -1,7 +1,8 @@
 //! `celaest-validations`: what the license objects saw, into PostgreSQL.
 //!
 //! Every row comes with its id from the object, so a repeated message inserts nothing and suspends
-//! nobody a second time.
+//! nobody a second time. The audit log gets a row for every address that took a slot, and one for the
+//! validations of a license that came together; each single one is in `license_validations`.
 
 use super::Delivery;
 use crate::db::facts::{Action, Actor, Fact, Message};
@@ -53,9 +54,10 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
     let mut tx = delivery
         .database
         .begin(Scope::System, Actor::system(&delivery.run));
-    tx.value::<Option<()>>(sql(BINDINGS).bind(&messages))
+    let run = &delivery.run;
+    tx.value::<Option<()>>(sql(BINDINGS).bind(&messages).bind(run))
         .await?;
-    let news: News = tx.value(sql(REST).bind(&messages)).await?;
+    let news: News = tx.value(sql(REST).bind(&messages).bind(run)).await?;
     for collision in &news.collisions {
         tx.record(Fact {
             id: Uuid::new_v4(),
@@ -100,13 +102,20 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
 const BINDINGS: &str = "
 WITH message AS (
   SELECT l.id AS license_id, l.organization_id, m FROM jsonb_array_elements($1::jsonb) AS t(m)
-  JOIN licenses l ON l.id = (m->>'license_id')::uuid)
-INSERT INTO license_ip_bindings (id, license_id, organization_id, ip_address, machine_id, hostname, source,
-  first_seen_at, last_seen_at)
-SELECT b.id, license_id, organization_id, b.ip, b.machine_id, b.hostname, 'auto', b.first_seen_at, b.first_seen_at
-FROM message, jsonb_to_recordset(m->'bindings') AS b(
-  id uuid, ip inet, machine_id text, hostname text, first_seen_at timestamptz)
-ON CONFLICT DO NOTHING";
+  JOIN licenses l ON l.id = (m->>'license_id')::uuid), bound AS (
+  INSERT INTO license_ip_bindings (id, license_id, organization_id, ip_address, machine_id, hostname, source,
+    first_seen_at, last_seen_at)
+  SELECT b.id, license_id, organization_id, b.ip, b.machine_id, b.hostname, 'auto', b.first_seen_at, b.first_seen_at
+  FROM message, jsonb_to_recordset(m->'bindings') AS b(
+    id uuid, ip inet, machine_id text, hostname text, first_seen_at timestamptz)
+  ON CONFLICT DO NOTHING
+  RETURNING id, license_id, organization_id, ip_address, machine_id, hostname
+)
+INSERT INTO audit_logs (organization_id, actor_kind, action, event, resource_type, resource_id, request_id, changes)
+SELECT organization_id, 'system', 'create', 'license.ip_bound', 'license', license_id, $2, jsonb_build_object(
+  'before', '{}'::jsonb, 'after', jsonb_build_object('id', id, 'ip_address', abbrev(ip_address), 'machine_id', machine_id,
+    'hostname', hostname, 'source', 'auto'))
+FROM bound";
 
 const REST: &str = "
 WITH message AS (
@@ -127,6 +136,12 @@ WITH message AS (
     id uuid, binding_id uuid, ip inet, connection_ip inet, is_valid boolean, failure_reason text,
     device_info jsonb, machine_id text, hostname text, nonce text, user_agent text, created_at timestamptz)
   ON CONFLICT DO NOTHING
+  RETURNING license_id, organization_id, is_valid
+), audited AS (
+  INSERT INTO audit_logs (organization_id, actor_kind, action, event, resource_type, resource_id, request_id, changes)
+  SELECT organization_id, 'system', 'api_call', 'license.validated', 'license', license_id, $2, jsonb_build_object(
+    'before', '{}'::jsonb, 'after', jsonb_build_object('validations', count(*), 'refused', count(*) FILTER (WHERE NOT is_valid)))
+  FROM logged GROUP BY license_id, organization_id
 ), collided AS (
   INSERT INTO license_collisions (id, license_id, organization_id, ip_address_a, ip_address_b, ip_binding_a,
     ip_binding_b, severity, address_count, detected_at, suspended_license)

@@ -15,6 +15,7 @@ const ROUNDS = 3;
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 5);
 const CONNECTIONS = Number(process.env.BENCH_CONNECTIONS ?? 16);
 const KEYS = 1000;
+const AUDIT_ROWS = 60_000;
 const AIM = 0.6;
 const ACME = '10000000-0000-4000-8000-000000000001';
 const ADMIN = '20000000-0000-4000-8000-000000000002';
@@ -36,11 +37,37 @@ async function insertLicenses(client, secret, licenseKey) {
   return keys;
 }
 
+/** Audit rows as changes of licenses leave them, inserted in one statement. */
+function insertAuditRows(client) {
+  return client.query(
+    `INSERT INTO audit_logs (organization_id, user_id, action, event, resource_type, resource_id, changes, request_id, ip_address, user_agent)
+     SELECT $1, $2, 'update', 'license.updated', 'license', uuid_generate_v4(),
+       jsonb_build_object('before', jsonb_build_object('status', 'active', 'notes', 'n' || n), 'after', jsonb_build_object('status', 'suspended', 'notes', 'm' || n)),
+       uuid_generate_v4()::text, '192.0.2.1', 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'
+     FROM generate_series(1, $3::int) AS n`,
+    [ACME, ADMIN, AUDIT_ROWS],
+  );
+}
+
+/** Downloads the audit log as a file; returns rows per second. */
+async function download({ port, token, format }) {
+  const started = performance.now();
+  const response = await fetch(`http://127.0.0.1:${port}/api/audit-logs/export?format=${format}`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
+  let rows = 0;
+  for await (const chunk of response.body) {
+    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) rows += 1;
+  }
+  if (response.status !== 200 || rows < AUDIT_ROWS) throw new Error(`an export was ${response.status} with ${rows} rows`);
+  return (rows * 1000) / (performance.now() - started);
+}
+
 /** The middle one of three. */
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
 /** The scenarios: what is asked, where, and what a right answer contains. */
-function scenarios({ request, ports, keys, token }) {
+function scenarios({ request, ports, keys, token, apiKey }) {
   // What a program sends: the floor gets the same bytes.
   const validation = (port, path, key, index) => request({
     port, path, method: 'POST',
@@ -50,6 +77,7 @@ function scenarios({ request, ports, keys, token }) {
   const list = request({
     port: ports.core, path: '/api/licenses?per_page=20', headers: { authorization: `Bearer ${token}` },
   });
+  const me = request({ port: ports.core, path: '/api/auth/me', headers: { 'x-api-key': apiKey } });
   return [
     { name: '(a) JavaScript worker, one object hop', port: ports.floor, expects: '"success":true',
       requests: [validation(ports.floor, '/one', keys[0], 0)] },
@@ -60,6 +88,7 @@ function scenarios({ request, ports, keys, token }) {
     { name: '(c) validate, 1,000 warm keys', port: ports.core, expects: '"valid":true',
       requests: keys.map((key, index) => validation(ports.core, '/api/licenses/validate', key, index)) },
     { name: '(d) list of 20 licenses, PgBouncer', port: ports.core, expects: '"per_page":20', requests: [list] },
+    { name: '(e) who am I, with an API key', port: ports.core, expects: '"success":true', requests: [me] },
   ];
 }
 
@@ -102,6 +131,7 @@ await bootstrap(async ({ packages }) => {
   const { freePort } = await import('../../scripts/lib/processes.mjs');
   const { licenseKey } = await import('../../scripts/lib/license-key.mjs');
   const { signToken } = await import('../../scripts/lib/token.mjs');
+  const { insertApiKey } = await import('../support/tokens.mjs');
   const { PgBouncer, ensurePgBouncer } = await import('../harness/pgbouncer.mjs');
   const { startWorkerd } = await import('./workerd.mjs');
   const generator = await import('./load.mjs');
@@ -115,7 +145,7 @@ await bootstrap(async ({ packages }) => {
     rmSync(folder, { recursive: true, force: true });
   };
   onStop(() => close().finally(() => process.exit(130)));
-  const step = steps(5);
+  const step = steps(6);
   try {
     let env;
     await step('npm packages, Rust, WebAssembly target and tools', async (note) => {
@@ -131,6 +161,7 @@ await bootstrap(async ({ packages }) => {
       VALIDATE_LIMIT_PER_IP: UNLIMITED, SNAPSHOT_TTL_SECONDS: '3600',
     };
     let keys;
+    let apiKey;
     let pooler;
     const password = randomPassword();
     await step('PostgreSQL and PgBouncer', async (note) => {
@@ -144,12 +175,14 @@ await bootstrap(async ({ packages }) => {
       await setAppPassword(url, password);
       await seed(url, SEEDS.sample, vars.LICENSE_KEY_SECRET);
       keys = await withClient(url, (client) => insertLicenses(client, vars.LICENSE_KEY_SECRET, licenseKey));
+      ({ key: apiKey } = await withClient(url, (client) => insertApiKey(client, vars, { user: ADMIN, organization: ACME })));
+      await withClient(url, insertAuditRows);
       await ensurePgBouncer(note);
       pooler = await PgBouncer.start({
         folder: join(folder, 'pgbouncer'), serverPort: cluster.port, users: { [APP_ROLE]: password }, onLine: () => {},
       });
       running.push(pooler.service);
-      return `${KEYS} licenses`;
+      return `${KEYS} licenses, ${AUDIT_ROWS} audit rows`;
     });
     let workerd;
     await step('workerd serve', async () => {
@@ -161,14 +194,25 @@ await bootstrap(async ({ packages }) => {
     let results;
     const token = await signToken(vars, { sub: ADMIN });
     await step(`load: ${ROUNDS} rounds of ${SECONDS} s, ${CONNECTIONS} connections`, async (note) => {
-      const all = scenarios({ request: generator.request, ports: workerd.ports, keys, token });
+      const all = scenarios({ request: generator.request, ports: workerd.ports, keys, token, apiKey });
       results = await measure(all, generator, note);
+    });
+
+    const exports = {};
+    await step(`audit export: ${ROUNDS} files of each kind`, async () => {
+      for (const format of ['csv', 'jsonl']) {
+        const rates = [];
+        for (let round = 0; round < ROUNDS; round += 1) rates.push(await download({ port: workerd.ports.core, token, format }));
+        exports[format] = Math.round(median(rates)).toLocaleString('en');
+      }
+      return 'done';
     });
 
     const { raw, gzipped } = bundleSize();
     const reached = results[3].rate / results[0].rate;
     process.stdout.write(`
 ${table(results)}
+Audit export of ${AUDIT_ROWS.toLocaleString('en')} rows: ${exports.csv} rows/s as CSV, ${exports.jsonl} rows/s as JSON lines.
 
 Medians of ${ROUNDS} rounds; workerd, PostgreSQL, PgBouncer and the load share ${cpus().length} cores.
 Aim: (c) at least ${AIM} of (a). Reached: ${reached.toFixed(2)}.

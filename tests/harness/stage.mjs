@@ -121,6 +121,7 @@ export class Stage {
       url: stack.worker.url,
       vars: stack.vars,
       log: stack.log,
+      serverLog: this.cluster.log,
       ownerUrl: this.cluster.ownerUrl(stack.database),
       appUrl: this.#appUrl(stack, this.cluster.port),
       poolerUrl: this.#appUrl(stack, this.pooler.port),

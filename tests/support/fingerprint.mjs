@@ -12,23 +12,33 @@ const WRITTEN_BEHIND = {
 // Tables that only consumers and jobs write, at a time of their own.
 const CONSUMERS_ONLY = ['organization_usage', 'telemetry_events', 'webhook_deliveries', 'system_events', 'refinery_schema_history'];
 
-/** Makes a function that digests every row of some organizations, and every row that has none. */
-export async function fingerprints(pg, organizations) {
-  const { rows: tables } = await pg.query(
+/** Every table, without its partitions, and whether its rows name an organization. */
+export async function allTables(pg) {
+  const { rows } = await pg.query(
     `SELECT c.relname AS name, bool_or(a.attname = 'organization_id') AS is_tenants
      FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-       AND c.relname <> ALL ($1)
-     GROUP BY 1 ORDER BY 1`, [CONSUMERS_ONLY]);
-  const digests = tables.map(({ name, is_tenants: isTenants }) => `
-    (SELECT md5(string_agg(row, '|' ORDER BY row))
-     FROM (SELECT (to_jsonb(t) - '{${WRITTEN_BEHIND[name] ?? ''}}'::text[])::text AS row FROM ${name} t
-           ${isTenants ? 'WHERE t.organization_id = ANY ($1::uuid[])' : ''}) AS r) AS ${name}`);
+     GROUP BY 1 ORDER BY 1`);
+  return rows;
+}
+
+const digest = (name, condition, without = []) => `
+  (SELECT md5(string_agg(row, '|' ORDER BY row))
+   FROM (SELECT (to_jsonb(t) - '{${without}}'::text[])::text AS row FROM ${name} t WHERE ${condition}) AS r) AS ${name}`;
+
+/** Makes a function that digests every row of some organizations, and every row that has none. */
+export async function fingerprints(pg, organizations) {
+  const tables = (await allTables(pg)).filter(({ name }) => !CONSUMERS_ONLY.includes(name));
+  const digests = tables.map(({ name, is_tenants: isTenants }) =>
+    digest(name, isTenants ? 't.organization_id = ANY ($1::uuid[])' : 'true', WRITTEN_BEHIND[name]));
   // Named, so that a connection plans it once.
-  const query = {
-    name: 'fingerprint',
-    text: `SELECT ${digests} WHERE $1::uuid[] IS NOT NULL`,
-    values: [organizations],
-  };
+  const query = { name: 'fingerprint', text: `SELECT ${digests} WHERE $1::uuid[] IS NOT NULL`, values: [organizations] };
   return async () => (await pg.query(query)).rows[0];
+}
+
+/** Makes a function that digests, on a connection, all that belongs to one organization. */
+export async function belongings(pg, organization) {
+  const digests = (await allTables(pg)).filter(({ name, is_tenants: isTenants }) => isTenants || name === 'organizations')
+    .map(({ name }) => digest(name, `t.${name === 'organizations' ? 'id' : 'organization_id'} = '${organization}'`));
+  return async (client) => (await client.query(`SELECT ${digests}`)).rows[0];
 }

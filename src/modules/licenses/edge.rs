@@ -327,8 +327,9 @@ pub async fn mirror(call: &Call, tx: &mut Tx, facts: &Facts) -> Result<()> {
         .await
         .map_err(Error::unavailable)?;
     if !pending.bindings.is_empty() {
-        tx.value::<Option<()>>(queries::mirror_bindings(facts, &json!(pending.bindings)))
-            .await?;
+        let bindings = json!(pending.bindings);
+        let query = queries::mirror_bindings(facts, &bindings, &call.request_id);
+        tx.value::<Option<()>>(query).await?;
     }
     Ok(())
 }

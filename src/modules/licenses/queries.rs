@@ -176,17 +176,26 @@ pub const BINDING_COLUMNS: &str = "b.id, b.license_id,
     b.machine_id, b.hostname, b.source, b.is_active, b.first_seen_at, b.last_seen_at, b.unbound_at";
 
 /// Inserts bindings that the license's object made and PostgreSQL may not have yet. Repeats are harmless.
-pub fn mirror_bindings(license: &Facts, bindings: &Value) -> Query {
+/// The slots were taken by validations, so the audit log names the system, not whoever asks.
+pub fn mirror_bindings(license: &Facts, bindings: &Value, request_id: &str) -> Query {
     sql("WITH made AS (
            SELECT * FROM jsonb_to_recordset($3::jsonb) AS b(
-             id uuid, ip inet, machine_id text, hostname text, first_seen_at timestamptz))
-         INSERT INTO license_ip_bindings (id, license_id, organization_id, ip_address, machine_id, hostname,
-           source, first_seen_at, last_seen_at)
-         SELECT id, $1::uuid, $2::uuid, ip, machine_id, hostname, 'auto', first_seen_at, first_seen_at FROM made
-         ON CONFLICT DO NOTHING")
+             id uuid, ip inet, machine_id text, hostname text, first_seen_at timestamptz)
+         ), bound AS (
+           INSERT INTO license_ip_bindings (id, license_id, organization_id, ip_address, machine_id, hostname,
+             source, first_seen_at, last_seen_at)
+           SELECT id, $1::uuid, $2::uuid, ip, machine_id, hostname, 'auto', first_seen_at, first_seen_at FROM made
+           ON CONFLICT DO NOTHING
+           RETURNING id, license_id, organization_id, ip_address, machine_id, hostname)
+         INSERT INTO audit_logs (organization_id, actor_kind, action, event, resource_type, resource_id, request_id, changes)
+         SELECT organization_id, 'system', 'create', 'license.ip_bound', 'license', license_id, $4, jsonb_build_object(
+           'before', '{}'::jsonb, 'after', jsonb_build_object('id', id, 'ip_address', abbrev(ip_address),
+             'machine_id', machine_id, 'hostname', hostname, 'source', 'auto'))
+         FROM bound")
     .bind(license.id)
     .bind(license.organization_id)
     .bind(bindings)
+    .bind(request_id)
 }
 
 /// Takes the slot of an address for a binding made through the API.

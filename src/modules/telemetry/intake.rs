@@ -1,12 +1,12 @@
 //! `POST /api/telemetry`
 
 use super::model::{Intake, NewEvent, Taken};
-use super::policy;
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::idempotency::Once;
 use crate::http::permit::{Permit, TelemetryWrite};
 use crate::http::reply::Accepted;
+use crate::modules::settings::current::settings;
 use crate::platform::{clock, queues};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -44,7 +44,7 @@ pub async fn intake(
             event,
         });
     }
-    if !policy::enabled() {
+    if !settings().telemetry_enabled() {
         return Ok(Accepted::of(&Taken { accepted: 0 }));
     }
     let reply = Accepted::of(&Taken {

@@ -4,5 +4,4 @@ pub mod errors;
 pub mod intake;
 pub mod list;
 pub mod model;
-pub mod policy;
 pub mod queries;
