@@ -125,6 +125,7 @@ impl Store for Memory {
 struct Object {
     memory: Memory,
     machine: Machine<Memory>,
+    settings: Settings,
     now: i64,
     attempts: u128,
 }
@@ -135,6 +136,7 @@ impl Object {
         Self {
             machine: Machine::restore(memory.clone()).unwrap(),
             memory,
+            settings: SETTINGS,
             now: START,
             attempts: 0,
         }
@@ -170,7 +172,7 @@ impl Object {
         };
         let fresh = (Uuid::from_u128(self.attempts), u32::MAX / 2);
         self.machine
-            .settle(due, outcome, SETTINGS, self.now, fresh)
+            .settle(due, outcome, self.settings, self.now, fresh)
             .unwrap();
     }
 
