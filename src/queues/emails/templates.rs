@@ -122,11 +122,11 @@ fn invitation(facts: &Facts<'_>) -> Draft {
     }
 }
 
-/// A webhook has failed for too long, or its receiver does not want it. Data: `name`, `url` (the
+/// A webhook has failed for too long, or its receiver does not want it. Data: `name`, `address` (the
 /// receiver's), `reason` (`gone` or `failing`).
 fn webhook_disabled(facts: &Facts<'_>) -> Draft {
     let name = facts.or("name", "sin nombre", "unnamed");
-    let address = facts.or("url", "su dirección", "its address");
+    let address = facts.or("address", "su dirección", "its address");
     let gone = facts.get("reason") == "gone";
     let (subject, what, why, how) = match facts.language {
         Language::Es => (
@@ -299,7 +299,8 @@ mod tests {
     #[test]
     fn a_webhook_says_why() {
         let say = |reason: &str| {
-            let data = json!({ "name": "ERP", "url": "https://erp.example/in", "reason": reason });
+            let data =
+                json!({ "name": "ERP", "address": "https://erp.example/in", "reason": reason });
             render("webhook_disabled", "es", &data, DASHBOARD)
                 .unwrap()
                 .text
