@@ -20,9 +20,13 @@ let own;
 
 before(async () => {
   home = await createOrganization(stack);
+});
+
+/** Somebody without keys. */
+async function newOwner() {
   owner = await createUser(stack, home.id, 'developer');
   own = await signedIn(stack, owner);
-});
+}
 
 const make = (body, { by = own, id = owner, ...more } = {}) =>
   by('POST', all, { id, body: { name: 'CI', scopes: ['licenses:read'], ...body }, ...more });
@@ -35,6 +39,8 @@ const works = async (key) => good(await licenses(key));
 const isDead = async (key) => refused(await licenses(key), 401, 'INVALID_API_KEY');
 
 describe('a new key', () => {
+  before(newOwner);
+
   test('is shown once, works, and is stored nowhere', async () => {
     const key = good(await make({ rate_limit_rpm: 120 }), 201);
     assert.match(key.key, /^celk_[\w-]{8}[\w-]{32,}$/);
@@ -174,6 +180,8 @@ describe('the list', () => {
 });
 
 describe('deletion', () => {
+  before(newOwner);
+
   test('is in force with the next request', async () => {
     const key = good(await make({}), 201);
     await works(key);
@@ -195,6 +203,8 @@ describe('deletion', () => {
 });
 
 describe('rotation', () => {
+  before(newOwner);
+
   test('makes a key of the same worth; both work until the overlap is over', async () => {
     const old = good(await make({ name: 'Build', scopes: ['licenses:*'], rate_limit_rpm: 77 }), 201);
     const fresh = good(await rotate(old), 201);

@@ -111,7 +111,7 @@ describe('an e-mail is handed over', () => {
 
   test('that a webhook was disabled, with the reason', async () => {
     const to = address();
-    const id = await post({ to, template: 'webhook_disabled', data: { name: 'ERP', address: 'https://erp.example/in', reason: 'gone' } });
+    const id = await post({ to, template: 'webhook_disabled', data: { name: 'ERP', url: 'https://erp.example/in', reason: 'gone' } });
     await sweep();
     await done(id);
     const [{ body }] = provider.to(to);

@@ -78,6 +78,14 @@ const takesBody = (name) => operations.get(name)?.requestBody !== undefined;
 /** Whether a route has a parameter that is not in its path. */
 const takes = (name, parameter) => operations.get(name)?.parameters?.some((one) => one.name === parameter) ?? false;
 
+/** Asserts that a change left an audit row of the request, written with it; nothing else leaves one. */
+async function audited({ method, path, route }, answer) {
+  const { rows } = await stack.pg.query(
+    'SELECT event FROM audit_logs WHERE request_id = $1', [answer.headers.get('x-request-id')]);
+  const changes = method !== 'GET' && !route.open && !route.unaudited;
+  assert.equal(rows.length > 0, changes || path.endsWith('/export'), JSON.stringify(rows));
+}
+
 /** Asserts that an answer is the promised one. */
 function wellDone(route, answer) {
   const data = good(answer, route.status);
@@ -295,7 +303,9 @@ for (const { name, method, path, route, parameters } of routes) {
         for (const role of ROLES) {
           // Somebody new each time: the call may end the sign-in.
           const somebody = await newcomer(role);
-          wellDone(route, await somebody.call(method, path, await target(route, world, somebody.id)));
+          const answer = await somebody.call(method, path, await target(route, world, somebody.id));
+          wellDone(route, answer);
+          await audited({ method, path, route }, answer);
         }
       });
     } else {
@@ -304,7 +314,9 @@ for (const { name, method, path, route, parameters } of routes) {
           for (const role of mayDo) wellDone(route, await ours.as[role](method, path, args));
           if (isSuper) wellDone(route, await superAdmin(method, path, args));
         }
-        wellDone(route, await boss(method, path, args));
+        const answer = await boss(method, path, args);
+        wellDone(route, answer);
+        await audited({ method, path, route }, answer);
       });
     }
   });

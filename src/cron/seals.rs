@@ -142,7 +142,7 @@ impl Sealer<'_> {
         let query = format!(
             "WITH last AS (
                SELECT last_sequence, digest FROM audit_seals WHERE {mine} ORDER BY last_sequence DESC LIMIT 1
-             ), page AS (
+             ), page AS MATERIALIZED (
                SELECT a.sequence, {CANONICAL} AS line FROM audit_logs a
                WHERE a.{mine} AND a.sequence <= $2::bigint
                  AND a.sequence > coalesce((SELECT last_sequence FROM last), 0)

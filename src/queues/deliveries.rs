@@ -42,7 +42,7 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
         .database
         .begin(Scope::System, Actor::system(&delivery.run));
     tx.value::<Option<()>>(sql(ATTEMPTS).bind(&reports)).await?;
-    let disabled: Vec<Disabled> = tx.rows(sql(DISABLE).bind(&reports)).await?;
+    let disabled: Vec<Disabled> = tx.value(sql(DISABLE).bind(&reports)).await?;
     for webhook in &disabled {
         tx.record(Fact {
             id: Uuid::new_v4(),
@@ -64,7 +64,7 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
                 to: to.clone(),
                 locale: webhook.locale.clone(),
                 template: "webhook_disabled".to_owned(),
-                data: json!({ "webhook_id": webhook.id, "name": webhook.name, "url": webhook.url,
+                data: json!({ "webhook_id": webhook.id, "name": webhook.name, "address": webhook.url,
                     "reason": webhook.reason, "failing_since": webhook.failing_since }),
             });
         }
@@ -130,8 +130,9 @@ WITH report AS (
   FROM report r
   WHERE w.id = r.webhook_id AND w.version = r.version AND w.status = 'active' AND w.deleted_at IS NULL
   RETURNING w.id, w.organization_id, w.user_id, w.name, w.url, w.disabled_reason, w.failing_since)
-SELECT d.id, d.organization_id, d.name, d.url, d.disabled_reason AS reason, d.failing_since,
-  coalesce(u.email, o.email) AS \"to\", coalesce(u.locale, 'es') AS locale
+SELECT coalesce(json_agg(json_build_object('id', d.id, 'organization_id', d.organization_id, 'name', d.name,
+  'url', d.url, 'reason', d.disabled_reason, 'failing_since', d.failing_since,
+  'to', coalesce(u.email, o.email), 'locale', coalesce(u.locale, 'es'))), '[]')::text
 FROM disabled d
 JOIN organizations o ON o.id = d.organization_id
 LEFT JOIN users_profile u ON u.id = d.user_id AND u.organization_id = d.organization_id AND u.deleted_at IS NULL";

@@ -11,13 +11,13 @@ pub mod validations;
 
 use crate::db::facts::{Actor, Message};
 use crate::db::{Database, Scope, sql};
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::log;
 use serde_json::json;
 use std::rc::Rc;
 use worker::{Context, Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage};
 
-/// Pause of a message while PostgreSQL is away, in seconds. With the 100 retries of `wrangler.toml` it
+/// Pause of a message that could not be dealt with, in seconds. With the 100 retries of `wrangler.toml` it
 /// waits for a quarter of an hour before it goes to the dead-letter queue.
 const AWAY_DELAY_S: u32 = 10;
 
@@ -86,12 +86,8 @@ fn settle(delivery: &Delivery, message: &RawMessage, outcome: Result<()>) {
         Ok(()) => message.ack(),
         Err(error) => {
             log::warn(&delivery.run, "a message comes back", &error);
-            // Something is away: come back later, rather than into the dead-letter queue.
-            let delay = if error.code == Code::Unavailable {
-                error.retry_after.unwrap_or(0).max(AWAY_DELAY_S)
-            } else {
-                1
-            };
+            // What is away, or wrong, stays so for a while.
+            let delay = error.retry_after.unwrap_or(0).max(AWAY_DELAY_S);
             let options = QueueRetryOptionsBuilder::new()
                 .with_delay_seconds(delay)
                 .build();

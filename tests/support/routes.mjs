@@ -20,6 +20,7 @@ export const FIELDS = [
   'innerNotFound', // the same for `{inner_id}`
   'shared', //        what the path names belongs to no tenant
   'owned', //         a client sees only the own ones
+  'unaudited', //     the good call changes nothing that belongs in the audit log, though it is no GET
   'list', //          lists rows of the caller's organization; a number says how many a new one has
 ];
 

@@ -166,7 +166,7 @@ impl Export {
                    ORDER BY a.sequence LIMIT $15::bigint
                  ), shown AS (
                    SELECT {columns} FROM chosen a LEFT JOIN user_api_keys k ON k.id = a.api_key_id
-                 ), made AS (
+                 ), made AS MATERIALIZED (
                    SELECT sequence, {row} AS line FROM shown
                  ), sized AS (
                    SELECT sequence, line, sum(octet_length(line::text)) OVER (ORDER BY sequence) AS bytes,

@@ -11,11 +11,9 @@ use crate::http::body::Body;
 use crate::http::idempotency::Once;
 use crate::http::permit::{Permit, WebhooksWrite};
 use crate::http::reply::{Created, Raw};
+use crate::modules::settings::current;
 use serde_json::json;
 use uuid::Uuid;
-
-/// Webhooks of an organization where the setting says nothing.
-const MAX_WEBHOOKS: u32 = 20;
 
 /// Makes a webhook and shows its secret, this once.
 pub async fn create(
@@ -75,12 +73,10 @@ async fn make_room(tx: &mut Tx, organization: Uuid) -> Result<()> {
     alive.ok_or_else(|| Error::field("organization_id", "does not exist"))?;
     let room: bool = tx
         .value(
-            sql("SELECT to_json((SELECT count(*) FROM webhooks
-                     WHERE organization_id = $1::uuid AND deleted_at IS NULL)
-                   < coalesce((SELECT (value#>>'{}')::numeric FROM system_config
-                     WHERE key = 'webhooks.max_per_organization' AND jsonb_typeof(value) = 'number'), $2::int))::text")
+            sql("SELECT to_json(count(*) < $2::bigint)::text FROM webhooks
+                 WHERE organization_id = $1::uuid AND deleted_at IS NULL")
             .bind(organization)
-            .bind(MAX_WEBHOOKS),
+            .bind(current::settings().webhooks_per_organization()),
         )
         .await?;
     if room {

@@ -59,7 +59,7 @@ pub async fn fan_out(delivery: &Delivery, messages: &[Message]) -> Result<()> {
             json!({
                 "id": message.id, "organization_id": message.organization_id,
                 "patterns": webhook::patterns(&message.topic),
-                "only": about.filter(|_| message.topic == TEST),
+                "target": about.filter(|_| message.topic == TEST),
                 "changed": about.filter(|_| message.topic != TEST),
             })
         })
@@ -71,13 +71,13 @@ pub async fn fan_out(delivery: &Delivery, messages: &[Message]) -> Result<()> {
             sql(format!(
                 "WITH event AS (
                    SELECT * FROM jsonb_to_recordset($1::jsonb) AS e(
-                     id uuid, organization_id uuid, patterns jsonb, only text, changed text)
+                     id uuid, organization_id uuid, patterns jsonb, target text, changed text)
                  ), matched AS (
                    SELECT w.id, json_agg(e.id) AS events
                    FROM event e JOIN webhooks w ON w.organization_id = e.organization_id
                    WHERE w.deleted_at IS NULL AND w.status IN ('active', 'paused')
-                     AND CASE WHEN e.only IS NULL THEN w.events && ARRAY(SELECT jsonb_array_elements_text(e.patterns))
-                         ELSE w.id::text = e.only END
+                     AND CASE WHEN e.target IS NULL THEN w.events && ARRAY(SELECT jsonb_array_elements_text(e.patterns))
+                         ELSE w.id::text = e.target END
                    GROUP BY w.id)
                  SELECT json_build_object(
                    'changed', (SELECT coalesce(json_agg({ENDPOINT}), '[]') FROM webhooks w

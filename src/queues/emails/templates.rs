@@ -6,6 +6,11 @@
 use crate::http::language::Language;
 use serde_json::Value;
 
+/// The longest text that is taken over, in characters.
+const MAX_TEXT: usize = 300;
+/// The longest link, in bytes.
+const MAX_LINK: usize = 2_000;
+
 /// An e-mail ready to be sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Letter {
@@ -32,7 +37,7 @@ impl<'a> Facts<'a> {
             .split(|c: char| c.is_whitespace() || c.is_control())
             .collect();
         let mut line = words.join(" ");
-        if let Some((end, _)) = line.char_indices().nth(300) {
+        if let Some((end, _)) = line.char_indices().nth(MAX_TEXT) {
             line.truncate(end);
         }
         line.trim().to_owned()
@@ -53,13 +58,17 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The link of the data, or the page of the dashboard; none but http(s).
-    fn link(&self, page: &str) -> Option<String> {
-        let given = self.get("url");
-        if given.starts_with("https://") || given.starts_with("http://") {
-            return Some(given);
-        }
-        self.dashboard.map(|dashboard| format!("{dashboard}{page}"))
+    /// The link of the data, in whole; none but http(s).
+    fn link(&self) -> Option<String> {
+        let url = self.data["url"].as_str()?;
+        let is_web = url.starts_with("https://") || url.starts_with("http://");
+        let is_one_word = !url.contains(|c: char| c.is_whitespace() || c.is_control());
+        (is_web && is_one_word && url.len() <= MAX_LINK).then(|| url.to_owned())
+    }
+
+    /// A page of the dashboard.
+    fn page(&self, path: &str) -> Option<String> {
+        self.dashboard.map(|dashboard| format!("{dashboard}{path}"))
     }
 }
 
@@ -104,7 +113,7 @@ fn invitation(facts: &Facts<'_>) -> Draft {
     Draft {
         subject,
         paragraphs: vec![greeting, invited, how.to_owned()],
-        link: facts.link("").map(|url| {
+        link: facts.link().or_else(|| facts.page("")).map(|url| {
             (
                 url,
                 facts.say("Aceptar la invitación", "Accept the invitation"),
@@ -113,11 +122,11 @@ fn invitation(facts: &Facts<'_>) -> Draft {
     }
 }
 
-/// A webhook has failed for too long, or its receiver does not want it. Data: `name`, `address`, `reason`
-/// (`gone` or `failing`), `url`.
+/// A webhook has failed for too long, or its receiver does not want it. Data: `name`, `url` (the
+/// receiver's), `reason` (`gone` or `failing`).
 fn webhook_disabled(facts: &Facts<'_>) -> Draft {
     let name = facts.or("name", "sin nombre", "unnamed");
-    let address = facts.or("address", "su dirección", "its address");
+    let address = facts.or("url", "su dirección", "its address");
     let gone = facts.get("reason") == "gone";
     let (subject, what, why, how) = match facts.language {
         Language::Es => (
@@ -147,7 +156,7 @@ fn webhook_disabled(facts: &Facts<'_>) -> Draft {
         subject,
         paragraphs: vec![what, why.to_owned(), how.to_owned()],
         link: facts
-            .link("/settings/webhooks")
+            .page("/settings/webhooks")
             .map(|url| (url, facts.say("Ver los webhooks", "See the webhooks"))),
     }
 }
@@ -261,6 +270,26 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_taken_whole_or_not_at_all() {
+        let html = |url: &str| {
+            let letter = render("invitation", "es", &json!({ "url": url }), DASHBOARD).unwrap();
+            letter.html
+        };
+        let long = format!(
+            "https://dash.example/invitation?email={}&x=1",
+            "%40".repeat(250)
+        );
+        assert!(html(&long).contains(&escaped(&long)));
+        for url in [
+            "https://a b",
+            "ftp://x",
+            &format!("https://{}", "x".repeat(3_000)),
+        ] {
+            assert!(html(url).contains("href=\"https://dash.example\""), "{url}");
+        }
+    }
+
+    #[test]
     fn long_values_are_cut() {
         let data = json!({ "organization": "ñ".repeat(10_000) });
         let letter = render("invitation", "es", &data, None).unwrap();
@@ -270,8 +299,7 @@ mod tests {
     #[test]
     fn a_webhook_says_why() {
         let say = |reason: &str| {
-            let data =
-                json!({ "name": "ERP", "address": "https://erp.example/in", "reason": reason });
+            let data = json!({ "name": "ERP", "url": "https://erp.example/in", "reason": reason });
             render("webhook_disabled", "es", &data, DASHBOARD)
                 .unwrap()
                 .text
