@@ -14,7 +14,7 @@ const METHODS = ['get', 'post', 'patch', 'delete'];
 
 const operations = Object.entries(document.paths).flatMap(([path, item]) => METHODS
   .filter((method) => item[method])
-  .map((method) => ({ method: method.toUpperCase(), path, ...item[method] })));
+  .map((method) => ({ name: `${method.toUpperCase()} ${path}`, method: method.toUpperCase(), path, ...item[method] })));
 
 const codes = new Set(JSON.stringify(document.components.schemas).match(/"[A-Z][A-Z_]{4,}"/g).map((text) => JSON.parse(text)));
 
@@ -48,20 +48,26 @@ function example(random, schema, samples, name) {
   }
 }
 
-/** A good request of an operation as parts that can be damaged. */
-function goodRequest(random, operation, { samples, headers }) {
+/** A good request of an operation as parts that can be damaged; a target may have a whole good body of its own. */
+function goodRequest(random, operation, { samples, headers, target: { body: ownBody, query: ownQuery, ...own }, anyName }) {
   const body = operation.requestBody?.content['application/json'].schema;
   const parameters = (operation.parameters ?? []).map((parameter) => (parameter.$ref ? resolve(parameter) : parameter));
-  const query = parameters.filter((parameter) => parameter.in === 'query' && (parameter.required || random.chance(0.2)))
-    .map(({ name, schema }) => [name, String(example(random, schema, samples, name))]);
-  const ids = Object.fromEntries(parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => [name, samples[name]]));
+  const inQuery = parameters.filter((parameter) => parameter.in === 'query');
+  const query = inQuery.filter((parameter) => parameter.required || random.chance(0.2))
+    .map(({ name, schema }) => [name, String(example(random, schema, { ...samples, ...ownQuery }, name))]);
+  const ids = Object.fromEntries(parameters.filter((parameter) => parameter.in === 'path')
+    .map(({ name }) => [name, own[name] ?? samples[name] ?? 'x']));
+  const makeBody = () => (ownBody && random.chance(0.5) ? structuredClone(ownBody) : example(random, body, { ...samples, ...own }));
   return {
     method: operation.method,
     path: operation.path,
     ids,
+    isOpen: !operation.security,
+    anyName: anyName.includes(operation.name),
+    parameters: inQuery.map(({ name }) => name),
     query: query.map((pair) => pair.map(encodeURIComponent).join('=')),
     headers: [...headers.map((pair) => [...pair]), ...(body ? [['content-type', 'application/json']] : [])],
-    body: body ? example(random, body, samples) : undefined,
+    body: body ? makeBody() : undefined,
   };
 }
 
@@ -75,7 +81,7 @@ function damage(random, request) {
 
 /** Sends a request as it is, past all the corrections of friendlier clients. */
 function send(agent, base, request, id) {
-  const path = request.path.replace('{id}', request.ids.id).replace('{inner_id}', request.ids.inner_id);
+  const path = request.path.replace(/\{(\w+)\}/g, (_, name) => request.ids[name]);
   const search = request.query.length ? `?${request.query.join('&')}` : '';
   const text = request.raw ?? (request.body === undefined ? undefined : JSON.stringify(request.body));
   const pairs = [['x-request-id', id], ...request.headers, ...(text === undefined ? [] : [['content-length', String(Buffer.byteLength(text))]])];
@@ -117,14 +123,18 @@ function problemOf(answer, { hopeless }, { method }) {
  *
  * @param {object} options
  * @param {string} options.url
- * @param {string[][]} options.headers those of a caller with every permission
+ * @param {(operation: string) => string[][]} options.headers those of a caller who may, for `METHOD /path`
  * @param {object} options.samples good values of fields by their name
- * @param {object[]} [options.targets] licenses to aim at: more samples, one of these for each request
+ * @param {(operation: string) => object[]} [options.targets] things to aim at: values of the path, more samples, and
+ *   maybe a `body` and a `query`; one of them for each request
+ * @param {string[]} [options.except] operations to leave alone
+ * @param {string[]} [options.anyName] operations for whose path no name is wrong
  * @param {boolean} [options.hopelessOnly] only what can never be right
  * @returns `{ sent, statuses, passed, refused, problems }`; `passed` and `refused` are request ids
  */
-export async function fuzz({ url, headers, samples, targets = [{}], requests = 3000, seed = 1, concurrency = 16, hopelessOnly = false, onProgress }) {
+export async function fuzz({ url, headers, samples, targets = () => [{}], except = [], anyName = [], requests = 3000, seed = 1, concurrency = 16, hopelessOnly = false, onProgress }) {
   const random = createRandom(seed);
+  const chosen = operations.filter(({ name }) => !except.includes(name));
   const agent = new http.Agent({ keepAlive: true, maxSockets: concurrency });
   const base = new URL(url);
   const report = { sent: 0, statuses: {}, passed: [], refused: [], problems: [] };
@@ -136,7 +146,10 @@ export async function fuzz({ url, headers, samples, targets = [{}], requests = 3
       let request;
       let done;
       do {
-        request = goodRequest(random, operations[random.below(operations.length)], { headers, samples: { ...samples, ...random.pick(targets) } });
+        const operation = random.pick(chosen);
+        request = goodRequest(random, operation, {
+          headers: headers(operation.name), samples, target: random.pick(targets(operation.name)), anyName,
+        });
         done = damage(random, request);
       } while (hopelessOnly && !done.hopeless);
       const answer = await send(agent, base, request, id).catch((error) => ({ status: 0, headers: {}, text: error.message }));
@@ -169,7 +182,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const token = option('token');
   const report = await fuzz({
     url: option('url', 'http://127.0.0.1:8787'),
-    headers: token ? [['authorization', `Bearer ${token}`]] : [],
+    headers: () => (token ? [['authorization', `Bearer ${token}`]] : []),
     requests: Number(option('requests', 3000)),
     seed: Number(option('seed', 1)),
     samples: {

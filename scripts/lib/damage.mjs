@@ -98,7 +98,7 @@ export function damageId(random, request) {
   const odd = random.pick(['0', 'x', '%00', '%ff%fe', `${good}x`, `${good}%20`, good.slice(1), good.replaceAll('-', ''), `%7B${good}%7D`, '%2e%2e%2flicenses',
     'x'.repeat(5_000), '%E6%BC%A2', ...SQL.map(encodeURIComponent), '00000000-0000-4000-8000-000000000000', 'validate']);
   request.ids[name] = odd;
-  return { what: 'an id', hopeless: true };
+  return { what: 'an id', hopeless: !request.anyName };
 }
 
 /** Damages the query string. */
@@ -106,7 +106,8 @@ export function damageQuery(random, request) {
   const known = request.query.map((pair) => pair.split('=')[0]);
   const value = random.pick([...TEXTS.map((text) => encodeURIComponent(text.slice(0, 3_000))), ...NUMBERS, '%00', '%ff%fe', '%', '%zz', 'a%00b', '+', '=', '%0d%0a']);
   if (random.chance(0.4) || known.length === 0) {
-    request.query.push(`${random.pick(['surprise', 'id', 'ORDER', 'page[]', '%00', '', 'organization_id', '__proto__'])}=${value}`);
+    const unknown = ['surprise', 'id', 'ORDER', 'page[]', '%00', '', 'organization_id', '__proto__'].filter((name) => !request.parameters.includes(name));
+    request.query.push(`${random.pick(unknown)}=${value}`);
     return { what: 'an unknown parameter', hopeless: request.path.startsWith('/api/') };
   }
   const name = random.pick(known);
@@ -137,7 +138,7 @@ export function damageHeaders(random, request) {
     [() => {
       if (!authorized) return add('authorization', junk(), 'a strange Authorization');
       authorized[1] = random.pick([`${authorized[1]}x`, junk(), `Bearer ${junk()}`, 'Bearer a.b.c', 'Bearer eyJhbGciOiJub25lIn0.e30.', authorized[1].slice(0, -3)]);
-      return { what: 'a damaged token', hopeless: request.path.startsWith('/api/') && !request.path.endsWith('validate') };
+      return { what: 'a damaged token', hopeless: !request.isOpen };
     }, 6],
     [() => add('authorization', junk(), 'Authorization twice'), 1],
     [() => {

@@ -2,6 +2,7 @@
 
 import { randomBytes, randomUUID } from 'node:crypto';
 import { caller } from './api.mjs';
+import { ROLES } from './roles.mjs';
 import { insertApiKey, licenseKey, token } from './tokens.mjs';
 
 /** The plans of the seed. */
@@ -11,10 +12,9 @@ export const PLANS = {
   professional: '30000000-0000-4000-8000-000000000003',
 };
 
-const ROLES = ['super_admin', 'admin', 'manager', 'developer', 'operator', 'client', 'viewer'];
-
 /**
- * Makes an organization with one user of each role and one published product.
+ * Makes an organization with one user of each role (also a super administrator, who is at home in it and
+ * sees all) and one published product.
  *
  * @returns `{ id, users: {role: id}, as: {role: call}, product: {id, code}, token(role) }`
  */
@@ -45,6 +45,11 @@ export async function createUser(stack, organization, role, more = {}) {
   const row = { id, organization_id: organization, email: `${role}-${id}@example.test`, role, ...more };
   await insert(stack, 'users_profile', row);
   return id;
+}
+
+/** Adds a super administrator who is in no organization. */
+export function createSuperAdmin(stack) {
+  return createUser(stack, null, 'super_admin');
 }
 
 /** Adds a product; its code is part of license keys. */

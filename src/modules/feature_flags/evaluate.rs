@@ -74,17 +74,20 @@ async fn evaluate(
         true => subject.user_id,
         false => Some(caller.user_id),
     };
-    let found: Found = permit
-        .begin()
+    let tx = permit.begin();
+    let tenant = tx.scope().organization();
+    let found: Found = tx
         .only_value(
             sql(format!(
                 "SELECT json_build_object(
-                   'organization_id', (SELECT organization_id FROM users_profile WHERE id = $1::uuid),
+                   'organization_id', (SELECT u.organization_id FROM users_profile u
+                     WHERE u.id = $1::uuid AND ($3::uuid IS NULL OR u.organization_id = $3::uuid)),
                    'flags', (SELECT coalesce(json_agg(f), '[]') FROM (
                      SELECT {RULES} FROM feature_flags f WHERE $2 IS NULL OR f.flag_key = $2) f))::text"
             ))
             .bind(user_id)
-            .bind(key),
+            .bind(key)
+            .bind(tenant),
         )
         .await?;
     let context = Context {

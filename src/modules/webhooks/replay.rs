@@ -158,8 +158,15 @@ async fn active(tx: &mut Tx, id: Uuid) -> Result<Facts> {
 }
 
 async fn subscriptions(tx: &mut Tx, id: Uuid) -> Result<Vec<String>> {
-    tx.value(sql("SELECT to_json(events)::text FROM webhooks WHERE id = $1::uuid").bind(id))
-        .await
+    let query = queries::mine(
+        tx,
+        format!(
+            "SELECT to_json(w.events)::text FROM webhooks w WHERE {} AND w.id = $3::uuid",
+            queries::MINE
+        ),
+    )
+    .bind(id);
+    tx.value(query).await
 }
 
 fn is_subscribed(subscribed: &[String], event_type: &str) -> bool {
