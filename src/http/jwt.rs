@@ -3,12 +3,16 @@
 //! The algorithm is chosen by our configuration and by the key's own type, never by the token alone:
 //! HS256 only with our shared secret, ES256/RS256 only with a published key of that very type.
 
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::error::{Code, Error, Result};
+use crate::platform::signature::{PublicKey, Scheme};
 use crate::platform::{clock, fetch};
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use sha2::Sha256;
 use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
@@ -62,11 +66,66 @@ impl Audience {
     }
 }
 
+/// A signed token in its parts (RFC 7515, 7.1).
+struct Parts<'a> {
+    header: Header,
+    /// What the signature is over.
+    signed: &'a str,
+    claims: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// What we read of a token's header. A token with extensions that have to be understood is refused.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    crit: Option<IgnoredAny>,
+}
+
+impl<'a> Parts<'a> {
+    fn split(token: &'a str) -> Result<Self> {
+        let (signed, signature) = token.rsplit_once('.').ok_or_else(invalid)?;
+        let (header, claims) = signed.split_once('.').ok_or_else(invalid)?;
+        let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid());
+        let header: Header = serde_json::from_slice(&bytes(header)?).map_err(|_| invalid())?;
+        if header.crit.is_some() {
+            return Err(invalid());
+        }
+        Ok(Self {
+            header,
+            signed,
+            claims: bytes(claims)?,
+            signature: bytes(signature)?,
+        })
+    }
+}
+
+/// The document with the published keys. Keys of types we have no use for are in it too.
+#[derive(Clone, Deserialize)]
+struct KeySet {
+    keys: Vec<PublishedKey>,
+}
+
+#[derive(Clone, Deserialize)]
+struct PublishedKey {
+    kid: Option<String>,
+    #[serde(flatten)]
+    key: PublicKey,
+}
+
+impl KeySet {
+    fn find(&self, kid: &str) -> Option<PublicKey> {
+        let found = self.keys.iter().find(|key| key.kid.as_deref() == Some(kid));
+        found.map(|found| found.key.clone())
+    }
+}
+
 /// The published keys as this isolate knows them.
 #[derive(Clone)]
 struct Keys {
     asked_at_ms: Option<i64>,
-    set: Option<JwkSet>,
+    set: Option<KeySet>,
 }
 
 static KEYS: Mutex<Keys> = Mutex::new(Keys {
@@ -84,33 +143,28 @@ pub async fn verify(token: &str, config: &Config) -> Result<Token> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(Code::InvalidToken.into());
     }
-    let header = decode_header(token).map_err(|_| Error::new(Code::InvalidToken))?;
-    let claims = match header.alg {
-        Algorithm::HS256 => {
-            let secret = config
-                .supabase_jwt_secret
-                .as_ref()
-                .ok_or_else(|| Error::new(Code::InvalidToken))?;
-            claims(
-                token,
-                &DecodingKey::from_secret(secret.expose().as_bytes()),
-                Algorithm::HS256,
-            )?
+    let parts = Parts::split(token)?;
+    let genuine = match parts.header.alg.as_str() {
+        "HS256" => {
+            let secret = config.supabase_jwt_secret.as_ref().ok_or_else(invalid)?;
+            is_ours(secret, parts.signed, &parts.signature)
         }
-        Algorithm::ES256 | Algorithm::RS256 => {
-            let kid = header.kid.ok_or_else(|| Error::new(Code::InvalidToken))?;
-            let key = published_key(&kid, config).await?;
-            let algorithm = algorithm_of(&key).filter(|own| *own == header.alg);
-            let decoding =
-                DecodingKey::from_jwk(&key).map_err(|_| Error::new(Code::InvalidToken))?;
-            claims(
-                token,
-                &decoding,
-                algorithm.ok_or_else(|| Error::new(Code::InvalidToken))?,
-            )?
+        "ES256" | "RS256" => {
+            let kid = parts.header.kid.as_deref().ok_or_else(invalid)?;
+            let key = published_key(kid, config).await?;
+            let scheme = match parts.header.alg.as_str() {
+                "ES256" => Scheme::Es256,
+                _ => Scheme::Rs256,
+            };
+            let signed = parts.signed.as_bytes();
+            key.scheme() == Some(scheme) && key.verifies(scheme, signed, &parts.signature).await?
         }
-        _ => return Err(Code::InvalidToken.into()),
+        _ => false,
     };
+    if !genuine {
+        return Err(invalid());
+    }
+    let claims = serde_json::from_slice(&parts.claims).map_err(|_| invalid())?;
     accept(
         &claims,
         &format!("{}/auth/v1", config.supabase_url),
@@ -119,21 +173,21 @@ pub async fn verify(token: &str, config: &Config) -> Result<Token> {
     )
 }
 
-/// Checks the signature; the times are checked by [`accept`], with our clock.
-fn claims(token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims> {
-    let mut validation = Validation::new(algorithm);
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    decode::<Claims>(token, key, &validation)
-        .map(|token| token.claims)
-        .map_err(|_| Code::InvalidToken.into())
+fn invalid() -> Error {
+    Error::new(Code::InvalidToken)
+}
+
+/// Whether the signature is one with the shared secret (RFC 7518, 3.2), in constant time.
+fn is_ours(secret: &Secret, signed: &str, signature: &[u8]) -> bool {
+    Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).is_ok_and(|mut mac| {
+        mac.update(signed.as_bytes());
+        mac.verify_slice(signature).is_ok()
+    })
 }
 
 /// What must be true of a token whose signature is good.
 fn accept(claims: &Claims, issuer: &str, audience: &str, now_s: i64) -> Result<Token> {
-    let wrong = || Error::new(Code::InvalidToken);
+    let wrong = invalid;
     if claims.iss.as_deref() != Some(issuer)
         || !claims
             .aud
@@ -170,24 +224,13 @@ fn accept(claims: &Claims, issuer: &str, audience: &str, now_s: i64) -> Result<T
     })
 }
 
-/// The only algorithm that a key may be used with.
-fn algorithm_of(key: &Jwk) -> Option<Algorithm> {
-    match &key.algorithm {
-        AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => {
-            Some(Algorithm::ES256)
-        }
-        AlgorithmParameters::RSA(_) => Some(Algorithm::RS256),
-        _ => None,
-    }
-}
-
 /// The published key with this id: from memory, or after fetching the set once. A failed fetch counts
 /// too, so that tokens nobody signed cannot make us ask all the time.
-async fn published_key(kid: &str, config: &Config) -> Result<Jwk> {
+async fn published_key(kid: &str, config: &Config) -> Result<PublicKey> {
     let now = clock::now_ms();
     let known = KEYS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if let Some(key) = known.set.as_ref().and_then(|set| set.find(kid)) {
-        return Ok(key.clone());
+        return Ok(key);
     }
     let unknown = || match known.set {
         Some(_) => Error::new(Code::InvalidToken),
@@ -200,19 +243,51 @@ async fn published_key(kid: &str, config: &Config) -> Result<Jwk> {
         return Err(unknown());
     }
     let url = format!("{}/auth/v1/.well-known/jwks.json", config.supabase_url);
-    let fetched = fetch::json::<JwkSet>(&url).await;
+    let fetched = fetch::json::<KeySet>(&url).await;
     let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
     keys.asked_at_ms = Some(now);
     let set = keys.set.insert(fetched?);
-    set.find(kid)
-        .cloned()
-        .ok_or_else(|| Code::InvalidToken.into())
+    set.find(kid).ok_or_else(invalid)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_token_has_three_parts_and_nothing_critical() {
+        let encode = |header: serde_json::Value| URL_SAFE_NO_PAD.encode(header.to_string());
+        let good = encode(json!({"alg": "HS256", "typ": "JWT"}));
+        assert!(Parts::split(&format!("{good}.e30.AAAA")).is_ok());
+        let critical = encode(json!({"alg": "HS256", "crit": ["exp"]}));
+        for wrong in [
+            format!("{good}.e30"),
+            format!("{good}.e30.AAAA.AAAA"),
+            format!("{good}.e30.AA=="),
+            format!("{critical}.e30.AAAA"),
+            "..".into(),
+            String::new(),
+        ] {
+            assert!(Parts::split(&wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn keys_of_other_types_are_passed_over() {
+        let set = json!({"keys": [
+            {"kty": "OKP", "crv": "Ed25519", "x": "AA", "kid": "a"},
+            {"kty": "EC", "crv": "P-384", "x": "AA", "y": "AA", "kid": "b"},
+            {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "c", "use": "sig"},
+            {"kty": "RSA", "n": "AA", "e": "AQAB"},
+        ]});
+        let set: KeySet = serde_json::from_value(set).unwrap();
+        let scheme = |kid| set.find(kid).and_then(|key| key.scheme());
+        assert_eq!(scheme("a"), None);
+        assert_eq!(scheme("b"), None);
+        assert_eq!(scheme("c"), Some(Scheme::Es256));
+        assert!(set.find("d").is_none());
+    }
 
     const USER: &str = "20000000-0000-4000-8000-000000000002";
 

@@ -9,4 +9,5 @@ pub mod objects;
 pub mod postgres;
 pub mod queues;
 pub mod random;
+pub mod signature;
 pub mod supabase;
