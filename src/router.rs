@@ -104,6 +104,7 @@ endpoints! {
     delete "/api/feature-flags/{key}"                       => feature_flags::delete::delete,    "Deletes a feature flag";
     post   "/api/feature-flags/{key}/toggle"                => feature_flags::toggle::toggle,    "Switches a feature flag on or off";
     get    "/api/feature-flags/{key}/evaluate"              => feature_flags::evaluate::one,     "A flag's value for the caller";
+
     // Outgoing webhooks
     get    "/api/webhooks"                                  => webhooks::list::list,             "Lists webhooks";
     post   "/api/webhooks"                                  => webhooks::create::create,         "Makes a webhook; shows its secret once";
@@ -116,6 +117,7 @@ endpoints! {
     post   "/api/webhooks/{id}/replay"                      => webhooks::replay::since,          "Sends all events since a moment again";
     post   "/api/webhooks/{id}/test"                        => webhooks::send_test::send_test,   "Sends a test event";
     post   "/api/webhooks/{id}/rotate-secret"               => webhooks::rotate::rotate,         "Gives a webhook a new secret; both sign for 24 hours";
+
     // Audit
     get    "/api/audit-logs"                                => audit::list::list,                "Lists the audit log";
     get    "/api/audit-logs/search"                         => audit::list::search,              "Searches the audit log";
