@@ -80,20 +80,21 @@ async function rowCounts() {
 
 const noProblems = ({ problems }) => assert.equal(problems.length, 0, JSON.stringify(problems.slice(0, 10), null, 1));
 
-test('2,000 requests that can never be right: refused, and nothing is written', async () => {
+test('1,500 requests that can never be right: refused, and nothing is written', async () => {
   const before = [await rowCounts(), await fingerprint()];
-  const report = await fuzz({ ...options, requests: 2000, seed: 1, hopelessOnly: true });
-  assert.equal(report.sent, 2000);
+  const report = await fuzz({ ...options, requests: 1500, seed: 1, hopelessOnly: true });
+  assert.equal(report.sent, 1500);
   noProblems(report);
   assert.deepEqual([await rowCounts(), await fingerprint()], before);
 });
 
-test('4,000 requests damaged in every way: no 5xx, and only what passed is written', async () => {
-  const { rows: [{ last }] } = await stack.pg.query('SELECT max(sequence) AS last FROM audit_logs');
-  const report = await fuzz({ ...options, requests: 4000, seed: 2, except: ONLY_HOPELESS });
+test('3,000 requests damaged in every way: no 5xx, and only what passed is written', async () => {
+  const { rows: [{ last }] } = await stack.pg.query('SELECT coalesce(max(sequence), 0) AS last FROM audit_logs');
+  const report = await fuzz({ ...options, requests: 3000, seed: 2, except: ONLY_HOPELESS });
   noProblems(report);
-  assert.ok(report.passed.length > 200 && report.refused.length > 1600, JSON.stringify(report.statuses));
-  const { rows } = await stack.pg.query('SELECT DISTINCT request_id FROM audit_logs WHERE organization_id = $1 AND user_id IS NOT NULL AND sequence > $2', [home.id, last]);
+  assert.ok(report.passed.length > 150 && report.refused.length > 1200, JSON.stringify(report.statuses));
+  const { rows } = await stack.pg.query(
+    'SELECT DISTINCT request_id FROM audit_logs WHERE organization_id = $1 AND user_id IS NOT NULL AND sequence > $2', [home.id, last]);
   const passed = new Set(report.passed);
   assert.deepEqual(rows.filter(({ request_id: id }) => !passed.has(id)), []);
 });

@@ -89,7 +89,9 @@ async function record({ method, path, route }, { role = 'admin', person, owner }
   const call = person ? await signedIn(stack, person) : a.as[role];
   const { result, transactions } = await log.recorded(() => call(method, path, args));
   good(result, route.status);
-  const exchange = differences({ ...args, users: a.users, organization: a.id }, { ...twin, users: b.users, organization: b.id });
+  const exchange = differences({ users: a.users, organization: a.id }, { users: b.users, organization: b.id });
+  // What belongs to no tenant is nobody's to be exchanged.
+  if (!route.shared) differences(args, twin, exchange);
   if (person) exchange[person] = b.users.admin;
   const own = transactions.filter(({ settings: [access, organization] }) => access === 'tenant' && organization === a.id);
   // Whatever was made up on the way is made up anew.
