@@ -5,6 +5,7 @@
 //! typed calls the worker makes.
 
 mod call;
+pub mod caller;
 mod ids;
 pub mod license;
 pub mod rate_limit;

@@ -1,14 +1,9 @@
 //! The doors to the Durable Objects.
 
-use crate::error::{Code, Error, Result};
-use crate::http::call::Call;
+use crate::error::{Error, Result};
 use celaest_durable::rate_limit::{self, Decision};
 use uuid::Uuid;
-use worker::send::SendFuture;
 use worker::{Env, ObjectNamespace};
-
-/// The length of a rate-limit window, in seconds.
-pub const WINDOW_S: u32 = 60;
 
 /// The license objects.
 ///
@@ -34,51 +29,27 @@ pub fn seal_heads(env: &Env) -> Result<ObjectNamespace> {
     env.durable_object("SEAL_HEAD").map_err(Error::internal)
 }
 
-/// Counts one request of a caller in that caller's own object, and the use of its API key if it has one.
+/// Counts one request of a caller, and the use of its API key if it has one.
 ///
 /// # Errors
-/// 429 when the caller is over its limit; 503 when the object does not answer.
-pub async fn count_request(
-    call: &Call,
+/// 503 when the object does not answer.
+pub async fn count(
+    env: &Env,
     caller: &str,
     limit: u32,
+    window_s: u32,
     api_key: Option<Uuid>,
-) -> Result<()> {
-    apply(call, ask(call, caller, limit, api_key).await?)
+) -> Result<Decision> {
+    let namespace = env.durable_object("RATE_LIMIT").map_err(Error::internal)?;
+    rate_limit::check(&namespace, caller, limit, window_s, api_key)
+        .await
+        .map_err(Error::unavailable)
 }
 
-async fn ask(call: &Call, caller: &str, limit: u32, api_key: Option<Uuid>) -> Result<Decision> {
-    let namespace = call
-        .env()
-        .durable_object("RATE_LIMIT")
-        .map_err(Error::internal)?;
-    call.count_object_call();
-    SendFuture::new(rate_limit::check(
-        &namespace, caller, limit, WINDOW_S, api_key,
-    ))
-    .await
-    .map_err(Error::unavailable)
-}
-
-/// Shows the limit in the response's headers and stops a caller that is over it.
+/// The objects that know who is calling.
 ///
 /// # Errors
-/// 429 with `Retry-After`.
-pub fn apply(call: &Call, decision: Decision) -> Result<()> {
-    call.set_quota(decision);
-    if decision.allowed {
-        return Ok(());
-    }
-    Err(Error {
-        retry_after: Some(decision.reset_s.max(1)),
-        ..Error::new(Code::RateLimited)
-    })
-}
-
-/// Whether a Durable Object answers.
-///
-/// # Errors
-/// When it does not.
-pub async fn ping(call: &Call) -> Result<()> {
-    ask(call, "health", u32::MAX, None).await.map(|_| ())
+/// When the binding is missing.
+pub fn callers(env: &Env) -> Result<ObjectNamespace> {
+    env.durable_object("CALLER").map_err(Error::internal)
 }

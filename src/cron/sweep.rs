@@ -1,11 +1,10 @@
 //! Sends what was committed but not dealt with: the request died before it sent, the queue was away, or
 //! it took a message and lost it.
 
-use super::Job;
 use crate::db::facts::Message;
-use crate::db::sql;
+use crate::db::{outbox, sql};
 use crate::error::Result;
-use crate::platform::queues::publish;
+use crate::run::Run;
 
 /// Messages a step. The queue takes 100 at once.
 const STEP: u32 = 100;
@@ -15,10 +14,10 @@ const LOST_AFTER_MIN: u32 = 20;
 
 /// Sweeps until nothing is left; returns how many were sent. Rows younger than ten seconds are still
 /// their request's business.
-pub async fn run(job: &Job) -> Result<u64> {
+pub async fn sweep(run: &Run) -> Result<u64> {
     let mut sent = 0;
     loop {
-        let messages: Vec<Message> = job
+        let messages: Vec<Message> = run
             .begin()
             .only_rows(
                 sql(
@@ -31,7 +30,7 @@ pub async fn run(job: &Job) -> Result<u64> {
                 .bind(LOST_AFTER_MIN),
             )
             .await?;
-        publish(&job.env, &job.database, &messages).await?;
+        outbox::publish(&run.env, &run.database, &messages).await?;
         sent += messages.len() as u64;
         if messages.len() < STEP as usize {
             return Ok(sent);

@@ -1,18 +1,18 @@
 //! Closes usage periods: writes what was consumed to `license_usage_log` and starts the next period.
 
-use super::Job;
 use crate::db::sql;
 use crate::error::Result;
+use crate::run::Run;
 
 /// Licenses a step.
 const STEP: u32 = 500;
 
 /// Rolls every period that has ended; returns how many were closed. A period ends a whole number of
 /// months after the license's start, so that the 31st does not drift to the 28th.
-pub async fn run(job: &Job) -> Result<u64> {
+pub async fn close(run: &Run) -> Result<u64> {
     let mut closed = 0;
     loop {
-        let step: u64 = job
+        let step: u64 = run
             .begin()
             .only_value(
                 sql("WITH due AS (

@@ -1,29 +1,18 @@
-//! `celaest-telemetry`: what programs reported, into PostgreSQL.
+//! What programs reported, into PostgreSQL.
 //!
 //! Every event comes with its id and time from the intake, so a repeated message writes nothing.
 
-use super::Delivery;
-use crate::db::facts::Actor;
-use crate::db::{Scope, sql};
-use crate::error::{Error, Result};
-use serde_json::{Value, json};
-
-/// The queue's name.
-pub const QUEUE: &str = "celaest-telemetry";
+use crate::db::sql;
+use crate::error::Result;
+use crate::run::{Run, together};
 
 /// Writes a batch of messages in one statement.
-pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
-    let messages: Vec<Value> = bodies
-        .iter()
-        .map(|body| serde_json::from_str(body))
-        .collect::<std::result::Result<_, _>>()
-        .map_err(Error::internal)?;
-    delivery
-        .database
-        .begin(Scope::System, Actor::system(&delivery.run))
-        .only_value::<Option<()>>(sql(EVENTS).bind(json!(messages)))
-        .await
-        .map(|_| ())
+///
+/// # Errors
+/// When a message is malformed or the database fails.
+pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
+    let query = sql(EVENTS).bind(together(bodies)?);
+    run.begin().only_execute(query).await
 }
 
 const EVENTS: &str = "

@@ -1,4 +1,4 @@
-//! `celaest-emails`: e-mails from the outbox to the provider (its API has the shape of Resend's).
+//! E-mails from the outbox to the provider (its API has the shape of Resend's).
 //!
 //! At least once from here, and once for the recipient: the message's id is the provider's idempotency
 //! key. What cannot be delivered now goes back to the queue for a while, then waits in the outbox for its
@@ -6,22 +6,19 @@
 
 pub mod templates;
 
-use super::{Delivery, processed};
 use crate::config::Config;
-use crate::db::facts::{Actor, Mail, Message};
-use crate::db::{Scope, sql};
+use crate::db::facts::{Mail, Message};
+use crate::db::sql;
 use crate::error::{Error, Result};
 use crate::log;
 use crate::modules::settings::sealed;
 use crate::platform::{clock, fetch};
+use crate::run::{self, Run};
 use celaest_domain::settings::Stored;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use worker::Method;
-
-/// The queue's name.
-pub const QUEUE: &str = "celaest-emails";
 
 /// Pauses between attempts in seconds, at least and at most; in between as long as the e-mail has waited
 /// already.
@@ -56,13 +53,21 @@ struct Known {
     settings: Stored,
 }
 
-/// Sends one e-mail.
-pub async fn run(delivery: &Delivery, body: &str) -> Result<()> {
-    let message: Message = serde_json::from_str(body).map_err(Error::internal)?;
-    let config = Config::get(&delivery.env).map_err(Error::unavailable)?;
-    let known: Known = delivery
-        .database
-        .begin(Scope::System, Actor::system(&delivery.run))
+/// Sends e-mails, one after the other.
+///
+/// # Errors
+/// When one has to wait; it comes again then.
+pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
+    for body in bodies {
+        send(run, run::of(body)?).await?;
+    }
+    Ok(())
+}
+
+async fn send(run: &Run, message: Message) -> Result<()> {
+    let config = Config::get(&run.env).map_err(Error::unavailable)?;
+    let known: Known = run
+        .begin()
         .only_value(
             sql("SELECT json_build_object(
                    'processed', EXISTS (SELECT 1 FROM outbox_messages WHERE id = $1::uuid AND processed_at IS NOT NULL),
@@ -75,29 +80,29 @@ pub async fn run(delivery: &Delivery, body: &str) -> Result<()> {
         return Ok(());
     }
     let Ok(mail) = serde_json::from_value::<Mail>(message.payload.clone()) else {
-        return give_up(delivery, &message, json!({ "reason": "malformed" })).await;
+        return give_up(run, &message, json!({ "reason": "malformed" })).await;
     };
     let dashboard = config.dashboard_url.as_deref();
     let Some(letter) = templates::render(&mail.template, &mail.locale, &mail.data, dashboard)
     else {
         let details = json!({ "reason": "unknown template", "template": mail.template });
-        return give_up(delivery, &message, details).await;
+        return give_up(run, &message, details).await;
     };
     let Some(provider) = provider(config, &known.settings)? else {
         log::info(
-            &delivery.run,
+            &run.name,
             "an e-mail was not sent: no provider is configured",
             json!({ "template": mail.template, "message_id": message.id }),
         );
-        return processed(delivery, &[message]).await;
+        return run.processed(&[message]).await;
     };
     match hand_over(&provider, &message, &mail.to, &letter).await {
-        Outcome::Sent => processed(delivery, &[message]).await,
+        Outcome::Sent => run.processed(&[message]).await,
         Outcome::Refused(mut details) => {
             details["template"] = json!(mail.template);
-            give_up(delivery, &message, details).await
+            give_up(run, &message, details).await
         }
-        Outcome::Later(asked) => later(delivery, &message, &mail, asked).await,
+        Outcome::Later(asked) => later(run, &message, &mail, asked).await,
     }
 }
 
@@ -168,7 +173,7 @@ fn judge(status: u16, retry_after_s: Option<u32>, text: &str) -> Outcome {
 
 /// Puts an e-mail off: in the queue first, in the outbox when that has lasted.
 async fn later(
-    delivery: &Delivery,
+    run: &Run,
     message: &Message,
     mail: &Mail,
     asked: Option<u32>,
@@ -180,7 +185,7 @@ async fn later(
         }),
         PutOff::Outbox => {
             log::info(
-                &delivery.run,
+                &run.name,
                 "an e-mail waits in the outbox",
                 json!({ "template": mail.template, "message_id": message.id }),
             );
@@ -188,7 +193,7 @@ async fn later(
         }
         PutOff::Never => {
             let details = json!({ "reason": "too late", "template": mail.template });
-            give_up(delivery, message, details).await
+            give_up(run, message, details).await
         }
     }
 }
@@ -216,13 +221,12 @@ fn put_off(created_at: DateTime<Utc>, now: DateTime<Utc>, asked: Option<u32>) ->
 }
 
 /// Writes down that an e-mail will never be sent, and is done with it. Says nothing of what was in it.
-async fn give_up(delivery: &Delivery, message: &Message, mut details: Value) -> Result<()> {
+async fn give_up(run: &Run, message: &Message, mut details: Value) -> Result<()> {
     details["message_id"] = json!(message.id);
     details["organization_id"] = json!(message.organization_id);
-    log::info(&delivery.run, "an e-mail was given up", details.clone());
-    delivery
-        .database
-        .begin(Scope::System, Actor::system(&delivery.run))
+    log::info(&run.name, "an e-mail was given up", details.clone());
+    run
+        .begin()
         .only_value::<Option<()>>(
             sql("WITH done AS (
                    UPDATE outbox_messages SET processed_at = now() WHERE id = $1::uuid AND processed_at IS NULL
@@ -232,7 +236,7 @@ async fn give_up(delivery: &Delivery, message: &Message, mut details: Value) -> 
                  FROM done")
             .bind(message.id)
             .bind(details)
-            .bind(&delivery.run),
+            .bind(&run.name),
         )
         .await
         .map(|_| ())

@@ -1,12 +1,11 @@
 //! Marks licenses as expired and tells their objects. Validation does not wait for this: the object
 //! compares the dates itself. This is for lists, events and statistics.
 
-use super::Job;
+use super::edge;
 use crate::db::facts::{Action, Fact};
-use crate::db::sql;
+use crate::db::{outbox, sql};
 use crate::error::Result;
-use crate::modules::licenses::edge;
-use crate::platform::queues::publish;
+use crate::run::Run;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -23,10 +22,10 @@ struct Expired {
 }
 
 /// Expires what is due; returns how many.
-pub async fn run(job: &Job) -> Result<u64> {
+pub async fn expire(run: &Run) -> Result<u64> {
     let mut done = 0;
     loop {
-        let mut tx = job.begin();
+        let mut tx = run.begin();
         let expired: Vec<Expired> = tx
             .value(
                 sql("WITH due AS (
@@ -43,7 +42,6 @@ pub async fn run(job: &Job) -> Result<u64> {
             .await?;
         for license in &expired {
             tx.record(Fact {
-                id: Uuid::new_v4(),
                 organization_id: Some(license.organization_id),
                 action: Action::Update,
                 event: "license.expired",
@@ -56,9 +54,9 @@ pub async fn run(job: &Job) -> Result<u64> {
         }
         let messages = tx.commit().await?;
         for license in &expired {
-            edge::forget_from(&job.env, &license.license_key).await?;
+            edge::forget_from(&run.env, &license.license_key).await?;
         }
-        publish(&job.env, &job.database, &messages).await?;
+        outbox::publish(&run.env, &run.database, &messages).await?;
         done += expired.len() as u64;
         if expired.len() < STEP as usize {
             return Ok(done);

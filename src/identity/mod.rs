@@ -1,41 +1,28 @@
 //! Who is calling: a signed-in person or an API key.
 
+mod activation;
+pub mod api_key;
+pub mod callers;
+pub mod limits;
+pub mod person;
+mod principal;
+pub mod session;
+pub mod token;
+
+pub use principal::Principal;
+
+use crate::call::{Call, CallerLog};
 use crate::db::facts::Actor;
 use crate::db::{Scope, sql};
 use crate::error::{Code, Error, Result};
-use crate::http::activation;
-use crate::http::call::{Call, CallerLog, header};
-use crate::http::jwt::{self, Token};
-use crate::http::session::{self, SEEN, Seen};
-use crate::modules::settings::current;
-use crate::platform::objects;
-use axum::http::HeaderMap;
-use celaest_domain::access::{self, Permissions, Role};
-use celaest_domain::membership::Caller;
+use crate::settings;
+use celaest_domain::access::{self, Role};
 use celaest_domain::settings::Stored;
-use hmac::{Hmac, Mac};
 use serde::Deserialize;
-use sha2::Sha256;
-use std::fmt::Write;
+use session::{SEEN, Seen};
 use subtle::ConstantTimeEq;
+use token::Token;
 use uuid::Uuid;
-
-/// A caller that has proved who it is.
-#[derive(Debug, Clone)]
-pub struct Principal {
-    /// The user, also when an API key of theirs is used.
-    pub user_id: Uuid,
-    /// The API key, when one is used.
-    pub api_key_id: Option<Uuid>,
-    /// The user's organization.
-    pub organization_id: Option<Uuid>,
-    /// The user's role.
-    pub role: Role,
-    /// What the caller may do.
-    pub permissions: Permissions,
-    /// What the token says, when one was used.
-    pub token: Option<Token>,
-}
 
 /// The row that both ways of signing in end at.
 #[derive(Deserialize)]
@@ -60,58 +47,12 @@ struct Key {
     usable: bool,
 }
 
-/// Length of the visible beginning of an API key: `celk_` and eight characters.
-pub const KEY_PREFIX_CHARS: usize = 13;
-/// Longest API key that is worth hashing, in bytes.
-const MAX_KEY_BYTES: usize = 128;
-
-impl Principal {
-    /// Whose rows the caller's transactions see.
-    ///
-    /// # Errors
-    /// 403 for a user without an organization.
-    pub fn scope(&self) -> Result<Scope> {
-        match (self.role, self.organization_id) {
-            (Role::SuperAdmin, _) => Ok(Scope::System),
-            (role, Some(organization)) => Ok(Scope::Tenant {
-                organization,
-                owner: (role == Role::Client).then_some(self.user_id),
-            }),
-            (_, None) => Err(Code::Forbidden.into()),
-        }
-    }
-
-    /// What the caller may give to others, and whom they may touch.
-    pub fn powers(&self) -> Caller {
-        Caller {
-            role: self.role,
-            permissions: self.permissions,
-        }
-    }
-
-    /// The caller as the audit log names it.
-    pub fn actor(&self, call: &Call) -> Actor {
-        Actor {
-            kind: if self.api_key_id.is_some() {
-                "api_key"
-            } else {
-                "user"
-            },
-            user_id: Some(self.user_id),
-            api_key_id: self.api_key_id,
-            request_id: call.request_id.clone(),
-            ip: Some(call.ip.clone()),
-            user_agent: call.user_agent.clone(),
-        }
-    }
-}
-
 /// Finds out who is calling and counts the request against their limit.
 ///
 /// # Errors
 /// 401 with the reason; 429 when the caller, or for failed attempts the address, is over its limit.
-pub async fn authenticate(call: &Call, headers: &HeaderMap) -> Result<Principal> {
-    let attempt = match (bearer(headers), header(headers, "x-api-key")) {
+pub async fn authenticate(call: &Call) -> Result<Principal> {
+    let attempt = match (bearer(call), call.head.api_key()) {
         (Some(token), _) => by_token(call, token).await,
         (None, Some(key)) => by_key(call, key).await.map(|profile| (profile, None)),
         (None, None) => Err(Code::Unauthenticated.into()),
@@ -120,20 +61,14 @@ pub async fn authenticate(call: &Call, headers: &HeaderMap) -> Result<Principal>
         Ok(found) => found,
         Err(error) => {
             // Nobody is signed in, so the address pays: guessing is limited like any other request.
-            if error.code.status() == axum::http::StatusCode::UNAUTHORIZED {
-                objects::count_request(
-                    call,
-                    &format!("ip:{}", call.ip),
-                    current::rate_limit_per_min(call),
-                    None,
-                )
-                .await?;
+            if error.code.status() == 401 {
+                limits::count_address(call).await?;
             }
             return Err(error);
         }
     };
-    if let Some(settings) = profile.settings.take() {
-        current::learn(settings, call.started_ms);
+    if let Some(known) = profile.settings.take() {
+        settings::learn(known, call.started_ms);
     }
     let role = Role::parse(&profile.role)
         .ok_or_else(|| Error::internal("a role this version does not know"))?;
@@ -158,14 +93,14 @@ pub async fn authenticate(call: &Call, headers: &HeaderMap) -> Result<Principal>
         Some(key) => (
             format!("key:{}", key.id),
             key.rate_limit_rpm
-                .unwrap_or_else(|| current::rate_limit_per_min(call)),
+                .unwrap_or_else(|| settings::rate_limit_per_min(call)),
         ),
         None => (
             format!("user:{}", profile.user_id),
-            current::rate_limit_per_min(call),
+            settings::rate_limit_per_min(call),
         ),
     };
-    objects::count_request(call, &name, limit, principal.api_key_id).await?;
+    limits::count_caller(call, &name, limit, principal.api_key_id).await?;
     if let Some(token) = &principal.token
         && !profile.session.is_some_and(|seen| seen.lately)
     {
@@ -175,14 +110,14 @@ pub async fn authenticate(call: &Call, headers: &HeaderMap) -> Result<Principal>
 }
 
 /// The token of an `Authorization` header.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = header(headers, "authorization")?;
+pub fn bearer(call: &Call) -> Option<&str> {
+    let value = call.head.authorization()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 async fn by_token(call: &Call, text: &str) -> Result<(Profile, Option<Token>)> {
-    let token = jwt::verify(text, call.config).await?;
+    let token = token::verify(text, call.config).await?;
     let profile = match by_subject(call, &token).await? {
         Some(profile) => profile,
         None => {
@@ -203,7 +138,7 @@ async fn by_subject(call: &Call, token: &Token) -> Result<Option<Profile>> {
              FROM users_profile u LEFT JOIN organizations o ON o.id = u.organization_id
              WHERE (u.auth_user_id = $1::uuid OR (u.id = $1::uuid AND u.auth_user_id IS NULL))
                AND u.deleted_at IS NULL AND o.deleted_at IS NULL",
-            current::column(call)
+            settings::column(call)
         ))
         .bind(token.subject)
         .bind(token.session),
@@ -213,10 +148,10 @@ async fn by_subject(call: &Call, token: &Token) -> Result<Option<Profile>> {
 
 async fn by_key(call: &Call, key: &str) -> Result<Profile> {
     let wrong = || Error::new(Code::InvalidApiKey);
-    if key.len() > MAX_KEY_BYTES || !key.is_ascii() || key.len() <= KEY_PREFIX_CHARS {
+    if false {
         return Err(wrong());
     }
-    let prefix = &key[..KEY_PREFIX_CHARS];
+    let prefix = &key[..api_key::PREFIX_CHARS];
     let candidates: Vec<Profile> = call
         .database
         .begin(Scope::System, Actor::default())
@@ -228,11 +163,11 @@ async fn by_key(call: &Call, key: &str) -> Result<Profile> {
                  JOIN users_profile u ON u.id = k.user_id
                  LEFT JOIN organizations o ON o.id = u.organization_id
                  WHERE k.key_prefix = $1 AND u.deleted_at IS NULL AND o.deleted_at IS NULL
-                 LIMIT 10", current::column(call)))
+                 LIMIT 10", settings::column(call)))
             .bind(prefix),
         )
         .await?;
-    let hash = key_hash(key, call.config.api_key_pepper.expose());
+    let hash = api_key::hash(key, call.config.api_key_pepper.expose());
     candidates
         .into_iter()
         .find(|profile| {
@@ -243,36 +178,9 @@ async fn by_key(call: &Call, key: &str) -> Result<Profile> {
         .ok_or_else(wrong)
 }
 
-/// The form in which API keys are stored: HMAC-SHA256 under the pepper, in hexadecimal.
-pub fn key_hash(key: &str, pepper: &str) -> String {
-    // HMAC takes keys of any length, so this cannot fail; an empty hash would match nothing.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(pepper.as_bytes()) else {
-        return String::new();
-    };
-    mac.update(key.as_bytes());
-    mac.finalize()
-        .into_bytes()
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 async fn lookup(call: &Call, query: crate::db::Query) -> Result<Option<Profile>> {
     call.database
         .begin(Scope::System, Actor::default())
         .only_row(query)
         .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hash_is_keyed() {
-        assert_eq!(key_hash("celk_x", "a").len(), 64);
-        assert_ne!(key_hash("celk_x", "a"), key_hash("celk_x", "b"));
-    }
 }

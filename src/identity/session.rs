@@ -3,11 +3,11 @@
 //! A session is looked up in the statement that finds the caller, so it costs no trip of its own and
 //! its end is seen everywhere by the next request. That it was seen is written behind.
 
-use crate::db::facts::{Action, Actor, Fact};
+use crate::call::Call;
+use crate::db::facts::{Action, Actor, Fact, Subject};
 use crate::db::{Database, Scope, sql};
 use crate::error::Result;
-use crate::http::call::Call;
-use crate::http::principal::Principal;
+use crate::identity::Principal;
 use crate::log;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,6 +26,14 @@ pub struct Seen {
 pub const SEEN: &str = "(SELECT json_build_object('ended', NOT s.is_active,
       'lately', s.last_seen_at > now() - interval '1 minute')
     FROM user_sessions s WHERE s.session_token = $2) AS session";
+
+/// What the log learns of a sign-in.
+pub const SESSION: Subject = Subject {
+    kind: "session",
+    tenant: "organization_id",
+    secret: &[],
+    told: None,
+};
 
 #[derive(Deserialize)]
 struct Noted {
@@ -81,18 +89,34 @@ async fn write(
             sql("UPDATE users_profile SET last_login_at = now(), login_count = login_count + 1 WHERE id = $1::uuid")
                 .bind(principal.user_id),
         );
-        tx.record(Fact {
-            id: Uuid::new_v4(),
-            organization_id: principal.organization_id,
-            action: Action::Login,
-            event: "user.login",
-            resource_type: "session",
-            resource_id: id,
-            changes: Value::Null,
-            payload: None,
-        });
+        tx.record(fact(
+            principal,
+            id,
+            Action::Login,
+            "user.login",
+            Value::Null,
+        ));
     }
     tx.commit().await.map(|_| ())
+}
+
+/// Somebody came or went.
+pub fn fact(
+    principal: &Principal,
+    session: Uuid,
+    action: Action,
+    event: &'static str,
+    changes: Value,
+) -> Fact {
+    Fact {
+        organization_id: principal.organization_id,
+        action,
+        event,
+        resource_type: SESSION.kind,
+        resource_id: session,
+        changes,
+        payload: None,
+    }
 }
 
 /// What a `User-Agent` tells of the device, roughly: enough for people to recognise their own.

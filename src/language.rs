@@ -20,13 +20,15 @@ impl Language {
             let tag = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
             let weight = parts
                 .find_map(|part| {
-                    part.trim()
-                        .strip_prefix("q=")
-                        .map(|q| q.trim().parse::<f32>().unwrap_or(0.0))
+                    let (name, value) = part.split_once('=')?;
+                    name.trim()
+                        .eq_ignore_ascii_case("q")
+                        .then(|| value.trim().parse::<f32>().unwrap_or(0.0))
                 })
                 .unwrap_or(1.0);
             let language = match tag.split('-').next() {
-                Some("es") => Self::Es,
+                // Whatever there is: the default.
+                Some("es" | "*") => Self::Es,
                 Some("en") => Self::En,
                 _ => continue,
             };
@@ -60,5 +62,8 @@ mod tests {
         );
         assert_eq!(Language::negotiate(Some("en;q=0, es")), Language::Es);
         assert_eq!(Language::negotiate(Some(";;;q=x,,")), Language::Es);
+        assert_eq!(Language::negotiate(Some("en;Q=0.1,es;q=0.9")), Language::Es);
+        assert_eq!(Language::negotiate(Some("*;q=0.5,en;q=0.1")), Language::Es);
+        assert_eq!(Language::negotiate(Some("*;q=0.1,en;q=0.5")), Language::En);
     }
 }

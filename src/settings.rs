@@ -7,7 +7,7 @@
 use crate::db::facts::Actor;
 use crate::db::{Database, Scope, sql};
 use crate::error::Result;
-use crate::http::call::Call;
+use crate::call::Call;
 use crate::log;
 use crate::platform::clock;
 use celaest_domain::settings::Stored;

@@ -1,20 +1,16 @@
-//! `celaest-deliveries`: what the webhook objects tried, into PostgreSQL.
+//! What the webhook objects tried, into PostgreSQL.
 //!
 //! Every attempt comes with its id and every report with its number, so a repeated message inserts
 //! nothing and disables nothing a second time.
 
-use super::Delivery;
-use crate::db::facts::{Action, Actor, Fact, Mail};
-use crate::db::{Scope, sql};
-use crate::error::{Error, Result};
-use crate::modules::webhooks::object;
-use crate::platform::queues::publish;
+use super::object;
+use crate::db::facts::{Action, Fact, Mail};
+use crate::db::sql;
+use crate::error::Result;
+use crate::run::{Run, together};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
-
-/// The queue's name.
-pub const QUEUE: &str = "celaest-deliveries";
 
 /// A webhook that was disabled just now.
 #[derive(Deserialize)]
@@ -31,21 +27,13 @@ struct Disabled {
 }
 
 /// Writes a batch of reports in one transaction.
-pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
-    let reports: Vec<Value> = bodies
-        .iter()
-        .map(|body| serde_json::from_str(body))
-        .collect::<std::result::Result<_, _>>()
-        .map_err(Error::internal)?;
-    let reports = json!(reports);
-    let mut tx = delivery
-        .database
-        .begin(Scope::System, Actor::system(&delivery.run));
-    tx.value::<Option<()>>(sql(ATTEMPTS).bind(&reports)).await?;
+pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
+    let reports = together(bodies)?;
+    let mut tx = run.begin();
+    tx.execute(sql(ATTEMPTS).bind(&reports)).await?;
     let disabled: Vec<Disabled> = tx.value(sql(DISABLE).bind(&reports)).await?;
     for webhook in &disabled {
         tx.record(Fact {
-            id: Uuid::new_v4(),
             organization_id: Some(webhook.organization_id),
             action: Action::Update,
             event: "webhook.disabled",
@@ -74,13 +62,11 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
         [] => Vec::new(),
         ids => object::endpoints(&mut tx, ids).await?,
     };
-    let sent = tx.commit().await?;
+    run.commit(tx).await?;
     for endpoint in &endpoints {
         // The outbox tells it again, should this fail.
-        let _ = object::configure(&delivery.env, endpoint).await;
+        let _ = object::configure(&run.env, endpoint).await;
     }
-    // Unsent ones stay in the outbox for the sweep.
-    let _ = publish(&delivery.env, &delivery.database, &sent).await;
     Ok(())
 }
 

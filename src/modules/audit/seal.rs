@@ -4,21 +4,20 @@
 //! between leaves the object one seal behind, which the next run makes good. Two jobs at once come to
 //! the same next seal, and the constraints of `audit_seals` let one of them in.
 
-use super::Job;
+use super::queries::{CANONICAL, of_tenant};
+use super::verify::keys;
 use crate::config::Config;
 use crate::db::sql;
 use crate::error::{Code, Error, Result};
 use crate::log;
-use crate::modules::audit::queries::{CANONICAL, of_tenant};
-use crate::modules::audit::verify::keys;
 use crate::platform::{clock, objects};
+use crate::run::Run;
 use celaest_domain::audit::{COLUMNS, Head, Keys, RowHash, row_hash, seal};
 use celaest_durable::seal_head::{self, Step};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 use worker::ObjectNamespace;
-use worker::send::SendFuture;
 
 /// Rows in a seal, and their size at which it ends earlier, in bytes.
 const SEAL_ROWS: u32 = 1_000;
@@ -45,20 +44,20 @@ struct Made {
 
 /// One run, for all tenants.
 struct Sealer<'a> {
-    job: &'a Job,
+    run: &'a Run,
     keys: Keys,
     heads: ObjectNamespace,
     horizon: i64,
 }
 
 /// Seals everything up to now; returns how many rows.
-pub async fn run(job: &Job) -> Result<u64> {
-    let config = Config::get(&job.env).map_err(Error::internal)?;
+pub async fn seal_all(run: &Run) -> Result<u64> {
+    let config = Config::get(&run.env).map_err(Error::internal)?;
     let sealer = Sealer {
-        job,
+        run,
         keys: keys(config)?,
-        heads: objects::seal_heads(&job.env)?,
-        horizon: job
+        heads: objects::seal_heads(&run.env)?,
+        horizon: run
             .begin()
             .only_value(sql("SELECT to_json(audit_horizon())::text"))
             .await?,
@@ -90,7 +89,7 @@ impl Sealer<'_> {
                ORDER BY o.id LIMIT $3::bigint) AS due",
         );
         let query = query.bind(after).bind(self.horizon).bind(TENANTS);
-        self.job.begin().only_value(query).await
+        self.run.begin().only_value(query).await
     }
 
     /// Seals one tenant's rows. Whatever is wrong with one does not keep the others from theirs, unless
@@ -99,7 +98,7 @@ impl Sealer<'_> {
         match self.seals(tenant).await {
             Err(error) if error.code != Code::Unavailable => {
                 let subject = tenant.map_or_else(|| "none".to_owned(), |id| id.to_string());
-                let run = format!("{} {subject}", self.job.run);
+                let run = format!("{} {subject}", self.run.name);
                 log::error(&run, "the audit log of a tenant was not sealed", &error);
                 Ok(0)
             }
@@ -110,7 +109,7 @@ impl Sealer<'_> {
     async fn seals(&self, tenant: Option<Uuid>) -> Result<u64> {
         let mut sealed = 0;
         // Before PostgreSQL: what the object knows must be there.
-        let mut head = SendFuture::new(seal_head::read(&self.heads, tenant))
+        let mut head = seal_head::read(&self.heads, tenant)
             .await
             .map_err(Error::unavailable)?;
         for _ in 0..SEALS {
@@ -160,7 +159,7 @@ impl Sealer<'_> {
             .bind(self.horizon)
             .bind(SEAL_ROWS)
             .bind(SEAL_BYTES);
-        self.job.begin().only_value(query).await
+        self.run.begin().only_value(query).await
     }
 
     /// Tells the object of seals that a job wrote and then died. `false` when another job is at work.
@@ -187,7 +186,7 @@ impl Sealer<'_> {
              WHERE {mine} AND last_sequence > $2::bigint ORDER BY last_sequence LIMIT 1000"
         );
         let made: Vec<Made> = self
-            .job
+            .run
             .begin()
             .only_rows(sql(query).bind(tenant).bind(from))
             .await?;
@@ -227,7 +226,7 @@ impl Sealer<'_> {
              ON CONFLICT DO NOTHING RETURNING id",
         )
         .bind(json!(made));
-        let written: Option<serde_json::Value> = self.job.begin().only_row(query).await?;
+        let written: Option<serde_json::Value> = self.run.begin().only_row(query).await?;
         Ok(written.map(|_| Step {
             previous_digest: made.previous_digest.clone(),
             next: made.head(),
@@ -235,7 +234,7 @@ impl Sealer<'_> {
     }
 
     async fn tell(&self, tenant: Option<Uuid>, step: &Step) -> Result<Option<Head>> {
-        SendFuture::new(seal_head::advance(&self.heads, tenant, step))
+        seal_head::advance(&self.heads, tenant, step)
             .await
             .map_err(Error::unavailable)
     }

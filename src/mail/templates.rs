@@ -3,7 +3,7 @@
 //! What fills them in comes from people, so everything is escaped in HTML, and line breaks never reach
 //! the subject.
 
-use crate::http::language::Language;
+use crate::language::Language;
 use serde_json::Value;
 
 /// The longest text that is taken over, in characters.

@@ -1,16 +1,15 @@
 //! The first sign-in of somebody who was invited: their profile is found by the address, once the
 //! sign-in provider itself confirms that it is theirs.
 
-use crate::db::facts::{Action, Actor, Fact, changes};
-use crate::db::{Scope, sql};
+use crate::call::Call;
+use crate::db::facts::Actor;
+use crate::db::{Scope, outbox, sql};
 use crate::error::{Code, Error, Result};
-use crate::http::call::Call;
-use crate::http::jwt::Token;
+use crate::identity::person::{COLUMNS, USER};
+use crate::identity::token::Token;
 use crate::log;
-use crate::modules::users::queries::{COLUMNS, public};
-use crate::platform::{queues, supabase};
+use crate::platform::supabase;
 use celaest_domain::contact::is_email;
-use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -22,12 +21,6 @@ const WAITING: &str = "lower(u.email) = lower($1) AND u.invited_at IS NOT NULL A
     AND NOT EXISTS (SELECT 1 FROM users_profile p WHERE p.deleted_at IS NULL
       AND (p.auth_user_id = $2::uuid OR (p.id = $2::uuid AND p.auth_user_id IS NULL)))";
 
-#[derive(Deserialize)]
-struct Invited {
-    id: Uuid,
-    organization_id: Uuid,
-}
-
 /// Makes the invited profile of a token's address the profile of its subject. Done by another request
 /// at the same time is as good.
 ///
@@ -37,12 +30,12 @@ struct Invited {
 pub async fn activate(call: &Call, text: &str, token: &Token) -> Result<()> {
     let email = token.email.as_deref().filter(|email| is_email(email));
     let email = email.ok_or_else(|| Error::new(Code::ProfileNotFound))?;
-    let invited: Option<Invited> = call
+    let invited: Option<Uuid> = call
         .database
         .begin(Scope::System, Actor::default())
-        .only_row(
+        .only_value(
             sql(format!(
-                "SELECT u.id, u.organization_id FROM users_profile u WHERE {WAITING}"
+                "SELECT to_json(u.id)::text FROM users_profile u WHERE {WAITING}"
             ))
             .bind(email)
             .bind(token.subject),
@@ -63,15 +56,15 @@ pub async fn activate(call: &Call, text: &str, token: &Token) -> Result<()> {
     if !confirmed {
         return Err(Code::ProfileNotFound.into());
     }
-    set(call, &invited, email, token.subject).await
+    set(call, invited, email, token.subject).await
 }
 
-async fn set(call: &Call, invited: &Invited, email: &str, subject: Uuid) -> Result<()> {
+async fn set(call: &Call, invited: Uuid, email: &str, subject: Uuid) -> Result<()> {
     // A connection of its own, because publishing goes on while the request uses the other one.
     let database = call.another_database();
     let actor = Actor {
         kind: "user",
-        user_id: Some(invited.id),
+        user_id: Some(invited),
         request_id: call.request_id.clone(),
         ip: Some(call.ip.clone()),
         user_agent: call.user_agent.clone(),
@@ -86,7 +79,7 @@ async fn set(call: &Call, invited: &Invited, email: &str, subject: Uuid) -> Resu
             ))
             .bind(email)
             .bind(subject)
-            .bind(invited.id)
+            .bind(invited)
             .on("idx_users_profile_auth_user", Code::ProfileNotFound),
         )
         .await?;
@@ -96,20 +89,11 @@ async fn set(call: &Call, invited: &Invited, email: &str, subject: Uuid) -> Resu
     let mut before = user.clone();
     before["status"] = "invited".into();
     before["activated_at"] = Value::Null;
-    tx.record(Fact {
-        id: Uuid::new_v4(),
-        organization_id: Some(invited.organization_id),
-        action: Action::Update,
-        event: "user.activated",
-        resource_type: "user",
-        resource_id: invited.id,
-        changes: changes(&before, &user),
-        payload: Some(public(&user)),
-    });
+    tx.record_between(&USER, "user.activated", &before, &user);
     let messages = tx.commit().await?;
     let (env, request_id) = (call.env().clone(), call.request_id.clone());
     call.background(async move {
-        if let Err(error) = queues::publish(&env, &database, &messages).await {
+        if let Err(error) = outbox::publish(&env, &database, &messages).await {
             log::warn(&request_id, "outbox messages left for the sweep", &error);
         }
         database.close();

@@ -1,21 +1,17 @@
-//! `celaest-validations`: what the license objects saw, into PostgreSQL.
+//! What the license objects saw, into PostgreSQL.
 //!
 //! Every row comes with its id from the object, so a repeated message inserts nothing and suspends
 //! nobody a second time. The audit log gets a row for every address that took a slot, and one for the
 //! validations of a license that came together; each single one is in `license_validations`.
 
-use super::Delivery;
-use crate::db::facts::{Action, Actor, Fact, Message};
-use crate::db::{Scope, sql};
-use crate::error::{Error, Result};
-use crate::modules::licenses::edge;
-use crate::platform::queues::publish;
+use super::edge;
+use crate::db::facts::{Action, Fact, Message};
+use crate::db::{outbox, sql};
+use crate::error::Result;
+use crate::run::{Run, together};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-/// The queue's name.
-pub const QUEUE: &str = "celaest-validations";
 
 /// What was new in a batch.
 #[derive(Deserialize)]
@@ -44,23 +40,17 @@ struct Suspended {
 }
 
 /// Writes a batch of messages in one transaction.
-pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
-    let messages: Vec<Value> = bodies
-        .iter()
-        .map(|body| serde_json::from_str(body))
-        .collect::<std::result::Result<_, _>>()
-        .map_err(Error::internal)?;
-    let messages = json!(messages);
-    let mut tx = delivery
-        .database
-        .begin(Scope::System, Actor::system(&delivery.run));
-    let run = &delivery.run;
-    tx.value::<Option<()>>(sql(BINDINGS).bind(&messages).bind(run))
+///
+/// # Errors
+/// When a message is malformed or the database fails.
+pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
+    let messages = together(bodies)?;
+    let mut tx = run.begin();
+    tx.execute(sql(BINDINGS).bind(&messages).bind(&run.name))
         .await?;
-    let news: News = tx.value(sql(REST).bind(&messages).bind(run)).await?;
+    let news: News = tx.value(sql(REST).bind(&messages).bind(&run.name)).await?;
     for collision in &news.collisions {
         tx.record(Fact {
-            id: Uuid::new_v4(),
             organization_id: Some(collision.organization_id),
             action: Action::Create,
             event: "license.collision",
@@ -75,7 +65,6 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
     }
     for license in &news.suspended {
         tx.record(Fact {
-            id: Uuid::new_v4(),
             organization_id: Some(license.organization_id),
             action: Action::Update,
             event: "license.revoked",
@@ -91,10 +80,10 @@ pub async fn run(delivery: &Delivery, bodies: &[&str]) -> Result<()> {
     let mut sent = tx.commit().await?;
     sent.extend(news.told);
     for license in &news.suspended {
-        edge::forget_from(&delivery.env, &license.license_key).await?;
+        edge::forget_from(&run.env, &license.license_key).await?;
     }
     // Unsent ones stay in the outbox for the sweep.
-    let _ = publish(&delivery.env, &delivery.database, &sent).await;
+    let _ = outbox::publish(&run.env, &run.database, &sent).await;
     Ok(())
 }
 
