@@ -1,17 +1,12 @@
 //! The worker's side of a license object.
 
 use celaest_domain::license_key::LicenseKey;
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
 use worker::{Error, ObjectNamespace, Result};
 
-use super::wire::{Answer, Check, Pending, Reservation, ReserveRequest};
+use super::wire::{Answer, Check, Outcome, Pending, Reservation, ReserveRequest};
 use crate::call::{self, Reply};
-use crate::rate_limit::Decision;
-
-/// Statuses the object answers a validation with.
-pub(super) const NEED_SNAPSHOT: u16 = 409;
-pub(super) const LIMITED: u16 = 429;
-pub(super) const UNAVAILABLE: u16 = 503;
 
 /// Validates; see [`Answer`] for what the worker does next.
 ///
@@ -24,50 +19,49 @@ pub async fn validate(
 ) -> Result<Answer> {
     let body = serde_json::to_string(check)?;
     // Not repeated on failure: the first call may have been logged.
-    let reply = call::send(
-        namespace,
-        key.as_str(),
-        "https://license/validate",
-        Some(&body),
-    )
-    .await?;
-    match reply.status {
-        200 => Ok(Answer::Verdict(reply.text)),
-        NEED_SNAPSHOT => match reply.text.parse() {
-            Ok(token) => Ok(Answer::NeedSnapshot { token }),
-            Err(_) => Err(refused(&reply)),
-        },
-        LIMITED => limited(&reply.text)
-            .map(Answer::Limited)
-            .ok_or_else(|| refused(&reply)),
-        UNAVAILABLE => Ok(Answer::Unavailable),
-        _ => Err(refused(&reply)),
-    }
+    let url = "https://license/validate";
+    let reply = call::send(namespace, key.as_str(), url, Some(&body)).await?;
+    let text = text(reply)?;
+    Answer::decode(text).ok_or_else(|| Error::RustError("a license object's answer".to_owned()))
 }
 
-/// Tells the object that its license changed. Call it after the commit and
-/// before the answer: from then on no validation sees the old license.
+/// Tells the object that a change of its license is about to be committed. Call
+/// it right before COMMIT: from then on no validation is answered from what was
+/// read before.
 ///
 /// # Errors
 /// The object could not be reached, twice.
-pub async fn forget(namespace: &ObjectNamespace, key: &LicenseKey) -> Result<()> {
-    let url = "https://license/forget";
-    let reply = call::send_idempotent(namespace, key.as_str(), url, None).await?;
-    if reply.status == 200 {
-        Ok(())
-    } else {
-        Err(refused(&reply))
-    }
+pub async fn announce(namespace: &ObjectNamespace, key: &LicenseKey, change: Uuid) -> Result<()> {
+    ask(namespace, key, "announce", &change).await.map(drop)
 }
 
-/// Bindings the object made that Postgres may not have yet.
+/// Tells the object what became of a change. Call it when the outcome is known
+/// and before the answer: from then on no validation sees the old license.
+///
+/// # Errors
+/// The object could not be reached, twice.
+pub async fn forget(
+    namespace: &ObjectNamespace,
+    key: &LicenseKey,
+    outcome: Outcome,
+) -> Result<()> {
+    ask(namespace, key, "forget", &outcome).await.map(drop)
+}
+
+/// What the object has that Postgres may not.
 ///
 /// # Errors
 /// The object could not be reached, twice.
 pub async fn pending(namespace: &ObjectNamespace, key: &LicenseKey) -> Result<Pending> {
-    let url = "https://license/pending";
-    let reply = call::send_idempotent(namespace, key.as_str(), url, None).await?;
-    read(&reply)
+    read(&ask(namespace, key, "pending", &()).await?)
+}
+
+/// Tells the object that Postgres has these bindings and collisions.
+///
+/// # Errors
+/// The object could not be reached, twice.
+pub async fn settled(namespace: &ObjectNamespace, key: &LicenseKey, ids: &[Uuid]) -> Result<()> {
+    ask(namespace, key, "settled", &ids).await.map(drop)
 }
 
 /// Holds a slot for a manual bind.
@@ -79,46 +73,30 @@ pub async fn reserve(
     key: &LicenseKey,
     request: &ReserveRequest<'_>,
 ) -> Result<Reservation> {
-    let body = serde_json::to_string(request)?;
-    let url = "https://license/reserve";
-    let reply = call::send_idempotent(namespace, key.as_str(), url, Some(&body)).await?;
-    read(&reply)
+    read(&ask(namespace, key, "reserve", request).await?)
 }
 
-fn read<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<T> {
-    if reply.status == 200 {
-        Ok(serde_json::from_str(&reply.text)?)
-    } else {
-        Err(refused(reply))
+async fn ask(
+    namespace: &ObjectNamespace,
+    key: &LicenseKey,
+    what: &str,
+    body: &impl serde::Serialize,
+) -> Result<String> {
+    let body = serde_json::to_string(body)?;
+    let url = format!("https://license/{what}");
+    text(call::send_idempotent(namespace, key.as_str(), &url, Some(&body)).await?)
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
+    Ok(serde_json::from_str(text)?)
+}
+
+fn text(reply: Reply) -> Result<String> {
+    match reply.status {
+        200 => Ok(reply.text),
+        status => Err(Error::RustError(format!(
+            "license object answered {status}: {}",
+            reply.text
+        ))),
     }
-}
-
-fn refused(reply: &Reply) -> Error {
-    Error::RustError(format!(
-        "license object answered {}: {}",
-        reply.status, reply.text
-    ))
-}
-
-/// `limit remaining reset_s`, as text.
-pub(super) fn limited_text(decision: &Decision) -> String {
-    format!(
-        "{} {} {}",
-        decision.limit, decision.remaining, decision.reset_s
-    )
-}
-
-fn limited(text: &str) -> Option<Decision> {
-    let mut numbers = text.split(' ').map(str::parse::<u32>);
-    Some(Decision {
-        allowed: false,
-        limit: numbers.next()?.ok()?,
-        remaining: numbers.next()?.ok()?,
-        reset_s: numbers.next()?.ok()?,
-    })
-}
-
-/// The object's side of [`read`].
-pub(super) fn write<T: Serialize>(value: &T) -> Result<(u16, String)> {
-    Ok((200, serde_json::to_string(value)?))
 }

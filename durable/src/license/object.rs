@@ -2,23 +2,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
+use serde::Serialize;
 use wasm_bindgen::JsValue;
 use worker::js_sys::{self, Promise, Reflect, futures::JsFuture};
 use worker::{
-    Date, DurableObject, Env, Queue, QueueContentType, RawMessageBuilder, Request, Response,
-    Result, State, console_error, console_warn, durable_object,
+    Date, Delay, DurableObject, Env, Queue, QueueContentType, RawMessageBuilder, Request, Response,
+    Result, State, console_error, durable_object,
 };
 
-use super::client::{LIMITED, NEED_SNAPSHOT, UNAVAILABLE, limited_text, write};
 use super::rules::{Machine, Malformed};
 use super::stored::Effects;
-use super::wire::{Answer, Check, ReserveRequest};
 
-/// Queue binding of the validation log.
+/// Queue binding of what is reported.
 const QUEUE: &str = "VALIDATIONS";
-/// How long a log entry waits for company.
-const FLUSH_AFTER_MS: i64 = 2_000;
+/// How long what is written behind waits for company.
+const SAVE_AFTER: Duration = Duration::from_secs(1);
 /// Longest pause between attempts while the queue is away.
 const MAX_RETRY_MS: i64 = 60_000;
 /// Keys one storage call takes.
@@ -36,8 +36,11 @@ struct Inner {
     machine: RefCell<Machine>,
     /// When the alarm is set for; 0 when it is not.
     alarm_at: Cell<i64>,
-    flushing: Cell<bool>,
     failures: Cell<u32>,
+    /// A write behind is under way.
+    saving: Cell<bool>,
+    /// Something may be stored.
+    stored: Cell<bool>,
 }
 
 impl DurableObject for LicenseObject {
@@ -51,8 +54,9 @@ impl DurableObject for LicenseObject {
             queue: env.queue(QUEUE).ok(),
             machine: RefCell::new(Machine::new(seed)),
             alarm_at: Cell::new(0),
-            flushing: Cell::new(false),
             failures: Cell::new(0),
+            saving: Cell::new(false),
+            stored: Cell::new(false),
         });
         let loading = Rc::clone(&inner);
         // No event is delivered before the stored rows are read.
@@ -63,22 +67,14 @@ impl DurableObject for LicenseObject {
     }
 
     async fn fetch(&self, mut req: Request) -> Result<Response> {
-        let path = req.path();
-        let now = now();
-        let inner = &self.inner;
-        let (status, text) = match path.as_str() {
-            "/validate" => inner.validate(&req.text().await?, now).await?,
-            "/reserve" => inner.reserve(&req.text().await?, now).await?,
-            "/pending" => {
-                let pending = inner.machine.borrow().pending();
-                write(&pending)?
+        let what = req.path();
+        let body = req.text().await?;
+        let (status, text) = match self.inner.answer(what.trim_start_matches('/'), &body) {
+            Ok((text, effects)) => {
+                self.inner.apply(effects).await?;
+                (200, text)
             }
-            "/forget" => {
-                let effects = inner.machine.borrow_mut().forget();
-                inner.apply(effects, now).await?;
-                (200, String::new())
-            }
-            _ => (404, String::new()),
+            Err(Malformed(what)) => (400, format!("malformed {what}")),
         };
         Ok(Response::builder()
             .with_status(status)
@@ -87,9 +83,7 @@ impl DurableObject for LicenseObject {
 
     async fn alarm(&self) -> Result<Response> {
         self.inner.alarm_at.set(0);
-        Rc::clone(&self.inner).flush().await;
-        let effects = self.inner.machine.borrow_mut().save_window(now());
-        self.inner.apply(effects, now()).await?;
+        self.inner.report().await;
         Response::empty()
     }
 }
@@ -104,54 +98,47 @@ impl Inner {
             .for_each(&mut |value, key| {
                 rows.extend(key.as_string().zip(value.as_string()));
             });
+        self.stored.set(!rows.is_empty());
         self.machine.borrow_mut().restore(&rows);
-        Ok(())
+        // The alarm of the instance before may have been lost with it.
+        self.arm(now())
     }
 
-    async fn validate(self: &Rc<Self>, body: &str, now: i64) -> Result<(u16, String)> {
-        let Ok(check) = serde_json::from_str::<Check<'_>>(body) else {
-            return Ok(malformed(&Malformed("check")));
-        };
-        let result = self.machine.borrow_mut().validate(&check, now);
-        let (answer, effects) = match result {
-            Ok(done) => done,
-            Err(error) => return Ok(malformed(&error)),
-        };
-        self.apply(effects, now).await?;
-        Ok(match answer {
-            Answer::Verdict(data) => (200, data),
-            Answer::NeedSnapshot { token } => (NEED_SNAPSHOT, token.to_string()),
-            Answer::Limited(decision) => (LIMITED, limited_text(&decision)),
-            Answer::Unavailable => (UNAVAILABLE, String::new()),
-        })
-    }
-
-    async fn reserve(self: &Rc<Self>, body: &str, now: i64) -> Result<(u16, String)> {
-        let Ok(request) = serde_json::from_str::<ReserveRequest<'_>>(body) else {
-            return Ok(malformed(&Malformed("request")));
-        };
-        let result = self.machine.borrow_mut().reserve(&request, now);
-        let (reservation, effects) = match result {
-            Ok(done) => done,
-            Err(error) => return Ok(malformed(&error)),
-        };
-        self.apply(effects, now).await?;
-        write(&reservation)
+    /// What the rules say, and what they ask for in turn.
+    fn answer(&self, what: &str, text: &str) -> Result<(String, Effects), Malformed> {
+        let now = now();
+        let mut machine = self.machine.borrow_mut();
+        match what {
+            "validate" => {
+                let (answer, effects) = machine.validate(&read(text)?, now)?;
+                Ok((answer.encode(), effects))
+            }
+            "reserve" => {
+                let (reservation, effects) = machine.reserve(&read(text)?, now)?;
+                Ok((write(&reservation), effects))
+            }
+            "announce" => Ok((String::new(), machine.announce(read(text)?, now))),
+            "forget" => Ok((String::new(), machine.forget(read(text)?, now))),
+            "settled" => {
+                let ids: Vec<_> = read(text)?;
+                Ok((String::new(), machine.settled(&ids)))
+            }
+            "pending" => Ok((write(&machine.pending()), Effects::default())),
+            _ => Err(Malformed("question")),
+        }
     }
 
     /// Carries out what the rules ask. Returns when the writes are accepted;
     /// the platform holds the answer back until they are on disk.
-    async fn apply(self: &Rc<Self>, effects: Effects, now: i64) -> Result<()> {
+    async fn apply(self: &Rc<Self>, effects: Effects) -> Result<()> {
         if effects.arm {
-            // With writes of its own the answer waits anyway.
-            self.arm(now, FLUSH_AFTER_MS, effects.put.is_empty())?;
+            self.arm(now())?;
         }
-        // While the queue is away the alarm alone tries again.
-        if effects.flush && self.failures.get() == 0 && !self.flushing.get() {
-            self.state.wait_until(Rc::clone(self).flush());
+        if effects.save && !self.saving.replace(true) {
+            self.state.wait_until(Rc::clone(self).save());
         }
-        if effects.put.is_empty() && effects.delete.is_empty() {
-            return Ok(());
+        if effects.free && self.stored.replace(false) {
+            return self.state.storage().delete_all().await;
         }
         // All are issued before the first is awaited, so they are one
         // transaction.
@@ -165,6 +152,7 @@ impl Inner {
         let storage = self.state.storage();
         let mut writes = Vec::new();
         for rows in effects.put.chunks(STORAGE_BATCH) {
+            self.stored.set(true);
             let object = js_sys::Object::new();
             for (key, text) in rows {
                 Reflect::set(&object, &key.as_str().into(), &text.as_str().into())?;
@@ -178,18 +166,36 @@ impl Inner {
         Ok(writes)
     }
 
-    /// Sets the alarm, unless one is set already. `unconfirmed`: the answer
-    /// need not wait for it (a log entry is lost with its memory either way).
-    fn arm(&self, now: i64, delay: i64, unconfirmed: bool) -> Result<()> {
-        if self.alarm_at.get() > now {
+    /// Writes behind what would be lost with an idle object's memory.
+    async fn save(self: Rc<Self>) {
+        Delay::from(SAVE_AFTER).await;
+        self.saving.set(false);
+        let effects = self.machine.borrow_mut().save(now());
+        if self.apply(effects).await.is_err() {
+            console_error!("a license object could not write behind");
+        }
+    }
+
+    /// Sets the alarm where it is needed, unless it comes soon enough. One that is
+    /// late is not pushed away.
+    fn arm(&self, now: i64) -> Result<()> {
+        let Some(mut at) = self.machine.borrow().next_alarm(now) else {
+            return Ok(());
+        };
+        if self.failures.get() > 0 {
+            at = at.max(now + (2_000 << self.failures.get().min(5)).min(MAX_RETRY_MS));
+        }
+        let set_for = self.alarm_at.get();
+        if set_for != 0 && set_for <= at {
             return Ok(());
         }
-        let at = now + delay;
         self.alarm_at.set(at);
         let date = js_sys::Date::new(&JsValue::from_f64(at as f64));
-        let options = js_sys::Object::new();
-        Reflect::set(&options, &"allowUnconfirmed".into(), &unconfirmed.into())?;
-        let set = self.state.storage().as_raw().set_alarm(date, options)?;
+        let set = self
+            .state
+            .storage()
+            .as_raw()
+            .set_alarm(date, js_sys::Object::new())?;
         self.state.wait_until(async move {
             if JsFuture::from(set).await.is_err() {
                 console_error!("the alarm of a license object was not set");
@@ -198,38 +204,21 @@ impl Inner {
         Ok(())
     }
 
-    /// Sends what there is to the queue. What it does not take is kept for the
-    /// next alarm.
-    async fn flush(self: Rc<Self>) {
-        if self.flushing.replace(true) {
-            return;
-        }
-        let messages = self.machine.borrow_mut().take_messages();
-        let dropped = self.machine.borrow_mut().take_dropped();
-        if dropped > 0 {
-            console_warn!("{dropped} validation log entries dropped: the queue is away");
-        }
+    /// Sends what Postgres has not confirmed to the queue; what it does not take
+    /// goes with the next alarm.
+    async fn report(&self) {
+        let outgoing = self.machine.borrow_mut().take(now());
         let mut failed = false;
-        for message in messages {
-            // After one failure the rest waits too.
-            if failed || self.send(&message.body).await.is_err() {
-                failed = true;
-                self.machine.borrow_mut().unsent(message);
-                continue;
-            }
-            let effects = self.machine.borrow_mut().sent(&message);
-            if self.apply(effects, now()).await.is_err() {
-                console_error!("a sent collision was not removed; it will be sent again");
-            }
+        for body in &outgoing.bodies {
+            failed = failed || self.send(body).await.is_err();
         }
-        self.flushing.set(false);
+        if failed {
+            self.machine.borrow_mut().unsent(&outgoing);
+        }
         let failures = if failed { self.failures.get() + 1 } else { 0 };
         self.failures.set(failures);
-        if self.machine.borrow().has_messages() {
-            let delay = (FLUSH_AFTER_MS << failures.min(5)).min(MAX_RETRY_MS);
-            if self.arm(now(), delay, true).is_err() {
-                console_error!("the alarm of a license object was not set");
-            }
+        if self.arm(now()).is_err() {
+            console_error!("the alarm of a license object was not set");
         }
     }
 
@@ -245,8 +234,13 @@ impl Inner {
     }
 }
 
-fn malformed(error: &Malformed) -> (u16, String) {
-    (400, format!("malformed {}", error.0))
+fn read<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
+    serde_json::from_str(text).map_err(|_| Malformed("question"))
+}
+
+fn write<T: Serialize>(value: &T) -> String {
+    // A plain structure always serializes.
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn now() -> i64 {

@@ -19,6 +19,10 @@ pub enum Key {
     LicenseCollisionThreshold,
     /// `license.collision_auto_revoke`
     LicenseCollisionAutoRevoke,
+    /// `license.address_source`
+    LicenseAddressSource,
+    /// `license.validation_retention_days`
+    LicenseValidationRetentionDays,
     /// `api.rate_limit_per_min`
     ApiRateLimitPerMin,
     /// `api_keys.max_per_user`
@@ -49,6 +53,8 @@ pub enum Kind {
     },
     /// On or off.
     Boolean,
+    /// One of these words.
+    Choice(&'static [&'static str]),
     /// Text of one line that is not empty.
     Text {
         /// Characters at most.
@@ -67,6 +73,7 @@ impl Kind {
         match self {
             Self::Integer { .. } => "integer",
             Self::Boolean => "boolean",
+            Self::Choice(_) => "choice",
             Self::Text { .. } => "text",
             Self::HttpsUrl => "https_url",
             Self::Email => "email",
@@ -84,6 +91,7 @@ impl Kind {
         Err(match self {
             Self::Integer { min, max } => format!("must be a whole number from {min} to {max}"),
             Self::Boolean => "must be true or false".to_owned(),
+            Self::Choice(words) => format!("must be one of: {}", words.join(", ")),
             Self::Text { max } => {
                 format!("must be 1 to {max} characters on one line, without spaces around them")
             }
@@ -101,6 +109,7 @@ impl Kind {
                 .as_u64()
                 .is_some_and(|number| (u64::from(min)..=u64::from(max)).contains(&number)),
             Self::Boolean => value.is_boolean(),
+            Self::Choice(words) => text(&|text| words.contains(&text)),
             Self::Text { max } => text(&|text| {
                 (1..=max).contains(&text.chars().count())
                     && text.trim() == text
@@ -114,14 +123,16 @@ impl Kind {
 
 impl Key {
     /// Every setting, in the order they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::ApiRateLimitPerMin,
         Self::ApiKeysMaxPerUser,
         Self::EmailApiKey,
         Self::EmailApiUrl,
         Self::EmailFrom,
+        Self::LicenseAddressSource,
         Self::LicenseCollisionAutoRevoke,
         Self::LicenseCollisionThreshold,
+        Self::LicenseValidationRetentionDays,
         Self::TelemetryEnabled,
         Self::TelemetryRetentionDays,
         Self::WebhooksMaxPerOrganization,
@@ -139,6 +150,8 @@ impl Key {
         match self {
             Self::LicenseCollisionThreshold => "license.collision_threshold",
             Self::LicenseCollisionAutoRevoke => "license.collision_auto_revoke",
+            Self::LicenseAddressSource => "license.address_source",
+            Self::LicenseValidationRetentionDays => "license.validation_retention_days",
             Self::ApiRateLimitPerMin => "api.rate_limit_per_min",
             Self::ApiKeysMaxPerUser => "api_keys.max_per_user",
             Self::TelemetryEnabled => "telemetry.enabled",
@@ -159,7 +172,10 @@ impl Key {
                 min: 1,
                 max: 100_000,
             },
-            Self::TelemetryRetentionDays => Kind::Integer { min: 1, max: 3_650 },
+            Self::TelemetryRetentionDays | Self::LicenseValidationRetentionDays => {
+                Kind::Integer { min: 1, max: 3_650 }
+            }
+            Self::LicenseAddressSource => Kind::Choice(&license::AddressSource::NAMES),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => {
                 Kind::Integer { min: 0, max: 1_000 }
             }
@@ -179,6 +195,12 @@ impl Key {
             }
             Self::LicenseCollisionAutoRevoke => {
                 "Whether too many collisions suspend a license without a person deciding"
+            }
+            Self::LicenseAddressSource => {
+                "Which address of a validation counts: reported (the one it names) or connection"
+            }
+            Self::LicenseValidationRetentionDays => {
+                "Days after which lines of the validation log are thrown away, month by month"
             }
             Self::ApiRateLimitPerMin => "Requests a minute for a caller without a limit of its own",
             Self::ApiKeysMaxPerUser => "API keys that one user may have at a time",
@@ -208,6 +230,8 @@ impl Key {
             Self::LicenseCollisionAutoRevoke => {
                 license::Settings::default().collision_auto_revoke.into()
             }
+            Self::LicenseAddressSource => license::AddressSource::NAMES[0].into(),
+            Self::LicenseValidationRetentionDays => 400.into(),
             Self::TelemetryEnabled => true.into(),
             Self::TelemetryRetentionDays => 90.into(),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => 20.into(),
@@ -267,11 +291,22 @@ impl Stored {
 
     /// What licenses without an own rule go by.
     #[must_use]
-    pub fn collisions(&self) -> license::Settings {
+    pub fn licenses(&self) -> license::Settings {
+        let source = self.get(Key::LicenseAddressSource);
         license::Settings {
+            address_source: source
+                .as_str()
+                .and_then(license::AddressSource::parse)
+                .unwrap_or_default(),
             collision_threshold: self.number(Key::LicenseCollisionThreshold),
             collision_auto_revoke: self.flag(Key::LicenseCollisionAutoRevoke),
         }
+    }
+
+    /// Days after which lines of the validation log are thrown away.
+    #[must_use]
+    pub fn validation_retention_days(&self) -> u32 {
+        self.number(Key::LicenseValidationRetentionDays)
     }
 
     /// Requests a minute; `None` when the deployment decides.

@@ -153,6 +153,17 @@ impl Life {
         })
     }
 
+    /// The expiry of a trial that becomes a full license: the end of the running cycle, counted from the
+    /// start. `None` for what is no trial, has an expiry of its own, or never expires.
+    #[must_use]
+    pub fn full_term(&self, cycle: BillingCycle, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if self.trial_ends_at.is_none() || self.expires_at.is_some() {
+            return None;
+        }
+        let running = calendar::running_period(self.starts_at, cycle.months()?, now);
+        running.map(|(_, last)| last)
+    }
+
     /// Gives it other dates, which can bring an expired license back, and end a trial. Returns its status
     /// after that.
     ///
@@ -250,6 +261,17 @@ mod tests {
         );
         assert_eq!(life(Status::Expired).redate(Some(day(90)), None, day(40)), Ok(Status::Active));
         assert_eq!(life(Status::Suspended).redate(Some(day(90)), None, day(40)), Ok(Status::Suspended));
+    }
+
+    #[test]
+    fn a_trial_that_becomes_a_full_license_has_an_end() {
+        let trial = Life { trial_ends_at: Some(day(5)), expires_at: None, ..life(Status::Trial) };
+        let end = trial.full_term(BillingCycle::Monthly, day(3)).unwrap();
+        assert!(end > day(27) && end < day(32));
+        assert_eq!(trial.full_term(BillingCycle::Lifetime, day(3)), None);
+        assert_eq!(life(Status::Active).full_term(BillingCycle::Monthly, day(3)), None);
+        let dated = Life { expires_at: Some(day(90)), ..trial };
+        assert_eq!(dated.full_term(BillingCycle::Monthly, day(3)), None);
     }
 
     proptest! {
