@@ -114,7 +114,7 @@ await bootstrap(async ({ packages }) => {
       env = target.env;
       return target.words;
     });
-    await next('worker-build and wasm-bindgen', installTools);
+    await next('wasm-bindgen', installTools);
     await next('build of the worker', (note) => buildWorker({ note, env, fast: process.argv.includes('--dev') }));
     const vars = ensureDevVars();
     await next('PostgreSQL 18', async () => {

@@ -77,7 +77,7 @@ await bootstrap(async ({ packages }) => {
       env = target.env;
       return target.words;
     });
-    await next('worker-build and wasm-bindgen', installTools);
+    await next('wasm-bindgen', installTools);
     await next('build of the worker', (note) => buildWorker({ note, env, fast: process.argv.includes('--dev') }));
     await next('PgBouncer', ensurePgBouncer);
     await next('PostgreSQL 18 and schema', async (note) => {
