@@ -88,7 +88,7 @@ describe('with everything up', { concurrency: true }, () => {
 
 describe('with PostgreSQL away while the log is flushed', () => {
   let edge;
-  before(async () => { edge = await Edge.open({}); });
+  before(async () => { edge = await Edge.open({ ownServer: true }); });
   after(() => edge?.close());
 
   test('messages come again until they are in, and each row arrives once', async () => {

@@ -10,7 +10,7 @@ const LOSABLE_MS = 6000;
 const TTL_S = 2;
 
 let edge;
-before(async () => { edge = await Edge.open({ vars: { SNAPSHOT_TTL_SECONDS: TTL_S } }); });
+before(async () => { edge = await Edge.open({ ownServer: true, vars: { SNAPSHOT_TTL_SECONDS: TTL_S } }); });
 after(() => edge?.close());
 
 describe('a killed worker', () => {

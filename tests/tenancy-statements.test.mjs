@@ -36,7 +36,8 @@ let tenantTables;
 let ofB;
 
 before(async () => {
-  stack = await startStack();
+  // Its server's log is read.
+  stack = await startStack({ ownServer: true });
   [a, b] = [await furnishedOrganization(stack), await furnishedOrganization(stack)];
   for (const role of ['admin', 'client']) good(await a.as[role]('GET', '/api/licenses'));
   // Their sign-ins are written behind: not while a route is recorded.

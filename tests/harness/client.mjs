@@ -113,14 +113,14 @@ class Stack {
     Object.assign(this, await call('restart', { id: this.id, wishes }));
   }
 
-  /** Stops PostgreSQL (PgBouncer stays), for all workers of the run. */
+  /** Stops PostgreSQL (PgBouncer stays); only where the stack was started with `ownServer`. */
   stopPostgres() {
-    return call('stopPostgres');
+    return call('stopPostgres', { id: this.id });
   }
 
   /** Starts PostgreSQL again, with its data. */
   startPostgres() {
-    return call('startPostgres');
+    return call('startPostgres', { id: this.id });
   }
 
   /** What the worker has printed so far. */
@@ -137,23 +137,23 @@ class Stack {
 
 let shared;
 // At the top, for the whole file: within a test or hook it would end with that.
-after(() => shared?.pg.end());
+after(async () => {
+  await shared?.pg.end();
+  if (shared) await call('giveBack', { id: shared.id });
+});
 
-/** The worker that all test files share; it stays after them. */
+/** A worker that this file has to itself, and another file after it. */
 export async function sharedStack() {
-  if (!shared) {
-    // An earlier file may have failed while the server was stopped.
-    await call('startPostgres');
-    shared = new Stack(JSON.parse(process.env.CELAEST_SHARED_STACK));
-  }
+  shared ??= new Stack(await call('lend'));
   return shared;
 }
 
 /**
- * A worker of the test's own, with its own copy of the sample data; about 3 s.
+ * A worker of the test's own, with its own copy of the sample data; about a second.
  *
  * @param {object} [wishes]
  * @param {object} [wishes.vars] variables to change; null leaves one out
+ * @param {boolean} [wishes.ownServer] with a PostgreSQL of its own, which can be stopped; 2 s more
  * @param {boolean} [wishes.waitReady] false: do not wait for `/health/ready`
  */
 export async function startStack(wishes = {}) {

@@ -26,18 +26,20 @@ export const FIELDS = [
 
 /** What each route needs, by `METHOD /path`. */
 export const ROUTES = {};
+const modules = new Map();
 for (const file of readdirSync(new URL('../routes/', import.meta.url)).sort()) {
   const { default: table } = await import(`../routes/${file}`);
   for (const [name, route] of Object.entries(table)) {
     if (name in ROUTES) throw new Error(`${name} is in two tables`);
     ROUTES[name] = route;
+    modules.set(name, file.replace('.mjs', ''));
   }
 }
 
-/** The same as a list, with `method`, `path` and the names of the path's `parameters`. */
+/** The same as a list, with `module`, `method`, `path` and the names of the path's `parameters`. */
 export const routes = Object.entries(ROUTES).map(([name, route]) => {
   const [method, path] = name.split(' ');
-  return { name, method, path, route, parameters: [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter) };
+  return { name, module: modules.get(name), method, path, route, parameters: [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter) };
 });
 
 /** What `prepare` is given: the organization to make things in, and another one. */
