@@ -1,16 +1,13 @@
 // What a test file imports: a running worker and the ways to it.
 //
-//   import { sharedStack, startStack, ids, eventually } from './harness/client.mjs';
 //   const stack = await sharedStack();
-//   const { status, body, counts } = await stack.fetchJson('POST', '/api/licenses/validate', {
-//     body: { license_key: stack.keyFor('MKT', 'A8F9D2E1') },
-//   });
+//   const nobody = caller(stack);                       // support/api.mjs
+//   const home = await createOrganization(stack);       // support/world.mjs
+//   good(await home.as.admin('GET', '/api/licenses'));
 
 import { readFileSync } from 'node:fs';
 import { after } from 'node:test';
 import pg from 'pg';
-import { licenseKey } from '../../scripts/lib/license-key.mjs';
-import { signToken } from '../../scripts/lib/token.mjs';
 
 const numbered = (prefix) => (number) => `${prefix}0000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
 
@@ -36,13 +33,7 @@ async function call(name, content = {}) {
   return result;
 }
 
-/** `db;desc="2", do;desc="1"` as numbers; null where a response has no counts. */
-function countsOf(headers) {
-  const entries = [...(headers.get('server-timing') ?? '').matchAll(/(\w+);desc="?(\d+)"?/g)];
-  return entries.length ? Object.fromEntries(entries.map(([, name, count]) => [name, Number(count)])) : null;
-}
-
-/** A worker, its database, and what its callers carry. */
+/** A worker and its database. */
 class Stack {
   constructor(facts) {
     Object.assign(this, facts);
@@ -52,46 +43,6 @@ class Stack {
     this.pg.on('error', () => {});
     /** The address of the run-time role, without the pooler. */
     this.pgApp = facts.appUrl;
-  }
-
-  /** A bearer token; the claims replace the usual ones (`iss`, `aud`, `exp`, `session_id`…). */
-  token(claims = {}) {
-    return signToken(this.vars, { sub: ids.users.admin, ...claims }, '1h');
-  }
-
-  /** A license key with a right checksum. */
-  keyFor(productCode, random) {
-    return licenseKey(productCode, random, this.vars.LICENSE_KEY_SECRET);
-  }
-
-  /**
-   * A request. A `body` that is a string or bytes goes as it is, anything else as JSON.
-   *
-   * @returns `{status, headers, body, text, counts: {db, do} | null}`; `body` is null
-   *   when the answer is not JSON
-   */
-  async fetchJson(method, path, { token, apiKey, body, headers = {}, signal } = {}) {
-    const isRaw = body === undefined || typeof body === 'string' || body instanceof Uint8Array;
-    const response = await fetch(`${this.url}${path}`, {
-      method,
-      signal,
-      redirect: 'manual',
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(token ? { authorization: `Bearer ${token}` } : {}),
-        ...(apiKey ? { 'x-api-key': apiKey } : {}),
-        ...headers,
-      },
-      body: isRaw ? body : JSON.stringify(body),
-    });
-    const text = await response.text();
-    let json = null;
-    try {
-      json = JSON.parse(text);
-    } catch {
-      // Not every answer is JSON; the test sees `text`.
-    }
-    return { status: response.status, headers: response.headers, body: json, text, counts: countsOf(response.headers) };
   }
 
   /** Runs the cron job of an expression in wrangler.toml, at a time if one is given. */
@@ -158,17 +109,4 @@ export async function sharedStack() {
  */
 export async function startStack(wishes = {}) {
   return new Stack(await call('start', { wishes }));
-}
-
-/** Repeats `check` until it no longer throws, and returns what it returned. */
-export async function eventually(check, patience = 10_000, pause = 100) {
-  const end = Date.now() + patience;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
-  }
 }
