@@ -40,7 +40,7 @@ pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
         }
     }
     for message in &messages {
-        licenses::edge::told(run, message).await?;
+        licenses::notices::told(run, message).await?;
         organizations::closed::told(run, message).await?;
     }
     webhooks::fan_out::fan_out(run, &messages).await?;

@@ -214,7 +214,10 @@ mod tests {
         let text = window.save(1_000_000);
         assert!(!window.is_due(2_000_000));
         let mut restored: Window = serde_json::from_str(&text).unwrap();
-        assert_eq!(restored.see(key(2), None, 200_000, MANY).others, vec![key(1)]);
+        assert_eq!(
+            restored.see(key(2), None, 200_000, MANY).others,
+            vec![key(1)]
+        );
     }
 
     #[test]

@@ -277,7 +277,9 @@ mod tests {
         let bodies = pack_lines(lines);
         assert!(bodies.iter().all(|body| body.len() < 100_000));
         let bodies = bodies.iter();
-        bodies.map(|body| serde_json::from_str(body).unwrap()).collect()
+        bodies
+            .map(|body| serde_json::from_str(body).unwrap())
+            .collect()
     }
 
     #[test]
@@ -293,8 +295,15 @@ mod tests {
         }
         let batches = read(&journal.take());
         assert!(batches.len() > 20 && journal.is_empty());
-        let ids: Vec<_> = batches.iter().flat_map(|one| &one.validations).map(|one| one.id).collect();
-        assert_eq!((ids.len(), ids.iter().collect::<HashSet<_>>().len()), (250, 250));
+        let ids: Vec<_> = batches
+            .iter()
+            .flat_map(|one| &one.validations)
+            .map(|one| one.id)
+            .collect();
+        assert_eq!(
+            (ids.len(), ids.iter().collect::<HashSet<_>>().len()),
+            (250, 250)
+        );
         assert!(ids.is_sorted());
     }
 
@@ -308,7 +317,10 @@ mod tests {
             ..line(1, &logged, Some(&nul))
         });
         let row = read(&journal.take()).remove(0).validations.remove(0);
-        assert_eq!((row.device_info, row.hostname.as_deref()), (None, Some("ab")));
+        assert_eq!(
+            (row.device_info, row.hostname.as_deref()),
+            (None, Some("ab"))
+        );
         assert_eq!(row.user_agent.map(|text| text.chars().count()), Some(500));
     }
 
@@ -321,6 +333,12 @@ mod tests {
         assert_eq!(journal.take_dropped(), 10);
         let batches = read(&journal.take());
         assert_eq!(batches[0].validations[0].id, Uuid::from_u128(10));
-        assert_eq!(batches.iter().map(|one| one.validations.len()).sum::<usize>(), 5_000);
+        assert_eq!(
+            batches
+                .iter()
+                .map(|one| one.validations.len())
+                .sum::<usize>(),
+            5_000
+        );
     }
 }

@@ -6,26 +6,22 @@ use std::time::Duration;
 
 use serde::Serialize;
 use wasm_bindgen::JsValue;
-use worker::js_sys::{self, Promise, Reflect, futures::JsFuture};
-use worker::{
-    Date, Delay, DurableObject, Env, Queue, QueueContentType, RawMessageBuilder, Request, Response,
-    Result, State, console_error, durable_object,
-};
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{Delay, Env, Error, Queue, Result, State, console_error, worker_sys};
 
 use super::rules::{Machine, Malformed};
-use super::stored::Effects;
+use crate::storage::{self, Alarm, Effects, now};
 
 /// Queue binding of what is reported.
 const QUEUE: &str = "VALIDATIONS";
 /// How long what is written behind waits for company.
 const SAVE_AFTER: Duration = Duration::from_secs(1);
-/// Longest pause between attempts while the queue is away.
+/// Shortest and longest pause between attempts while the queue is away.
+const RETRY_MS: i64 = 2_000;
 const MAX_RETRY_MS: i64 = 60_000;
-/// Keys one storage call takes.
-const STORAGE_BATCH: usize = 128;
 
 /// One license.
-#[durable_object(alarm)]
+#[wasm_bindgen]
 pub struct LicenseObject {
     inner: Rc<Inner>,
 }
@@ -34,8 +30,7 @@ struct Inner {
     state: State,
     queue: Option<Queue>,
     machine: RefCell<Machine>,
-    /// When the alarm is set for; 0 when it is not.
-    alarm_at: Cell<i64>,
+    alarm: Alarm,
     failures: Cell<u32>,
     /// A write behind is under way.
     saving: Cell<bool>,
@@ -43,206 +38,158 @@ struct Inner {
     stored: Cell<bool>,
 }
 
-impl DurableObject for LicenseObject {
-    fn new(state: State, env: Env) -> Self {
-        let mut seed = [0; 16];
-        if getrandom::fill(&mut seed).is_err() {
-            console_error!("no random bits for a license object");
-        }
+#[wasm_bindgen]
+impl LicenseObject {
+    /// The object, with what it had stored.
+    #[wasm_bindgen(constructor)]
+    pub fn new(state: worker_sys::DurableObjectState, env: Env) -> Self {
         let inner = Rc::new(Inner {
-            state,
+            state: State::from(state),
             queue: env.queue(QUEUE).ok(),
-            machine: RefCell::new(Machine::new(seed)),
-            alarm_at: Cell::new(0),
+            machine: RefCell::new(Machine::new(storage::seed())),
+            alarm: Alarm::default(),
             failures: Cell::new(0),
             saving: Cell::new(false),
             stored: Cell::new(false),
         });
         let loading = Rc::clone(&inner);
         // No event is delivered before the stored rows are read.
-        let _loaded = inner
-            .state
-            .block_concurrency_while(async move { loading.load().await });
+        let _loaded = inner.state.block_concurrency_while(async move {
+            let rows = storage::rows(&loading.state).await?;
+            loading.stored.set(!rows.is_empty());
+            loading.machine.borrow_mut().restore(&rows);
+            // The alarm of the instance before may have been lost with it.
+            loading.arm(now())
+        });
         Self { inner }
     }
 
-    async fn fetch(&self, mut req: Request) -> Result<Response> {
-        let what = req.path();
-        let body = req.text().await?;
-        let (status, text) = match self.inner.answer(what.trim_start_matches('/'), &body) {
-            Ok((text, effects)) => {
-                self.inner.apply(effects).await?;
-                (200, text)
-            }
-            Err(Malformed(what)) => (400, format!("malformed {what}")),
-        };
-        Ok(Response::builder()
-            .with_status(status)
-            .fixed(text.into_bytes()))
+    /// Answers the worker.
+    ///
+    /// # Errors
+    /// When the question or the storage is broken.
+    pub fn ask(&self, what: String, text: String) -> std::result::Result<JsValue, JsValue> {
+        let inner = Rc::clone(&self.inner);
+        storage::now_or_later(async move {
+            let (answer, effects) = inner.answer(&what, &text)?;
+            inner.apply(effects).await?;
+            Ok(JsValue::from(answer))
+        })
     }
 
-    async fn alarm(&self) -> Result<Response> {
-        self.inner.alarm_at.set(0);
-        self.inner.report().await;
-        Response::empty()
+    /// Sends what Postgres has not confirmed on its way.
+    ///
+    /// # Errors
+    /// When the alarm cannot be set again; the platform rings again then.
+    pub fn alarm(&self) -> std::result::Result<JsValue, JsValue> {
+        let inner = Rc::clone(&self.inner);
+        storage::now_or_later(async move {
+            inner.alarm.rung();
+            inner.report().await?;
+            Ok(JsValue::UNDEFINED)
+        })
     }
 }
 
 impl Inner {
-    async fn load(&self) -> Result<()> {
-        let mut rows = Vec::new();
-        self.state
-            .storage()
-            .list()
-            .await?
-            .for_each(&mut |value, key| {
-                rows.extend(key.as_string().zip(value.as_string()));
-            });
-        self.stored.set(!rows.is_empty());
-        self.machine.borrow_mut().restore(&rows);
-        // The alarm of the instance before may have been lost with it.
-        self.arm(now())
-    }
-
     /// What the rules say, and what they ask for in turn.
-    fn answer(&self, what: &str, text: &str) -> Result<(String, Effects), Malformed> {
+    fn answer(&self, what: &str, text: &str) -> Result<(String, Effects)> {
         let now = now();
         let mut machine = self.machine.borrow_mut();
         match what {
             "validate" => {
-                let (answer, effects) = machine.validate(&read(text)?, now)?;
+                let check = serde_json::from_str(text)?;
+                let (answer, effects) = machine.validate(&check, now).map_err(malformed)?;
                 Ok((answer.encode(), effects))
             }
             "reserve" => {
-                let (reservation, effects) = machine.reserve(&read(text)?, now)?;
-                Ok((write(&reservation), effects))
+                let request = serde_json::from_str(text)?;
+                let (reservation, effects) = machine.reserve(&request, now).map_err(malformed)?;
+                Ok((json(&reservation)?, effects))
             }
-            "announce" => Ok((String::new(), machine.announce(read(text)?, now))),
-            "forget" => Ok((String::new(), machine.forget(read(text)?, now))),
+            "announce" => {
+                let change = serde_json::from_str(text)?;
+                Ok((String::new(), machine.announce(change, now)))
+            }
+            "forget" => {
+                let outcome = serde_json::from_str(text)?;
+                Ok((String::new(), machine.forget(outcome, now)))
+            }
             "settled" => {
-                let ids: Vec<_> = read(text)?;
+                let ids: Vec<_> = serde_json::from_str(text)?;
                 Ok((String::new(), machine.settled(&ids)))
             }
-            "pending" => Ok((write(&machine.pending()), Effects::default())),
-            _ => Err(Malformed("question")),
+            "pending" => Ok((json(&machine.pending())?, Effects::default())),
+            _ => Err(Error::RustError(format!("a license knows no {what}"))),
         }
     }
 
-    /// Carries out what the rules ask. Returns when the writes are accepted;
-    /// the platform holds the answer back until they are on disk.
-    async fn apply(self: &Rc<Self>, effects: Effects) -> Result<()> {
+    /// Carries out what the rules ask. Returns when the writes are accepted; the
+    /// platform holds the answer back until they are on disk.
+    async fn apply(self: &Rc<Self>, mut effects: Effects) -> Result<()> {
         if effects.arm {
             self.arm(now())?;
         }
         if effects.save && !self.saving.replace(true) {
             self.state.wait_until(Rc::clone(self).save());
         }
-        if effects.free && self.stored.replace(false) {
-            return self.state.storage().delete_all().await;
+        if effects.free {
+            effects.free = self.stored.replace(false);
+            self.alarm.rung();
         }
-        // All are issued before the first is awaited, so they are one
-        // transaction.
-        for write in self.issue(&effects)? {
-            JsFuture::from(write).await?;
-        }
-        Ok(())
-    }
-
-    fn issue(&self, effects: &Effects) -> Result<Vec<Promise>> {
-        let storage = self.state.storage();
-        let mut writes = Vec::new();
-        for rows in effects.put.chunks(STORAGE_BATCH) {
+        if !effects.put.is_empty() {
             self.stored.set(true);
-            let object = js_sys::Object::new();
-            for (key, text) in rows {
-                Reflect::set(&object, &key.as_str().into(), &text.as_str().into())?;
-            }
-            writes.push(storage.as_raw().put_multiple(object.into())?);
         }
-        for keys in effects.delete.chunks(STORAGE_BATCH) {
-            let keys = keys.iter().map(|key| JsValue::from_str(key)).collect();
-            writes.push(storage.as_raw().delete_multiple(keys)?);
-        }
-        Ok(writes)
+        storage::store(&self.state, &effects).await
     }
 
     /// Writes behind what would be lost with an idle object's memory.
     async fn save(self: Rc<Self>) {
         Delay::from(SAVE_AFTER).await;
         self.saving.set(false);
-        let effects = self.machine.borrow_mut().save(now());
+        let mut effects = self.machine.borrow_mut().save(now());
+        effects.unconfirmed = true;
         if self.apply(effects).await.is_err() {
-            console_error!("a license object could not write behind");
+            console_error!("a license could not write behind");
         }
     }
 
-    /// Sets the alarm where it is needed, unless it comes soon enough. One that is
-    /// late is not pushed away.
+    /// Sets the alarm where something has to be sent.
     fn arm(&self, now: i64) -> Result<()> {
-        let Some(mut at) = self.machine.borrow().next_alarm(now) else {
+        let Some(at) = self.machine.borrow().next_alarm(now) else {
             return Ok(());
         };
-        if self.failures.get() > 0 {
-            at = at.max(now + (2_000 << self.failures.get().min(5)).min(MAX_RETRY_MS));
-        }
-        let set_for = self.alarm_at.get();
-        if set_for != 0 && set_for <= at {
-            return Ok(());
-        }
-        self.alarm_at.set(at);
-        let date = js_sys::Date::new(&JsValue::from_f64(at as f64));
-        let set = self
-            .state
-            .storage()
-            .as_raw()
-            .set_alarm(date, js_sys::Object::new())?;
-        self.state.wait_until(async move {
-            if JsFuture::from(set).await.is_err() {
-                console_error!("the alarm of a license object was not set");
-            }
-        });
-        Ok(())
+        let pause = match self.failures.get() {
+            0 => 0,
+            failures => (RETRY_MS << failures.min(5)).min(MAX_RETRY_MS),
+        };
+        self.alarm
+            .set(&self.state, now, (at - now).max(pause), false)
     }
 
     /// Sends what Postgres has not confirmed to the queue; what it does not take
     /// goes with the next alarm.
-    async fn report(&self) {
+    async fn report(&self) -> Result<()> {
         let outgoing = self.machine.borrow_mut().take(now());
         let mut failed = false;
         for body in &outgoing.bodies {
-            failed = failed || self.send(body).await.is_err();
+            let queue = self.queue.as_ref();
+            // After one failure the rest waits too.
+            failed = failed || storage::send(queue, QUEUE, body).await.is_err();
         }
         if failed {
             self.machine.borrow_mut().unsent(&outgoing);
         }
         let failures = if failed { self.failures.get() + 1 } else { 0 };
         self.failures.set(failures);
-        if self.arm(now()).is_err() {
-            console_error!("the alarm of a license object was not set");
-        }
-    }
-
-    async fn send(&self, body: &str) -> Result<()> {
-        let Some(queue) = &self.queue else {
-            return Err(worker::Error::BindingError(QUEUE.to_owned()));
-        };
-        // Text: the consumer hands it to Postgres as it is.
-        let message = RawMessageBuilder::new(JsValue::from_str(body));
-        queue
-            .send_raw(message.build_with_content_type(QueueContentType::Text))
-            .await
+        self.arm(now())
     }
 }
 
-fn read<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
-    serde_json::from_str(text).map_err(|_| Malformed("question"))
+fn malformed(error: Malformed) -> Error {
+    Error::RustError(format!("malformed {}", error.0))
 }
 
-fn write<T: Serialize>(value: &T) -> String {
-    // A plain structure always serializes.
-    serde_json::to_string(value).unwrap_or_default()
-}
-
-fn now() -> i64 {
-    i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX)
+fn json<T: Serialize>(value: &T) -> Result<String> {
+    Ok(serde_json::to_string(value)?)
 }

@@ -16,11 +16,12 @@ use self::reports::Reports;
 use self::snapshots::Ready;
 use super::collisions::Window;
 use super::stored::{
-    BINDING, COLLISION, CORE, Core, Effects, Hold, LIMIT, SLOT, SNAPSHOT, StoredSnapshot, WINDOW,
+    BINDING, COLLISION, CORE, Core, Hold, LIMIT, SLOT, SNAPSHOT, StoredSnapshot, WINDOW,
 };
 use super::wire::{Answer, Check, Reservation, ReserveRequest, Wanted};
+use crate::caller::FixedWindow;
 use crate::ids::Ids;
-use crate::rate_limit::FixedWindow;
+use crate::storage::Effects;
 
 /// How long a slot is held for a manual bind of which nothing is heard.
 const HOLD_MS: i64 = 30_000;

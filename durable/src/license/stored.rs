@@ -90,28 +90,3 @@ pub struct StoredSnapshot<'a> {
     #[serde(borrow)]
     pub data: &'a RawValue,
 }
-
-/// What a step of the rules asks of the shell around them.
-#[derive(Debug, Default, PartialEq)]
-pub struct Effects {
-    /// Rows to write.
-    pub put: Vec<(String, String)>,
-    /// Rows to delete.
-    pub delete: Vec<String>,
-    /// There is something to report: the alarm must be set.
-    pub arm: bool,
-    /// Something can be written behind, a little later.
-    pub save: bool,
-    /// Nothing that is stored is needed any more.
-    pub free: bool,
-}
-
-impl Effects {
-    /// Asks for a row to be written as JSON.
-    pub fn put<T: Serialize>(&mut self, key: impl Into<String>, value: &T) {
-        // The rows are plain structures: they always serialize.
-        if let Ok(text) = serde_json::to_string(value) {
-            self.put.push((key.into(), text));
-        }
-    }
-}

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::rules::Machine;
-use super::stored::Effects;
 use super::wire::{
     Answer, Check, CurrentSettings, LogBatch, Outcome, Reservation, ReserveRequest, Supply, Wanted,
 };
+use crate::storage::Effects;
 
 /// 2026-06-01.
 const START: i64 = 1_780_272_000_000;
@@ -190,7 +190,10 @@ impl Object {
                 Answer::NeedSnapshot(Wanted { token, waiting }) => {
                     let data = row.json(&waiting);
                     let supply = Some(Supply::Data { token, data: &data });
-                    answer = self.raw(&Check { supply, ..check.clone() });
+                    answer = self.raw(&Check {
+                        supply,
+                        ..check.clone()
+                    });
                 }
                 other => panic!("{other:?}"),
             }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::rate_limit::Decision;
+use crate::caller::Decision;
 
 /// One validation, as the worker passes it on.
 #[derive(Debug, Clone, Serialize, Deserialize)]

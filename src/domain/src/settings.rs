@@ -231,7 +231,7 @@ impl Key {
                 license::Settings::default().collision_auto_revoke.into()
             }
             Self::LicenseAddressSource => license::AddressSource::NAMES[0].into(),
-            Self::LicenseValidationRetentionDays => 400.into(),
+            Self::LicenseValidationRetentionDays => 365.into(),
             Self::TelemetryEnabled => true.into(),
             Self::TelemetryRetentionDays => 90.into(),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => 20.into(),

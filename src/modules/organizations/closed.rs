@@ -3,7 +3,7 @@
 use crate::db::facts::Message;
 use crate::db::sql;
 use crate::error::Result;
-use crate::modules::licenses::edge;
+use crate::modules::licenses::notices;
 use crate::run::Run;
 
 /// Makes the edge forget the licenses of an organization that was closed.
@@ -21,8 +21,5 @@ pub async fn told(run: &Run, message: &Message) -> Result<()> {
         .begin()
         .only_value(query.bind(message.organization_id))
         .await?;
-    for key in &keys {
-        edge::forget_from(&run.env, key).await?;
-    }
-    Ok(())
+    notices::forget_all(&run.env, &keys).await
 }

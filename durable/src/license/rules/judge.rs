@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::Machine;
 use crate::license::collisions::digest;
 use crate::license::journal::clip;
-use crate::license::stored::{CORE, Effects, Stop, WINDOW};
+use crate::license::stored::{CORE, Stop, WINDOW};
 use crate::license::wire::{Answer, Check, CollisionRecord, Logged, PendingBinding};
+use crate::storage::Effects;
 
 /// A cancelled license is cancelled for good: of its refusals one in so many
 /// milliseconds is logged.
@@ -83,7 +84,14 @@ impl Machine {
                 binding_id: owned.or(new_id),
                 failure,
             }),
-            data: self.answer(check, &origin.counted, code, new_id.is_some(), collision, now),
+            data: self.answer(
+                check,
+                &origin.counted,
+                code,
+                new_id.is_some(),
+                collision,
+                now,
+            ),
         }
     }
 

@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::reports::Outgoing;
 use super::{Machine, slot};
-use crate::license::stored::{Announced, CORE, Effects, SNAPSHOT};
+use crate::license::stored::{Announced, CORE, SNAPSHOT};
 use crate::license::wire::{Outcome, Pending};
+use crate::storage::Effects;
 
 /// By then an announced change is committed or never will be: four times what
 /// the longest statement of a transaction may take.

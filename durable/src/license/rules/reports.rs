@@ -8,8 +8,9 @@ use celaest_domain::address::AddressKey;
 use uuid::Uuid;
 
 use crate::license::journal::pack_made;
-use crate::license::stored::{BINDING, COLLISION, Effects};
+use crate::license::stored::{BINDING, COLLISION};
 use crate::license::wire::{CollisionRecord, Pending, PendingBinding};
+use crate::storage::Effects;
 
 /// How long a row waits for company before it is sent.
 pub const SEND_AFTER_MS: i64 = 2_000;
@@ -48,12 +49,14 @@ pub struct Outgoing {
 impl Reports {
     pub fn restore_binding(&mut self, text: &str) {
         let row = serde_json::from_str(text).ok();
-        self.bindings.extend(row.map(|row| Row { row, sent: false }));
+        self.bindings
+            .extend(row.map(|row| Row { row, sent: false }));
     }
 
     pub fn restore_collision(&mut self, text: &str) {
         let row = serde_json::from_str(text).ok();
-        self.collisions.extend(row.map(|row| Row { row, sent: false }));
+        self.collisions
+            .extend(row.map(|row| Row { row, sent: false }));
     }
 
     pub fn restored(&mut self) {

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::{Loaded, Machine, Malformed, slot};
 use crate::license::collisions::Window;
-use crate::license::stored::{CORE, Core, Effects, Owner, SNAPSHOT, StoredSnapshot};
+use crate::license::stored::{CORE, Core, Owner, SNAPSHOT, StoredSnapshot};
 use crate::license::wire::{Found, Supply};
+use crate::storage::Effects;
 
 /// How long an absent license is remembered as absent.
 const MISSING_MS: i64 = 30_000;
@@ -56,9 +57,7 @@ impl Machine {
             }
             Some(Supply::Unavailable) => {
                 return Ok(match &mut self.loaded {
-                    Some(loaded)
-                        if !loaded.passing && now.saturating_sub(loaded.at) < STALE_MS =>
-                    {
+                    Some(loaded) if !loaded.passing && now.saturating_sub(loaded.at) < STALE_MS => {
                         loaded.grace_until = now + RETRY_MS;
                         Ready::Yes
                     }

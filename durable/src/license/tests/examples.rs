@@ -100,7 +100,10 @@ fn a_license_without_a_limit_has_ten_thousand_slots_in_rows_of_their_own() {
     }
     let mut object = Object::new();
     let last = object.validate("192.0.2.1", &row);
-    assert_eq!((&last["code"], &last["remaining_ips"]), (&json!("VALID"), &json!(-1)));
+    assert_eq!(
+        (&last["code"], &last["remaining_ips"]),
+        (&json!("VALID"), &json!(-1))
+    );
     let one_more = object.validate("192.0.2.2", &row);
     assert_eq!(one_more["code"], "IP_LIMIT_REACHED");
     assert_eq!(object.code(&address(77), &row), "VALID");
@@ -144,7 +147,10 @@ fn the_address_that_counts_is_the_one_the_license_says() {
     };
     assert_eq!(counted(json!({})), "192.0.2.9");
     assert_eq!(counted(json!({"address_source": "reported"})), "192.0.2.9");
-    assert_eq!(counted(json!({"address_source": "connection"})), "192.0.2.1");
+    assert_eq!(
+        counted(json!({"address_source": "connection"})),
+        "192.0.2.1"
+    );
     assert_eq!(counted(json!({"address_source": 7})), "192.0.2.9");
     // Pirates who all claim one address take a slot each, and collide.
     let row = Row::limits(json!({"max_ips": 1, "address_source": "connection"}));
@@ -161,10 +167,14 @@ fn a_server_of_the_vendor_speaks_for_others() {
         vendor: Some(id.parse().unwrap()),
         ..claiming("203.0.113.1", "192.0.2.9")
     };
-    let row = Row::limits(json!({"address_source": "connection", "allowed_cidrs": ["192.0.2.0/24"]}));
+    let row =
+        Row::limits(json!({"address_source": "connection", "allowed_cidrs": ["192.0.2.0/24"]}));
     let mut object = Object::new();
     let data = object.complete(vendor(VENDOR), &row);
-    assert_eq!((&data["code"], &data["ip"]["address"]), (&json!("VALID"), &json!("192.0.2.9")));
+    assert_eq!(
+        (&data["code"], &data["ip"]["address"]),
+        (&json!("VALID"), &json!("192.0.2.9"))
+    );
     // Anybody else's does not.
     let other = object.complete(vendor("10000000-0000-4000-8000-000000000002"), &row);
     assert_eq!(other["code"], "IP_NOT_ALLOWED");
@@ -198,7 +208,10 @@ fn a_license_is_limited_exactly_and_supplies_are_free() {
 
 #[test]
 fn a_pause_does_not_begin_the_limit_anew_and_a_lone_request_writes_nothing_for_it() {
-    let (mut object, row) = (Object::new(), Row::limits(json!({"allowed_cidrs": ["192.0.2.0/24"]})));
+    let (mut object, row) = (
+        Object::new(),
+        Row::limits(json!({"allowed_cidrs": ["192.0.2.0/24"]})),
+    );
     object.validate("192.0.2.1", &row);
     let limited = Check {
         limit_per_minute: 100,
@@ -318,7 +331,10 @@ fn one_machine_that_moves_is_no_collision() {
     };
     for _ in 0..3 {
         for address in ["192.0.2.1", "192.0.2.2"] {
-            assert_eq!(object.complete(at(address, "laptop"), &row)["collision"], Value::Null);
+            assert_eq!(
+                object.complete(at(address, "laptop"), &row)["collision"],
+                Value::Null
+            );
         }
     }
     assert!(object.report()[0].collisions.is_empty());

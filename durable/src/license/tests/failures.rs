@@ -343,7 +343,10 @@ fn a_reactivation_wins_over_whatever_the_object_believes() {
     let confirmed = row.consume(&object.report().remove(0));
     object.confirm(&confirmed);
     object.forget();
-    assert_eq!((object.code(&ip(1), &row).as_str(), row.status), ("VALID", "active"));
+    assert_eq!(
+        (object.code(&ip(1), &row).as_str(), row.status),
+        ("VALID", "active")
+    );
     assert!(!row.collisions.is_empty());
     // The next time counts again.
     object.now += 400_000;
@@ -388,7 +391,10 @@ fn refusals_of_a_cancelled_license_are_logged_once_a_minute() {
     let mut logged = 0;
     for _ in 0..300 {
         object.now += 1_000;
-        if let Answer::Verdict { logged: Some(_), .. } = object.ask("192.0.2.1") {
+        if let Answer::Verdict {
+            logged: Some(_), ..
+        } = object.ask("192.0.2.1")
+        {
             logged += 1;
         }
     }

@@ -3,6 +3,7 @@
 use crate::http::types::{Moment, Patch, not_null};
 use celaest_domain::address::Cidr;
 pub use celaest_domain::calendar::BillingCycle;
+use celaest_domain::license::AddressSource;
 pub use celaest_domain::license::Status;
 use garde::Validate;
 use schemars::JsonSchema;
@@ -72,14 +73,18 @@ pub struct License {
 #[serde(deny_unknown_fields, remote = "Self")]
 #[garde(allow_unvalidated)]
 pub struct CustomLimits {
-    /// Addresses that can be bound; -1 for any number, 5 if left out.
+    /// Addresses that can be bound; -1 for any number up to 10,000, 5 if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(range(min = -1, max = 10_000))]
     pub max_ips: Option<i32>,
-    /// Networks the license may be used from; addresses in them don't count as collisions.
+    /// Networks the license may be used from; connections from them don't count as collisions.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(length(max = 100), custom(cidrs))]
     pub allowed_cidrs: Option<Vec<String>>,
+    /// Which address of a validation counts: the one it names, or the connection's. The plan's, or else
+    /// the system's, if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address_source: Option<AddressSource>,
     /// Collisions in 24 hours that are still tolerated.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(range(min = 1, max = 100_000))]
@@ -235,7 +240,8 @@ pub struct LicenseChanges {
     pub billing_cycle: Patch<BillingCycle>,
     /// Another expiry; null: never.
     pub expires_at: Patch<Moment>,
-    /// Another end of the trial; null ends the trial and makes the license a full one.
+    /// Another end of the trial; null ends the trial and makes the license a full one, which expires at the
+    /// end of the running billing cycle unless the same change says otherwise.
     pub trial_ends_at: Patch<Moment>,
     /// What differs from the plan.
     #[garde(dive)]
