@@ -26,7 +26,7 @@ test('50 parallel validations from 10 addresses on 5 slots: exactly 5 bound', as
     if (warm) {
       // Warm without a slot taken: an address that is refused leaves only the snapshot behind.
       await edge.api('PATCH', license.path, { custom_limits: { allowed_cidrs: ['198.18.0.0/15'] } });
-      assert.equal(await edge.code(license.key, { ip: '192.0.2.1' }), 'IP_NOT_ALLOWED');
+      assert.equal(await edge.code(license.key, { from: '192.0.2.1' }), 'IP_NOT_ALLOWED');
     }
     const answers = await Promise.all(Array.from({ length: 50 }, (_, index) => edge.verdict(license.key, { ip: ips[index % 10] })));
     const newly = answers.filter((data) => data.ip.newly_bound).map((data) => data.ip.address);

@@ -37,7 +37,7 @@ pub async fn create(
     permit: Permit<LicensesWrite>,
     Once(key, Body(new)): Once<Body<NewLicense>>,
 ) -> Outcome<Created<License>> {
-    let organization = permit.organization(new.organization_id)?;
+    let organization = permit.organization(new.organization_id.map(|id| id.0))?;
     let dates = dates(&new, clock::now())?;
     let mut tx = permit.begin_once(key).await?;
     let product_code = surroundings(&mut tx, organization, &new).await?;

@@ -1,6 +1,6 @@
 //! A license, how it is made and how it is changed.
 
-use crate::http::types::{Moment, Patch, not_null};
+use crate::http::types::{Ident, Moment, Patch, not_null};
 use celaest_domain::address::Cidr;
 pub use celaest_domain::calendar::BillingCycle;
 use celaest_domain::license::AddressSource;
@@ -187,16 +187,16 @@ fn notes_if_set(patch: &Patch<String>, _: &()) -> garde::Result {
 #[garde(allow_unvalidated)]
 pub struct NewLicense {
     /// The plan.
-    pub plan_id: Uuid,
+    pub plan_id: Ident,
     /// Only for super_admin: the organization. Everybody else creates in their own.
     #[serde(default)]
-    pub organization_id: Option<Uuid>,
+    pub organization_id: Option<Ident>,
     /// A product of the same organization; its code becomes part of the key.
     #[serde(default)]
-    pub product_id: Option<Uuid>,
+    pub product_id: Option<Ident>,
     /// A user of the same organization.
     #[serde(default)]
-    pub owner_id: Option<Uuid>,
+    pub owner_id: Option<Ident>,
     /// How it is billed. Default `monthly`.
     #[serde(default)]
     pub billing_cycle: BillingCycle,
@@ -232,9 +232,9 @@ pub struct NewLicense {
 pub struct LicenseChanges {
     /// Another plan.
     #[garde(custom(not_null))]
-    pub plan_id: Patch<Uuid>,
+    pub plan_id: Patch<Ident>,
     /// Another holder.
-    pub owner_id: Patch<Uuid>,
+    pub owner_id: Patch<Ident>,
     /// Another billing cycle.
     #[garde(custom(not_null))]
     pub billing_cycle: Patch<BillingCycle>,
