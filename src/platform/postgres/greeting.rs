@@ -223,7 +223,10 @@ async fn authentication<S: AsyncRead + Unpin>(
         if read.first().is_some_and(|tag| *tag != AUTHENTICATION_TAG) {
             return Ok(None);
         }
-        if let Some(header) = Header::parse(read)? {
+        let Ok(header) = Header::parse(read) else {
+            return Ok(None);
+        };
+        if let Some(header) = header {
             let length = usize::try_from(header.len()).map_or(usize::MAX, |length| length + 1);
             if length < HEAD {
                 return Ok(None);
