@@ -7,6 +7,7 @@ pub mod limits;
 pub mod person;
 mod principal;
 pub mod session;
+mod signing_keys;
 pub mod token;
 
 pub use principal::Principal;
