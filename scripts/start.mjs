@@ -140,7 +140,7 @@ await bootstrap(async ({ packages }) => {
       env = target.env;
       return target.words;
     });
-    await next('worker-build and wasm-bindgen', installTools);
+    await next('wasm-bindgen', installTools);
     const build = (note) => buildWorker({ note, env, fast: watching || process.argv.includes('--dev') });
     await next('build of the worker', async (note) => {
       try {

@@ -92,7 +92,7 @@ await bootstrap(async ({ packages }) => {
       env = target.env;
       return target.words;
     });
-    await next('worker-build and wasm-bindgen', installTools);
+    await next('wasm-bindgen', installTools);
     await next('PgBouncer', ensurePgBouncer);
     // Linking the worker keeps one core busy: the other one has the Rust tests meanwhile.
     await next(withRust ? 'build of the worker, and Rust tests' : 'build of the worker', async (note) => {
