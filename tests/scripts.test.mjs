@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import pg from 'pg';
 import { isDue } from '../scripts/lib/clock.mjs';
+import { Pooler } from '../scripts/lib/pooler.mjs';
 import { run } from '../scripts/lib/processes.mjs';
 import { readState, writeState } from '../scripts/lib/state.mjs';
-import { openTurnstile } from '../scripts/lib/turnstile.mjs';
 
 describe('the clock', () => {
   const cases = [
@@ -35,44 +35,71 @@ describe('the clock', () => {
   }
 });
 
-describe('the turnstile', () => {
-  test('500 come at once, 10 are in at a time, and all are served', async () => {
-    let inside = 0;
-    let most = 0;
-    const server = net.createServer((socket) => {
-      inside += 1;
-      most = Math.max(most, inside);
-      socket.on('data', (data) => setTimeout(() => socket.end(data), 2)).on('close', () => { inside -= 1; });
-    });
-    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const door = await openTurnstile(server.address().port, 10);
-    const call = (text) => new Promise((resolve, reject) => {
-      let answer = '';
-      const socket = net.connect(door.port, '127.0.0.1', () => socket.write(text));
-      socket.on('data', (data) => { answer += data; }).on('end', () => resolve(answer)).on('error', reject);
-    });
-    const texts = Array.from({ length: 500 }, (_, index) => `call ${index}`);
-    assert.deepEqual(await Promise.all(texts.map(call)), texts);
-    // The server may hear of an end after the next one has come.
-    assert.ok(most <= 20, `${most} at a time`);
-    door.close();
-    server.close();
+describe('the pooler', { skip: !process.env.DATABASE_URL && 'there is no DATABASE_URL' }, () => {
+  const open = (places) => Pooler.open(process.env.DATABASE_URL, places);
+  const client = async (url) => {
+    const one = new pg.Client({ connectionString: url });
+    one.on('error', () => {});
+    await one.connect();
+    return one;
+  };
+
+  test('500 clients share 5 connections, and each gets its own answer', async () => {
+    const pooler = await open(5);
+    const answers = await Promise.all(Array.from({ length: 500 }, async (_, index) => {
+      const one = await client(pooler.url);
+      await one.query('BEGIN');
+      await one.query("SELECT set_config('test.mine', $1, true)", [String(index)]);
+      const { rows: [row] } = await one.query("SELECT current_setting('test.mine') AS mine, pg_backend_pid() AS pid");
+      await one.query('COMMIT');
+      await one.end();
+      return row;
+    }));
+    assert.deepEqual(answers.map(({ mine }) => Number(mine)), [...answers.keys()]);
+    assert.ok(new Set(answers.map(({ pid }) => pid)).size <= 5);
+    pooler.close();
   });
 
-  test('who leaves, waiting or inside, takes no place with it', async () => {
-    const server = net.createServer((socket) => socket.on('data', (data) => socket.end(data)).on('error', () => {}));
-    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const door = await openTurnstile(server.address().port, 2);
-    const idle = Array.from({ length: 6 }, () => net.connect(door.port, '127.0.0.1').on('error', () => {}));
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    idle.forEach((socket) => socket.destroy());
-    const answer = await new Promise((resolve, reject) => {
-      const socket = net.connect(door.port, '127.0.0.1', () => socket.write('still here'));
-      socket.on('data', (data) => resolve(String(data))).on('error', reject);
-    });
-    assert.equal(answer, 'still here');
-    door.close();
-    server.close();
+  test('what is left in the middle is undone, and takes no place with it', async () => {
+    const pooler = await open(1);
+    const [first, second] = [await client(pooler.url), await client(pooler.url)];
+    await first.query('BEGIN');
+    await first.query('CREATE TABLE test_left_behind ()');
+    const waiting = second.query("SELECT to_regclass('test_left_behind') AS found");
+    first.connection.stream.destroy();
+    assert.deepEqual((await waiting).rows, [{ found: null }]);
+    await assert.rejects(second.query('SELECT nonsense'), /nonsense/);
+    assert.deepEqual((await second.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
+    await second.end();
+    pooler.close();
+  });
+
+  test('large answers arrive whole', async () => {
+    const pooler = await open(2);
+    const one = await client(pooler.url);
+    const { rows } = await one.query("SELECT repeat('x', 1000) AS text FROM generate_series(1, 5000)");
+    assert.equal(rows.length, 5000);
+    await one.end();
+    pooler.close();
+  });
+
+  test('another password, or user, or database: refused', async () => {
+    const pooler = await open(1);
+    for (const part of ['password', 'username', 'pathname']) {
+      const url = new URL(pooler.url);
+      url[part] = part === 'pathname' ? '/other' : 'other';
+      await assert.rejects(client(url.href), { code: '28P01' });
+    }
+    pooler.close();
+  });
+
+  test('a server that is away: said so, and later there again', async () => {
+    const url = new URL(process.env.DATABASE_URL);
+    url.port = '1';
+    const pooler = await Pooler.open(url.href, 1);
+    const one = await client(pooler.url);
+    await assert.rejects(one.query('SELECT 1'), /ECONNREFUSED/);
+    pooler.close();
   });
 });
 
