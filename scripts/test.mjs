@@ -4,10 +4,11 @@
 // Rust tests; --dev tests the fast build; --rust runs the Rust tests alone; --slow runs
 // the slow proofs alone; --lanes <n> runs so many files at a time.
 
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { bootstrap, onStop } from './lib/bootstrap.mjs';
+import { checkDescription } from './lib/openapi.mjs';
 import { ROOT } from './lib/paths.mjs';
 import { endAll, run } from './lib/processes.mjs';
 import { Problem, duration, printError, steps } from './lib/terminal.mjs';
@@ -38,9 +39,7 @@ function partsOfFiles() {
 async function testRust(note) {
   note('cargo test --workspace');
   const output = await run('cargo', ['test', '--workspace'], { cwd: ROOT, note, failure: 'The Rust tests failed: see the lines above.' });
-  if (existsSync(join(ROOT, 'public/openapi.json'))) {
-    await run(process.execPath, [join(ROOT, 'scripts/openapi.mjs'), '--check'], { cwd: ROOT, note, failure: 'The API description is out of date.' });
-  }
+  await checkDescription(note);
   return [...output.matchAll(/^test result: ok\. (\d+) passed/gm)].reduce((sum, [, passed]) => sum + Number(passed), 0);
 }
 
