@@ -29,10 +29,10 @@ function testFiles(only, slow) {
   return chosen.map((name) => join('tests', name));
 }
 
-/** Files that walk over all routes do so module by module, each for itself. */
+/** The long files, in parts that run as files of their own: the walk over the routes goes module by module. */
 function partsOfFiles() {
   const modules = readdirSync(join(ROOT, 'tests/routes')).map((name) => name.replace('.mjs', ''));
-  return { 'routes.test.mjs': modules };
+  return { 'routes.test.mjs': modules, 'bad-input.test.mjs': ['hopeless', 'damaged'] };
 }
 
 /** The Rust tests; returns how many passed. */
