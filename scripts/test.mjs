@@ -1,8 +1,8 @@
 // npm test: everything the tests need, the tests, and nothing left behind.
 //
-// Options: --only <text> runs the test files whose name contains the text, without the
-// Rust tests; --dev tests the fast build; --rust runs the Rust tests alone; --slow runs
-// the slow proofs alone; --lanes <n> runs so many files at a time.
+// Options: --only <text> runs what has the text in its name, without the Rust tests;
+// --dev tests the fast build; --rust runs the Rust tests alone; --slow runs the slow proofs
+// alone; --lanes <n> runs so many files at a time.
 
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -21,18 +21,19 @@ const option = (name) => {
 /** The slow proofs have a command of their own. */
 const isSlow = (name) => name.endsWith('.slow.test.mjs');
 
-/** The test files: those whose name contains `only`, the slow ones, or all others. */
-function testFiles(only, slow) {
-  const files = readdirSync(join(ROOT, 'tests')).filter((name) => name.endsWith('.test.mjs')).sort();
-  const chosen = files.filter((name) => (only === null ? isSlow(name) === slow : name.includes(only)));
-  if (!chosen.length) throw new Problem(`No test file has "${only}" in its name: there are ${files.join(', ')}.`);
-  return chosen.map((name) => join('tests', name));
-}
-
 /** The long files, in parts that run as files of their own: the walk over the routes goes module by module. */
 function partsOfFiles() {
   const modules = readdirSync(join(ROOT, 'tests/routes')).map((name) => name.replace('.mjs', ''));
   return { 'routes.test.mjs': modules, 'bad-input.test.mjs': ['hopeless', 'damaged'] };
+}
+
+/** What is to be run: all that has `only` in its name, the slow proofs, or everything else. */
+function chosenJobs(jobsOf, only, slow) {
+  const files = readdirSync(join(ROOT, 'tests')).filter((name) => name.endsWith('.test.mjs')).map((name) => join('tests', name));
+  const jobs = jobsOf(files, partsOfFiles());
+  const chosen = jobs.filter(({ name, file }) => (only === null ? isSlow(file) === slow : name.includes(only) || file.includes(only)));
+  if (!chosen.length) throw new Problem(`No test has "${only}" in its name: there are ${jobs.map(({ name }) => name).sort().join(', ')}.`);
+  return chosen;
 }
 
 /** The Rust tests; returns how many passed. */
@@ -55,7 +56,7 @@ await bootstrap(async ({ packages }) => {
   const onlyRust = process.argv.includes('--rust');
   const slow = process.argv.includes('--slow');
   const withRust = only === null && !slow;
-  const files = onlyRust ? [] : testFiles(only, slow);
+  const jobs = onlyRust ? [] : chosenJobs(jobsOf, only, slow);
   // Tests wait for the worker, for the log and for the clock more than they compute.
   const lanes = Number(option('--lanes') ?? availableParallelism() + 2);
   const started = Date.now();
@@ -106,8 +107,7 @@ await bootstrap(async ({ packages }) => {
       const [words] = await Promise.all([stage.startServer(note), stage.keepBundle()]);
       return words;
     });
-    const jobs = jobsOf(files, partsOfFiles());
-    process.stdout.write(`\n${files.length} test files, ${Math.min(lanes, jobs.length)} at a time\n\n`);
+    process.stdout.write(`\n${jobs.length} test files and parts of files, ${Math.min(lanes, jobs.length)} at a time\n\n`);
     const { passed, failed, skipped } = await runJobs(jobs, {
       lanes,
       folder: stage.folder,
