@@ -33,7 +33,7 @@ describe('codes', () => {
     const good = edge.key();
     const wrongChecksum = good.slice(0, -1) + (good.endsWith('0') ? '1' : '0');
     const keys = [
-      '', 'x', 'CELAEST', wrongChecksum, `${good} `, ` ${good}`, `${good}-`, `${good}\n`, good.replace('CELAEST', 'CELEAST'),
+      '', 'x', 'CELAEST', wrongChecksum, `${good}0`, `${good}\n`, good.replace('CELAEST', 'CELEAST'),
       good.replaceAll('-', '_'), edge.key().replace('MKT', 'CRM'), 'CELAEST-MKT-ILOUILOU-0000',
       "CELAEST-MKT-'; DROP TABLE licenses;--", 'Ω'.repeat(30), 'a'.repeat(128),
     ];
@@ -289,7 +289,7 @@ describe('addresses', { concurrency: true }, () => {
     });
     const answer = await ask({ 'x-api-key': key });
     assert.deepEqual([answer.body.data.code, answer.body.data.ip.address], ['VALID', '192.0.2.77']);
-    assert.deepEqual(answer.counts.do, 3, 'who it is, and a cold license');
+    assert.deepEqual((await ask({ 'x-api-key': key })).counts, { db: 0, do: 2 }, 'who it is, and the license');
     refused((await ask({ 'x-api-key': reader })).body.data, 'IP_NOT_ALLOWED');
     refused((await ask({ 'x-api-key': other })).body.data, 'IP_NOT_ALLOWED');
     refused((await ask({})).body.data, 'IP_NOT_ALLOWED');

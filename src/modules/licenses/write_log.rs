@@ -115,7 +115,9 @@ WITH message AS (
 ), bound AS (
   INSERT INTO license_ip_bindings (id, license_id, organization_id, ip_address, machine_id, hostname, source,
     first_seen_at, last_seen_at)
-  SELECT b.id, license_id, organization_id, b.ip, b.machine_id, b.hostname, 'auto', b.first_seen_at, b.first_seen_at
+  SELECT b.id, license_id, organization_id, b.ip, b.machine_id, b.hostname, 'auto', b.first_seen_at,
+    -- Lines may have come before their binding.
+    greatest(b.first_seen_at, (SELECT max(v.created_at) FROM license_validations v WHERE v.ip_binding_id = b.id AND v.is_valid))
   FROM message, jsonb_to_recordset(m->'bindings') AS b(
     id uuid, ip inet, machine_id text, hostname text, first_seen_at timestamptz)
   ON CONFLICT DO NOTHING
