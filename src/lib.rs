@@ -1,36 +1,55 @@
 //! CELAEST Core: licensing, billing and AI for software vendors, as one Cloudflare Worker.
 //!
-//! Three doors: `fetch` for requests, `queue` for messages, `scheduled` for jobs. `router.rs` is the
-//! contents page of the first; `queues/` and `cron/` hold one file per message kind and job.
+//! Three doors: `serve` for requests, `queue` for messages, `scheduled` for jobs. `router.rs` is the
+//! contents page of the first; `queues/` and `cron/` hold one file per message kind and job. The
+//! JavaScript that stands before them is in `src/entry/`.
 
+pub mod call;
 pub mod config;
 pub mod cron;
 pub mod db;
+pub mod door;
 pub mod error;
+#[cfg(test)]
+mod house;
 pub mod http;
+pub mod identity;
+pub mod language;
 pub mod log;
+pub mod mail;
 pub mod modules;
 pub mod platform;
 pub mod queues;
 pub mod router;
+pub mod run;
+pub mod settings;
 
 // Named here, or they silently vanish from the wasm.
+pub use celaest_durable::CallerObject;
 pub use celaest_durable::LicenseObject;
-pub use celaest_durable::RateLimitObject;
 pub use celaest_durable::SealHeadObject;
 pub use celaest_durable::WebhookObject;
 
-use worker::web_sys;
+use futures_util::FutureExt;
+use platform::incoming::{Head, Incoming, Rest};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::worker_sys;
 use worker::{Context, Env, MessageBatch, ScheduleContext, ScheduledEvent, event};
 
-/// Requests.
-#[event(fetch)]
-async fn fetch(
-    request: web_sys::Request,
+/// Requests: a head and, when it was small enough to come along, a body. Returns the answer, or a
+/// promise of it when something has to be waited for.
+#[wasm_bindgen]
+pub fn serve(
+    head: String,
+    body: Option<Vec<u8>>,
+    rest: Rest,
     env: Env,
-    context: Context,
-) -> worker::Result<web_sys::Response> {
-    http::door::answer(request, env, context).await
+    context: worker_sys::Context,
+) -> Result<JsValue, JsValue> {
+    let (head, incoming) = (Head::new(head), Incoming::new(body, rest));
+    let answer = door::answer(head, incoming, env, Context::new(context));
+    celaest_durable::storage::now_or_later(answer.map(Ok))
 }
 
 /// Messages.

@@ -3,29 +3,29 @@
 //! A handler's signature says what it needs. One without a `Permit` is open to everybody; those are
 //! the routes under `open`, and the test that walks every route knows them by name.
 
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Result};
+use crate::http::endpoint::Endpoint;
+use crate::http::params::Params;
 use crate::modules::{
     audit, auth, feature_flags, health, licenses, organizations, settings, telemetry, users,
     webhooks,
 };
-use axum::Router;
-use axum::extract::{MatchedPath, Request};
-use axum::middleware::Next;
-use axum::response::Response;
-use std::sync::OnceLock;
+use std::cell::OnceCell;
 
-/// Makes, from one list, the router that serves and the documented one that `openapi.json` comes from.
+/// What is at a path, by method.
+type Methods = Vec<(&'static str, Endpoint)>;
+
+/// Makes, from one list, the routes that serve and the documented ones that `openapi.json` comes from.
 macro_rules! endpoints {
     ($($method:ident $path:literal => $handler:path, $summary:literal;)*) => {
-        fn routes() -> Router {
-            Router::new()$(.route($path, axum::routing::$method($handler)))*
+        fn routes() -> Methods {
+            vec![$((stringify!($method), Endpoint::new($path, $handler)),)*]
         }
 
         /// The same routes with their documentation.
         #[cfg(not(target_arch = "wasm32"))]
-        pub fn documented() -> aide::axum::ApiRouter {
-            use crate::http::openapi::operation;
-            aide::axum::ApiRouter::new()$(.api_route($path, operation::$method($handler, $path, $summary)))*
+        pub fn describe(document: &mut crate::http::openapi::Document) {
+            $(document.operation(stringify!($method), $path, $summary, $handler);)*
         }
     };
 }
@@ -72,7 +72,7 @@ endpoints! {
     post   "/api/auth/logout"                               => auth::logout::logout,             "Ends the own sign-in";
 
     // Licensing, open
-    post   "/api/licenses/validate"                         => licenses::validate::documented,   "Validates a license key for an address";
+    post   "/api/licenses/validate"                         => licenses::validate::validate,     "Validates a license key for an address";
     post   "/api/licenses/batch-validate"                   => licenses::batch_validate::batch,  "Validates up to 100 license keys";
 
     // Licensing
@@ -132,22 +132,96 @@ endpoints! {
     get    "/api/telemetry/events/{key}"                    => telemetry::list::of_type,         "Lists reported events of one kind";
 }
 
-/// The router, built once per isolate.
-pub fn router() -> Router {
-    static ROUTER: OnceLock<Router> = OnceLock::new();
-    ROUTER
-        .get_or_init(|| {
-            routes()
-                .route_layer(axum::middleware::from_fn(pattern))
-                .fallback(|| async { Error::new(Code::RouteNotFound) })
-                .method_not_allowed_fallback(|| async { Error::new(Code::MethodNotAllowed) })
-        })
-        .clone()
+/// What a request is for.
+///
+/// # Errors
+/// 404 for a path that is none, 405 naming the methods that a path has.
+pub fn find(method: &str, path: &str) -> Result<(&'static Endpoint, Params)> {
+    let found = router().at(path);
+    let found = found.map_err(|_| Error::new(Code::RouteNotFound))?;
+    // Whatever can be read can be asked about (RFC 9110, 9.3.2).
+    let wanted = match method {
+        "HEAD" => "GET",
+        method => method,
+    };
+    let mut methods = found.value.iter();
+    match methods.find(|(known, _)| known.eq_ignore_ascii_case(wanted)) {
+        Some((_, endpoint)) => Ok((endpoint, Params::of(&found.params))),
+        None => Err(Error {
+            allow: Some(allowed(found.value)),
+            ..Error::new(Code::MethodNotAllowed)
+        }),
+    }
 }
 
-/// Leaves the matched pattern with the response, for the log.
-async fn pattern(path: MatchedPath, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    response.extensions_mut().insert(path);
-    response
+/// The methods of a path, as the `Allow` header has them.
+fn allowed(methods: &Methods) -> String {
+    let mut names: Vec<String> = methods
+        .iter()
+        .map(|(method, _)| method.to_ascii_uppercase())
+        .collect();
+    if names.iter().any(|name| name == "GET") {
+        names.push("HEAD".into());
+    }
+    names.join(", ")
+}
+
+thread_local! {
+    static ROUTER: OnceCell<&'static matchit::Router<Methods>> = const { OnceCell::new() };
+}
+
+/// The paths, made ready once per isolate.
+fn router() -> &'static matchit::Router<Methods> {
+    ROUTER.with(|router| *router.get_or_init(|| Box::leak(Box::new(matcher(routes())))))
+}
+
+fn matcher(routes: Methods) -> matchit::Router<Methods> {
+    let mut paths: Vec<(&'static str, Methods)> = Vec::new();
+    for (method, endpoint) in routes {
+        let pattern = endpoint.pattern;
+        match paths.iter_mut().find(|(known, _)| *known == pattern) {
+            Some((_, methods)) => methods.push((method, endpoint)),
+            None => paths.push((pattern, vec![(method, endpoint)])),
+        }
+    }
+    let mut router = matchit::Router::new();
+    for (pattern, methods) in paths {
+        let inserted = router.insert(pattern, methods);
+        debug_assert!(inserted.is_ok(), "{pattern} contradicts another path");
+    }
+    router
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_endpoint_is_found_by_its_path() {
+        for (method, endpoint) in routes() {
+            let path = endpoint.pattern.replace(['{', '}'], "");
+            let found = find(&method.to_ascii_uppercase(), &path);
+            assert_eq!(found.ok().map(|(found, _)| found.pattern), Some(endpoint.pattern));
+        }
+    }
+
+    #[test]
+    fn the_published_document_is_the_current_one() {
+        let published = std::fs::read_to_string("public/openapi.json").unwrap_or_default();
+        assert!(
+            published == crate::http::openapi::document(describe),
+            "public/openapi.json is out of date: run `npm run openapi`"
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_says_what_is() {
+        let refused = |method, path| find(method, path).err().map(|error| (error.code, error.allow));
+        assert_eq!(refused("GET", "/api/nothing"), Some((Code::RouteNotFound, None)));
+        assert_eq!(
+            refused("DELETE", "/health"),
+            Some((Code::MethodNotAllowed, Some("GET, HEAD".into())))
+        );
+        assert!(find("HEAD", "/health").is_ok());
+    }
 }

@@ -55,9 +55,6 @@ pub enum Action {
 /// One thing that happened.
 #[derive(Debug, Clone, Serialize)]
 pub struct Fact {
-    /// Becomes the outbox message's id; consumers recognise repeats by it.
-    #[serde(skip)]
-    pub id: Uuid,
     /// The organization it happened in; `None` for what concerns the system as a whole.
     pub organization_id: Option<Uuid>,
     /// The enum value of the audit row.
@@ -91,9 +88,9 @@ pub struct Message {
 }
 
 impl Fact {
-    pub(super) fn message(&self, now: DateTime<Utc>) -> Option<Message> {
+    pub(super) fn message(&self, id: Uuid, now: DateTime<Utc>) -> Option<Message> {
         self.payload.clone().map(|payload| Message {
-            id: self.id,
+            id,
             organization_id: self.organization_id,
             topic: self.event.to_owned(),
             payload,
@@ -134,48 +131,95 @@ impl Mail {
     }
 }
 
-/// The fields that differ between two rows, as `{"before": {…}, "after": {…}}`. Bookkeeping columns
-/// are left out, and so are values nobody should find in a log.
-pub fn changes(before: &Value, after: &Value) -> Value {
-    const SKIPPED: [&str; 2] = ["updated_at", "created_at"];
-    let empty = Map::new();
-    let (old, new) = (
-        before.as_object().unwrap_or(&empty),
-        after.as_object().unwrap_or(&empty),
-    );
-    let mut was = Map::new();
-    let mut is = Map::new();
-    for key in old
-        .keys()
-        .chain(new.keys().filter(|key| !old.contains_key(*key)))
-    {
-        let (left, right) = (old.get(key), new.get(key));
-        if left == right || SKIPPED.contains(&key.as_str()) {
-            continue;
-        }
-        if let Some(value) = left {
-            was.insert(key.clone(), redacted(key, value));
-        }
-        if let Some(value) = right {
-            is.insert(key.clone(), redacted(key, value));
-        }
-    }
-    json!({ "before": was, "after": is })
+/// What the log and the outside learn of one kind of thing.
+#[derive(Debug)]
+pub struct Subject {
+    /// What it is called: `license`.
+    pub kind: &'static str,
+    /// The field with its organization.
+    pub tenant: &'static str,
+    /// Fields whose values nobody should find in a log.
+    pub secret: &'static [&'static str],
+    /// What the outside learns of it; `None`: nothing.
+    pub told: Option<fn(&Value) -> Value>,
 }
 
-fn redacted(key: &str, value: &Value) -> Value {
-    let secret = ["secret", "password", "token", "key_hash", "license_key"]
-        .iter()
-        .any(|word| key.contains(word));
-    if secret && !value.is_null() {
-        json!("[redacted]")
-    } else {
-        value.clone()
+impl Subject {
+    /// What happened to one of these; `None` when nothing did, because setting what already is so is no
+    /// event.
+    pub(super) fn fact(&self, event: &'static str, before: &Value, after: &Value) -> Option<Fact> {
+        let changes = self.changes(before, after);
+        // Not whether they are the same: one secret in the place of another looks the same on both sides.
+        if changes["before"] == json!({}) && changes["after"] == json!({}) {
+            return None;
+        }
+        let (action, row) = match (before, after) {
+            (Value::Null, row) => (Action::Create, row),
+            (row, Value::Null) => (Action::Delete, row),
+            (_, row) => (Action::Update, row),
+        };
+        let id = |field: &str| row[field].as_str().and_then(|id| Uuid::try_parse(id).ok());
+        Some(Fact {
+            organization_id: id(self.tenant),
+            action,
+            event,
+            resource_type: self.kind,
+            resource_id: id("id").unwrap_or_default(),
+            changes,
+            payload: self.told.map(|told| told(row)),
+        })
+    }
+
+    /// The fields that differ between two rows, as `{"before": {…}, "after": {…}}`. Bookkeeping columns
+    /// are left out, and so are values nobody should find in a log.
+    pub fn changes(&self, before: &Value, after: &Value) -> Value {
+        const SKIPPED: [&str; 3] = ["updated_at", "created_at", "updated_by"];
+        let empty = Map::new();
+        let (old, new) = (
+            before.as_object().unwrap_or(&empty),
+            after.as_object().unwrap_or(&empty),
+        );
+        let mut was = Map::new();
+        let mut is = Map::new();
+        for key in old
+            .keys()
+            .chain(new.keys().filter(|key| !old.contains_key(*key)))
+        {
+            let (left, right) = (old.get(key), new.get(key));
+            if left == right || SKIPPED.contains(&key.as_str()) {
+                continue;
+            }
+            for (side, value) in [(&mut was, left), (&mut is, right)] {
+                if let Some(value) = value {
+                    side.insert(key.clone(), self.shown(key, value));
+                }
+            }
+        }
+        json!({ "before": was, "after": is })
+    }
+
+    fn shown(&self, key: &str, value: &Value) -> Value {
+        match self.secret.contains(&key) && !value.is_null() {
+            true => json!("[redacted]"),
+            false => value.clone(),
+        }
     }
 }
+
+/// What differs between two rows of anything.
+pub fn changes(before: &Value, after: &Value) -> Value {
+    ANYTHING.changes(before, after)
+}
+
+const ANYTHING: Subject = Subject {
+    kind: "",
+    tenant: "organization_id",
+    secret: &["secret", "license_key", "key_hash"],
+    told: None,
+};
 
 /// One statement that writes all facts and messages of a transaction.
-pub(super) fn insert(actor: &Actor, facts: &[Fact], messages: &[Message]) -> Query {
+pub(super) fn insert(actor: &Actor, facts: &[&Fact], messages: &[Message]) -> Query {
     sql("WITH fact AS (
            SELECT * FROM jsonb_to_recordset($1::jsonb) AS f(
              organization_id uuid, action audit_action, event text,
@@ -205,25 +249,47 @@ pub(super) fn insert(actor: &Actor, facts: &[Fact], messages: &[Message]) -> Que
 mod tests {
     use super::*;
 
+    const LICENSE: Subject = Subject {
+        kind: "license",
+        tenant: "organization_id",
+        secret: &["license_key"],
+        told: Some(|row| json!({ "license": row["id"] })),
+    };
+    const ID: &str = "40000000-0000-4000-8000-000000000001";
+
     #[test]
     fn only_what_changed_is_kept() {
-        let before = json!({"status": "active", "notes": null, "updated_at": 1});
-        let after = json!({"status": "suspended", "notes": null, "updated_at": 2});
+        let before = json!({"id": ID, "status": "active", "notes": null, "updated_at": 1});
+        let after = json!({"id": ID, "status": "suspended", "notes": null, "updated_at": 2});
+        let fact = LICENSE.fact("license.revoked", &before, &after).unwrap();
         assert_eq!(
-            changes(&before, &after),
+            fact.changes,
             json!({"before": {"status": "active"}, "after": {"status": "suspended"}})
+        );
+        assert_eq!(fact.resource_id.to_string(), ID);
+        assert_eq!(fact.payload, Some(json!({ "license": ID })));
+        assert!(LICENSE.fact("license.updated", &before, &before).is_none());
+    }
+
+    #[test]
+    fn another_secret_is_a_change() {
+        let keyed = |key: &str| json!({"id": ID, "license_key": key, "updated_by": key});
+        let fact = LICENSE
+            .fact("license.updated", &keyed("a"), &keyed("b"))
+            .unwrap();
+        assert_eq!(
+            fact.changes,
+            json!({"before": {"license_key": "[redacted]"}, "after": {"license_key": "[redacted]"}})
         );
     }
 
     #[test]
     fn creation_has_no_before_and_hides_the_key() {
-        let made = changes(
-            &Value::Null,
-            &json!({"license_key": "CELAEST-X", "status": "trial"}),
-        );
+        let row = json!({"id": ID, "license_key": "CELAEST-X", "status": "trial"});
+        let fact = LICENSE.fact("license.created", &Value::Null, &row).unwrap();
         assert_eq!(
-            made,
-            json!({"before": {}, "after": {"license_key": "[redacted]", "status": "trial"}})
+            fact.changes,
+            json!({"before": {}, "after": {"id": ID, "license_key": "[redacted]", "status": "trial"}})
         );
     }
 }

@@ -5,25 +5,36 @@
 //! row-level security sees it and it ends with the transaction.
 
 pub mod facts;
+pub mod outbox;
+pub mod page;
 mod query;
+mod raw;
+mod rows;
 
+pub use page::{Listing, Page};
 pub use query::{Bind, Query, containing, patched, sql};
+pub use raw::Raw;
+pub use rows::{Key, Rows, Set};
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::platform::clock;
 use crate::platform::postgres::{Connection, Failure, Statement};
-use facts::{Actor, Fact, Mail, Message};
+use facts::{Action, Actor, Fact, Mail, Message, Subject};
+use page::Found;
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 use worker::Env;
-use worker::send::SendWrapper;
 
 /// Keeps the invocation alive for work that outlasts its answer; `waitUntil` of whichever door is open.
 pub type Background = Rc<dyn Fn(LocalBoxFuture<'static, ()>)>;
+
+/// After so many milliseconds the server gives up on a statement: a little before the worker would, so that
+/// nothing runs on that nobody waits for.
+const PATIENCE_MS: u32 = 14_000;
 
 /// Whose rows a transaction may see and touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,29 +70,29 @@ impl Scope {
 
 /// The way to PostgreSQL for one request, batch or job. Connects on first use.
 #[derive(Clone)]
-pub struct Database(Arc<Inner>);
+pub struct Database(Rc<Inner>);
 
 struct Inner {
-    env: SendWrapper<Env>,
-    background: SendWrapper<Background>,
-    connection: Mutex<Option<Connection>>,
-    statements: AtomicU32,
+    env: Env,
+    background: Background,
+    connection: RefCell<Option<Connection>>,
+    statements: Cell<u32>,
 }
 
 impl Database {
     /// A database that has not been connected to yet.
     pub fn new(env: &Env, background: Background) -> Self {
-        Self(Arc::new(Inner {
-            env: SendWrapper::new(env.clone()),
-            background: SendWrapper::new(background),
-            connection: Mutex::new(None),
-            statements: AtomicU32::new(0),
+        Self(Rc::new(Inner {
+            env: env.clone(),
+            background,
+            connection: RefCell::default(),
+            statements: Cell::default(),
         }))
     }
 
     /// How many statements were run so far, the transaction frame not counted.
     pub fn statements(&self) -> u32 {
-        self.0.statements.load(Ordering::Relaxed)
+        self.0.statements.get()
     }
 
     /// A transaction in which nothing has been sent yet.
@@ -91,21 +102,16 @@ impl Database {
             scope,
             actor,
             connection: None,
+            home: scope.organization(),
             facts: Vec::new(),
-            mails: Vec::new(),
+            messages: Vec::new(),
             closing: Vec::new(),
             ended: false,
         }
     }
 
     async fn connection(&self) -> Result<Connection> {
-        if let Some(open) = self
-            .0
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-        {
+        if let Some(open) = self.0.connection.borrow().clone() {
             return Ok(open);
         }
         let hyperdrive = self
@@ -113,22 +119,14 @@ impl Database {
             .env
             .hyperdrive("HYPERDRIVE")
             .map_err(Error::internal)?;
-        let opened = Connection::open(hyperdrive, self.0.background.0.clone()).await?;
-        *self
-            .0
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(opened.clone());
+        let opened = Connection::open(hyperdrive, self.0.background.clone()).await?;
+        self.0.connection.replace(Some(opened.clone()));
         Ok(opened)
     }
 
     /// Drops the connection, so that its driver can end.
     pub fn close(&self) {
-        self.0
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.0.connection.take();
     }
 }
 
@@ -139,8 +137,9 @@ pub struct Tx {
     scope: Scope,
     actor: Actor,
     connection: Option<Connection>,
-    facts: Vec<Fact>,
-    mails: Vec<Mail>,
+    home: Option<Uuid>,
+    facts: Vec<(Uuid, Fact)>,
+    messages: Vec<Message>,
     closing: Vec<Query>,
     ended: bool,
 }
@@ -196,12 +195,147 @@ impl Tx {
     /// Writes down what happened: one audit row and, if the fact is published, one outbox row, both in
     /// this transaction, sent together with COMMIT.
     pub fn record(&mut self, fact: Fact) {
-        self.facts.push(fact);
+        self.record_as(Uuid::new_v4(), fact);
+    }
+
+    /// [`Tx::record`] with the outbox message's id, by which consumers recognise repeats.
+    pub fn record_as(&mut self, message: Uuid, fact: Fact) {
+        self.facts.push((message, fact));
+    }
+
+    /// Writes down that something came to be.
+    pub fn record_new<T>(&mut self, subject: &Subject, event: &'static str, after: &Raw<T>) {
+        self.record_between(subject, event, &Value::Null, &after.tree());
+    }
+
+    /// Writes down that something changed, unless nothing did.
+    pub fn record_change<T>(
+        &mut self,
+        subject: &Subject,
+        event: &'static str,
+        before: &Raw<T>,
+        after: &Raw<T>,
+    ) {
+        self.record_between(subject, event, &before.tree(), &after.tree());
+    }
+
+    /// Writes down that something was ended for good.
+    pub fn record_end<T>(&mut self, subject: &Subject, event: &'static str, before: &Raw<T>) {
+        self.record_between(subject, event, &before.tree(), &Value::Null);
+    }
+
+    /// Writes down that something was ended for good and goes on being there.
+    pub fn record_ending<T>(
+        &mut self,
+        subject: &Subject,
+        event: &'static str,
+        before: &Raw<T>,
+        after: &Raw<T>,
+    ) {
+        if let Some(fact) = self.fact(subject, event, &before.tree(), &after.tree()) {
+            self.record(Fact {
+                action: Action::Delete,
+                ..fact
+            });
+        }
+    }
+
+    /// Writes down what lies between two rows, `null` for none.
+    pub fn record_between(
+        &mut self,
+        subject: &Subject,
+        event: &'static str,
+        before: &Value,
+        after: &Value,
+    ) {
+        if let Some(fact) = self.fact(subject, event, before, after) {
+            self.record(fact);
+        }
+    }
+
+    fn fact(
+        &self,
+        subject: &Subject,
+        event: &'static str,
+        before: &Value,
+        after: &Value,
+    ) -> Option<Fact> {
+        let mut fact = subject.fact(event, before, after)?;
+        fact.organization_id = fact.organization_id.or(self.home);
+        Some(fact)
+    }
+
+    /// The organization in which things happen that do not say it themselves.
+    pub fn happens_in(&mut self, organization: Option<Uuid>) {
+        self.home = organization;
+    }
+
+    /// One page of `rows`, and ends the transaction in the same trip.
+    ///
+    /// # Errors
+    /// As [`Rows::page`]; 404 when the rows' parent is not there.
+    pub async fn page<T>(
+        self,
+        rows: Rows,
+        columns: &str,
+        by: &str,
+        page: &Page,
+    ) -> Result<Listing<T>> {
+        let missing = rows.missing();
+        let query = rows.page(columns, by, page)?;
+        let found: Option<Found<T>> = self.only_value(query).await?;
+        let found = found.ok_or_else(|| Error::new(missing))?;
+        Ok(Listing::new(found, page))
+    }
+
+    /// The only row of the statement.
+    ///
+    /// # Errors
+    /// `missing` when there is none.
+    pub async fn one<T: DeserializeOwned>(&mut self, query: Query, missing: Code) -> Result<T> {
+        let row: Option<T> = self.row(query).await?;
+        row.ok_or_else(|| missing.into())
+    }
+
+    /// Like [`Tx::one`], and ends the transaction in the same trip.
+    ///
+    /// # Errors
+    /// `missing` when there is none.
+    pub async fn only_one<T: DeserializeOwned>(self, query: Query, missing: Code) -> Result<T> {
+        let row: Option<T> = self.only_row(query).await?;
+        row.ok_or_else(|| missing.into())
+    }
+
+    /// Runs a statement whose rows nobody needs.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn execute(&mut self, query: Query) -> Result<()> {
+        self.send(vec![query], false).await.map(|_| ())
+    }
+
+    /// Like [`Tx::execute`], and ends the transaction in the same trip.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn only_execute(mut self, query: Query) -> Result<()> {
+        self.send(vec![query], true).await.map(|_| ())
     }
 
     /// Sends an e-mail once this transaction is committed.
     pub fn post(&mut self, mail: Mail) {
-        self.mails.push(mail);
+        self.messages.push(mail.message(clock::now()));
+    }
+
+    /// Tells the worker itself something once this transaction is committed; nobody outside learns of it.
+    pub fn tell(&mut self, topic: &'static str, payload: Value) {
+        self.messages.push(Message {
+            id: Uuid::new_v4(),
+            organization_id: None,
+            topic: topic.to_owned(),
+            payload,
+            created_at: clock::now(),
+        });
     }
 
     /// A statement to run right before COMMIT, in the same trip.
@@ -220,21 +354,22 @@ impl Tx {
         let now = clock::now();
         let messages: Vec<_> = facts
             .iter()
-            .filter_map(|fact| fact.message(now))
-            .chain(self.mails.iter().map(|mail| mail.message(now)))
+            .filter_map(|(id, fact)| fact.message(*id, now))
+            .chain(std::mem::take(&mut self.messages))
             .collect();
         if !facts.is_empty() || !messages.is_empty() {
+            let facts: Vec<_> = facts.iter().map(|(_, fact)| fact).collect();
             closing.push(facts::insert(&self.actor, &facts, &messages));
         }
-        self.send(closing, true).await?;
+        if self.connection.is_some() || !closing.is_empty() {
+            self.send(closing, true).await?;
+        }
         Ok(messages)
     }
 
     async fn send(&mut self, queries: Vec<Query>, last: bool) -> Result<Vec<Option<String>>> {
-        self.database
-            .0
-            .statements
-            .fetch_add(queries.len() as u32, Ordering::Relaxed);
+        let statements = &self.database.0.statements;
+        statements.set(statements.get() + queries.len() as u32);
         let mut statements = Vec::with_capacity(queries.len() + 3);
         let connection = match &self.connection {
             Some(connection) => connection.clone(),
@@ -277,13 +412,15 @@ impl Tx {
         };
         Statement {
             sql: "SELECT set_config('celaest.access', $1, true), set_config('celaest.organization_id', $2, true), \
-                  set_config('celaest.owner_id', $3, true), set_config('celaest.user_id', $4, true)"
+                  set_config('celaest.owner_id', $3, true), set_config('celaest.user_id', $4, true), \
+                  set_config('statement_timeout', $5, true)"
                 .into(),
             params: vec![
                 Some(access.into()),
                 text(self.scope.organization()),
                 text(self.scope.owner()),
                 text(self.actor.user_id),
+                Some(PATIENCE_MS.to_string()),
             ],
         }
     }
@@ -300,6 +437,30 @@ fn named(failure: Failure, constraints: &[(&'static str, Error)]) -> Error {
         return error.clone();
     }
     failure.into()
+}
+
+/// What a refusal of the database means to the caller.
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unavailable(cause) => Self::unavailable(cause),
+            Failure::Refused {
+                sqlstate,
+                constraint,
+                message,
+            } => match sqlstate.as_str() {
+                // Serialization failure and deadlock: the same request can succeed at once.
+                "40001" | "40P01" | "55P03" => Self {
+                    retry_after: Some(1),
+                    ..Self::unavailable(message)
+                },
+                _ => Self::internal(format!(
+                    "{sqlstate} {} {message}",
+                    constraint.unwrap_or_default()
+                )),
+            },
+        }
+    }
 }
 
 fn parse<T: DeserializeOwned>(text: Option<String>) -> Result<T> {

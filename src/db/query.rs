@@ -70,13 +70,14 @@ pub fn sql(text: impl Into<String>) -> Query {
     }
 }
 
-/// An ILIKE pattern for text that contains `part` literally.
-pub fn containing(part: &str) -> String {
+/// An ILIKE pattern for text that contains `part` literally; none for no part, or an empty one.
+pub fn containing(part: Option<&str>) -> Option<String> {
+    let part = part.filter(|part| !part.is_empty())?;
     let escaped = part
         .replace('\\', "\\\\")
         .replace('%', "\\%")
         .replace('_', "\\_");
-    format!("%{escaped}%")
+    Some(format!("%{escaped}%"))
 }
 
 /// The assignments of an UPDATE of `alias` that sets, of these columns with their types, those that the
@@ -97,6 +98,40 @@ impl Query {
     pub fn bind(mut self, value: impl Bind) -> Self {
         self.statement.params.push(value.text());
         self
+    }
+
+    /// A value as the next parameter; returns its place, `$1`, `$2`, ….
+    pub(super) fn push(&mut self, value: Option<String>) -> String {
+        self.statement.params.push(value);
+        format!("${}", self.statement.params.len())
+    }
+
+    /// The same parameters with this text.
+    pub(super) fn of(mut self, text: String) -> Self {
+        self.statement.sql = text;
+        self
+    }
+
+    /// The same statement going on.
+    pub(super) fn and(mut self, more: &str) -> Self {
+        self.statement.sql.push_str(more);
+        self
+    }
+
+    /// A statement made around this one, with the same parameters.
+    pub fn wrapped(mut self, around: impl FnOnce(&str) -> String) -> Self {
+        self.statement.sql = around(&self.statement.sql);
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn text(&self) -> &str {
+        &self.statement.sql
+    }
+
+    #[cfg(test)]
+    pub(super) fn params(&self) -> &[Option<String>] {
+        &self.statement.params
     }
 
     /// Violating `constraint` is the caller's mistake: `error` is the answer.
@@ -127,5 +162,11 @@ impl Query {
             self.statement.sql
         );
         self
+    }
+}
+
+impl Bind for celaest_domain::calendar::BillingCycle {
+    fn text(&self) -> Option<String> {
+        Some(self.as_str().into())
     }
 }

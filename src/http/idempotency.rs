@@ -7,25 +7,22 @@
 use crate::config::Config;
 use crate::db::{Tx, sql};
 use crate::error::{Code, Error, Result};
-use crate::http::call::Call;
-use crate::http::reply::Reply;
+use crate::call::Call;
+use crate::http::endpoint::{Input, Needs, Prepared};
+use crate::http::reply::Answer;
 use crate::platform::random;
-use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequest, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use celaest_domain::hex::hex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 use uuid::Uuid;
-
-use super::body::MAX_BODY_BYTES;
 
 /// The request's idempotency key, if it has one, with what the request must equal to be a repeat.
 #[derive(Debug, Clone)]
-pub struct Idempotency {
+pub struct Claim {
     config: &'static Config,
     key: Option<String>,
     method: String,
@@ -35,46 +32,23 @@ pub struct Idempotency {
 
 /// `T` together with the idempotency key of the request that it came in.
 #[derive(Debug)]
-pub struct Once<T>(pub Idempotency, pub T);
+pub struct Once<T>(pub Claim, pub T);
 
-impl<S: Send + Sync, T: FromRequest<S, Rejection = Error>> FromRequest<S> for Once<T> {
-    type Rejection = Error;
+impl<T: Input> Input for Once<T> {
+    const NEEDS: Needs = Needs {
+        once: true,
+        ..T::NEEDS
+    };
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let (parts, body) = request.into_parts();
-        let call = parts.extensions.get::<Arc<Call>>();
-        let config = call.ok_or_else(|| Error::internal("no call"))?.config;
-        let bytes = to_bytes(body, MAX_BODY_BYTES)
-            .await
-            .map_err(|_| Error::new(Code::BodyTooLarge))?;
-        let key = match parts.headers.get("idempotency-key") {
-            None => None,
-            Some(value) => match value.to_str() {
-                Ok(key) if (1..=255).contains(&key.len()) => Some(key.to_owned()),
-                _ => {
-                    let problem = json!({ "header": "Idempotency-Key", "problem": "1 to 255 printable ASCII characters" });
-                    return Err(Error::new(Code::InvalidHeader).with_details(problem));
-                }
-            },
-        };
-        let idempotency = Idempotency {
-            config,
-            key,
-            method: parts.method.to_string(),
-            path: parts.uri.path().to_owned(),
-            request_hash: Sha256::digest(&bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        };
-        let inner = T::from_request(Request::from_parts(parts, Body::from(bytes)), state).await?;
-        Ok(Self(idempotency, inner))
+    fn take(from: &mut Prepared) -> Result<Self> {
+        Ok(Self(from.claim()?, T::take(from)?))
     }
 }
 
 #[derive(Deserialize)]
 struct Stored {
     same: bool,
+    status: Option<u16>,
     response: Option<Box<RawValue>>,
 }
 
@@ -93,21 +67,35 @@ struct SealedText {
     bytes: String,
 }
 
-impl Idempotency {
-    /// Whether the request has a key at all.
-    pub fn is_set(&self) -> bool {
-        self.key.is_some()
+impl Claim {
+    /// What a call with this body claims.
+    ///
+    /// # Errors
+    /// 400 for a key that is too long or not printable ASCII.
+    pub fn of(call: &Call, body: &[u8]) -> Result<Self> {
+        let head = &call.head;
+        let key = head.idempotency_key();
+        if key.is_some_and(|key| key.len() > 255 || !key.bytes().all(|b| (32..127).contains(&b))) {
+            let problem = json!({ "header": "Idempotency-Key", "problem": "1 to 255 printable ASCII characters" });
+            return Err(Error::new(Code::InvalidHeader).with_details(problem));
+        }
+        Ok(Self {
+            config: call.config,
+            key: key.map(str::to_owned),
+            method: head.method().to_owned(),
+            path: head.path().to_owned(),
+            request_hash: match key {
+                Some(_) => hex(&Sha256::digest(body)),
+                None => String::new(),
+            },
+        })
     }
 
     /// Claims the key in `tx`. `Some` is the answer that was given before: return it and change nothing.
     ///
     /// # Errors
     /// 409 when the key was used for a different request.
-    pub async fn claim<T, const STATUS: u16>(
-        &self,
-        tx: &mut Tx,
-        caller: Uuid,
-    ) -> Result<Option<Reply<T, STATUS>>> {
+    pub async fn take(&self, tx: &mut Tx, caller: Uuid) -> Result<Option<Answer>> {
         let Some(key) = &self.key else {
             return Ok(None);
         };
@@ -131,7 +119,7 @@ impl Idempotency {
         }
         let stored: Option<Stored> = tx
             .row(
-                sql("SELECT method = $3 AND path = left($4, 500) AND request_hash = $5 AS same, response
+                sql("SELECT method = $3 AND path = left($4, 500) AND request_hash = $5 AS same, status, response
                      FROM idempotency_keys WHERE caller = $1 AND key = $2")
                 .bind(caller)
                 .bind(key)
@@ -143,10 +131,14 @@ impl Idempotency {
         match stored {
             Some(Stored {
                 same: true,
-                response: Some(response),
-            }) => self
-                .opened(caller, key, response.get())
-                .map(|text| Some(Reply::text(text))),
+                status: Some(status),
+                response,
+            }) => {
+                // What has nothing to say is stored as null.
+                let stored = response.as_deref().map_or("null", RawValue::get);
+                let data = self.opened(caller, key, stored)?;
+                Ok(Some(Answer::data(status, &data)))
+            }
             Some(Stored { same: false, .. }) => Err(Code::IdempotencyConflict.into()),
             // Swept away between the two statements; the caller may simply try again.
             _ => Err(Error::unavailable("the idempotency key disappeared")),
@@ -154,27 +146,17 @@ impl Idempotency {
     }
 
     /// Stores the answer with the change.
-    pub fn settle<T, const STATUS: u16>(
-        &self,
-        tx: &mut Tx,
-        caller: Uuid,
-        reply: &Reply<T, STATUS>,
-    ) {
+    pub fn settle(&self, tx: &mut Tx, caller: Uuid, status: u16, data: &str) {
         if let Some(key) = &self.key {
-            store::<STATUS>(tx, caller, key, reply.data());
+            store(tx, caller, key, status, data);
         }
     }
 
-    /// Like [`Idempotency::settle`] for an answer that shows a secret once: it is stored encrypted.
+    /// Like [`Claim::settle`] for an answer that shows a secret once: it is stored encrypted.
     ///
     /// # Errors
     /// 503 when there is no key to encrypt with.
-    pub fn settle_sealed<T, const STATUS: u16>(
-        &self,
-        tx: &mut Tx,
-        caller: Uuid,
-        reply: &Reply<T, STATUS>,
-    ) -> Result<()> {
+    pub fn settle_sealed(&self, tx: &mut Tx, caller: Uuid, status: u16, data: &str) -> Result<()> {
         let Some(key) = &self.key else {
             return Ok(());
         };
@@ -182,7 +164,7 @@ impl Idempotency {
             .config
             .vault()?
             .seal(
-                reply.data().as_bytes(),
+                data.as_bytes(),
                 &associated(caller, key),
                 random::bytes()?,
             )
@@ -193,7 +175,7 @@ impl Idempotency {
                 bytes: STANDARD.encode(sealed.bytes),
             },
         });
-        store::<STATUS>(tx, caller, key, &answer.to_string());
+        store(tx, caller, key, status, &answer.to_string());
         Ok(())
     }
 
@@ -216,12 +198,12 @@ fn associated(caller: Uuid, key: &str) -> Vec<u8> {
     format!("idempotency:{caller}:{key}").into_bytes()
 }
 
-fn store<const STATUS: u16>(tx: &mut Tx, caller: Uuid, key: &str, response: &str) {
+fn store(tx: &mut Tx, caller: Uuid, key: &str, status: u16, response: &str) {
     tx.finally(
         sql("UPDATE idempotency_keys SET status = $3::int, response = $4::jsonb WHERE caller = $1 AND key = $2")
             .bind(caller)
             .bind(key)
-            .bind(i32::from(STATUS))
+            .bind(u32::from(status))
             .bind(response),
     );
 }

@@ -1,28 +1,71 @@
 //! Path and query parameters.
 
+use crate::db::Page;
 use crate::error::{Code, Error, Result};
-use crate::http::body::validate;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
+use crate::call::Call;
+use crate::http::endpoint::{Documented, Door, Input, Needs, Prepared};
+use crate::http::strict;
 use garde::Validate;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use std::rc::Rc;
 use uuid::Uuid;
+
+/// What the placeholders of the path stand for, as the URL has it.
+#[derive(Debug, Clone, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// The values of a match.
+    pub fn of(found: &matchit::Params<'_, '_>) -> Self {
+        let pairs = found.iter();
+        Self(
+            pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        )
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.0.iter();
+        pairs
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// A UUID. Only the hyphenated form, so that an id has one spelling in logs and caches.
+    ///
+    /// # Errors
+    /// 400 for anything else.
+    pub fn id(&self, name: &str) -> Result<Uuid> {
+        self.get(name)
+            .filter(|text| text.len() == 36)
+            .and_then(|text| Uuid::try_parse(text).ok())
+            .ok_or_else(|| Error::new(Code::InvalidId))
+    }
+
+    /// A name rather than an id.
+    ///
+    /// # Errors
+    /// 404: nothing has a name that no column could hold.
+    pub fn key(&self, name: &str) -> Result<String> {
+        let decoded = self
+            .get(name)
+            .and_then(|text| percent_decode_str(text).decode_utf8().ok());
+        decoded
+            .filter(|key| key.chars().count() <= 100 && !key.contains('\0'))
+            .map(|key| key.into_owned())
+            .ok_or_else(|| Error::new(Code::NotFound))
+    }
+}
 
 /// The `{id}` of the path.
 #[derive(Debug, Clone, Copy)]
 pub struct Id(pub Uuid);
 
-impl<S: Send + Sync> FromRequestParts<S> for Id {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let axum::extract::Path(path) = axum::extract::Path::<
-            std::collections::HashMap<String, String>,
-        >::from_request_parts(parts, state)
-        .await
-        .map_err(|_| Error::new(Code::InvalidId))?;
-        uuid(&path, "id").map(Self)
+impl Input for Id {
+    fn take(from: &mut Prepared) -> Result<Self> {
+        from.params.id("id").map(Self)
     }
 }
 
@@ -30,108 +73,83 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 #[derive(Debug, Clone, Copy)]
 pub struct Ids(pub Uuid, pub Uuid);
 
-impl<S: Send + Sync> FromRequestParts<S> for Ids {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let axum::extract::Path(path) = axum::extract::Path::<
-            std::collections::HashMap<String, String>,
-        >::from_request_parts(parts, state)
-        .await
-        .map_err(|_| Error::new(Code::InvalidId))?;
-        Ok(Self(uuid(&path, "id")?, uuid(&path, "inner_id")?))
+impl Input for Ids {
+    fn take(from: &mut Prepared) -> Result<Self> {
+        Ok(Self(from.params.id("id")?, from.params.id("inner_id")?))
     }
 }
 
-/// The `{inner_id}` of a path whose `{id}` another extractor reads.
+/// The `{inner_id}` of a path whose `{id}` another input reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Inner(pub Uuid);
 
-impl<S: Send + Sync> FromRequestParts<S> for Inner {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        Ids::from_request_parts(parts, state)
-            .await
-            .map(|Ids(_, inner)| Self(inner))
+impl Input for Inner {
+    fn take(from: &mut Prepared) -> Result<Self> {
+        from.params.id("inner_id").map(Self)
     }
 }
 
-/// The `{key}` of the path, a name rather than an id.
+/// The `{key}` of the path.
 #[derive(Debug, Clone)]
 pub struct Key(pub String);
 
-impl<S: Send + Sync> FromRequestParts<S> for Key {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        let missing = || Error::new(Code::NotFound);
-        let axum::extract::Path(mut path) = axum::extract::Path::<
-            std::collections::HashMap<String, String>,
-        >::from_request_parts(parts, state)
-        .await
-        .map_err(|_| missing())?;
-        // Nothing has a name that no column could hold.
-        path.remove("key")
-            .filter(|key| key.chars().count() <= 100 && !key.contains('\0'))
-            .map(Self)
-            .ok_or_else(missing)
+impl Input for Key {
+    fn take(from: &mut Prepared) -> Result<Self> {
+        from.params.key("key").map(Self)
     }
 }
 
-fn uuid(path: &std::collections::HashMap<String, String>, name: &str) -> Result<Uuid> {
-    // Only the hyphenated form, so that an id has one spelling in logs and caches.
-    path.get(name)
-        .filter(|text| text.len() == 36)
-        .and_then(|text| Uuid::try_parse(text).ok())
-        .ok_or_else(|| Error::new(Code::InvalidId))
+/// The request itself, for routes that are open.
+pub struct Caller(pub Rc<Call>);
+
+impl Input for Caller {
+    fn take(from: &mut Prepared) -> Result<Self> {
+        Ok(Self(from.call.clone()))
+    }
+}
+
+/// The request itself, for routes that are open but count each address.
+pub struct Counted(pub Rc<Call>);
+
+impl Input for Counted {
+    const NEEDS: Needs = Needs {
+        door: Door::Counted,
+        ..Needs::NOTHING
+    };
+
+    fn take(from: &mut Prepared) -> Result<Self> {
+        Ok(Self(from.call.clone()))
+    }
 }
 
 /// The query string as `T`. Unknown parameters are refused by `T` itself (`deny_unknown_fields`).
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Validate<Context = ()>> FromRequestParts<S>
-    for Query<T>
-{
-    type Rejection = Error;
+impl<T: DeserializeOwned + Validate<Context = ()> + Documented> Input for Query<T> {
+    const NEEDS: Needs = Needs {
+        query: true,
+        ..Needs::NOTHING
+    };
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let text = parts.uri.query().unwrap_or_default();
-        let refuse = |problem: String| {
-            Error::new(Code::InvalidQuery).with_details(json!({ "problem": problem }))
-        };
-        if text.contains("%00") {
-            return Err(refuse("text must not contain the NUL character".into()));
-        }
-        let query: T =
-            serde_urlencoded::from_str(text).map_err(|error| refuse(error.to_string()))?;
-        validate(&query)?;
-        Ok(Self(query))
+    fn take(from: &mut Prepared) -> Result<Self> {
+        strict::query(from.call.head.query()).map(Self)
     }
 }
 
-/// For routes without query parameters: refuses any. Bodies do the same on their own.
-#[derive(Debug, Clone, Copy)]
-pub struct NoQuery;
+/// Filters of a list, and which page of it.
+#[derive(Debug)]
+pub struct Paged<F>(pub F, pub Page);
 
-impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
-    type Rejection = Error;
+impl<F: DeserializeOwned + Validate<Context = ()> + Documented> Input for Paged<F> {
+    const NEEDS: Needs = Needs {
+        query: true,
+        ..Needs::NOTHING
+    };
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        no_query(parts.uri.query()).map(|()| Self)
-    }
-}
-
-/// Refuses query parameters where there are none.
-///
-/// # Errors
-/// 400.
-pub fn no_query(query: Option<&str>) -> Result<()> {
-    match query {
-        None | Some("") => Ok(()),
-        Some(_) => Err(Error::new(Code::InvalidQuery)
-            .with_details(json!({ "problem": "this route has no query parameters" }))),
+    fn take(from: &mut Prepared) -> Result<Self> {
+        let (page, rest) = strict::page(from.call.head.query())?;
+        Ok(Self(strict::query(Some(&rest))?, page))
     }
 }
 

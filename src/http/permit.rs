@@ -1,24 +1,21 @@
 //! Permission as a handler argument. A handler that takes a `Permit<LicensesWrite>` cannot run for a
 //! caller without `licenses:write`, and without a permit there is no tenant and no transaction.
 
-use crate::db::facts::Message;
+use crate::call::Call;
 use crate::db::{Scope, Tx};
 use crate::error::{Code, Error, Result};
-use crate::http::call::Call;
-use crate::http::params::Id;
-use crate::http::principal::{self, Principal};
-use crate::platform::queues;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
+use crate::http::endpoint::{Door, Input, Needs, Prepared};
+use crate::http::params::Params;
+use crate::identity::{self, Principal};
 use celaest_domain::access::Permission;
 use serde_json::json;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::rc::Rc;
 use uuid::Uuid;
 
 /// A permission as a type.
-pub trait Required: Send + Sync + 'static {
+pub trait Required: 'static {
     /// The permission.
     const PERMISSION: Permission;
 }
@@ -65,13 +62,45 @@ permissions!(
     TelemetryWrite,
 );
 
-/// A caller that may go on, and its way to the data. Only the extractors below make one.
+/// A caller that may go on, and its way to the data. Only the door makes one.
 pub struct Access {
     /// The request.
-    pub call: Arc<Call>,
+    pub call: Rc<Call>,
     /// Who is calling.
     pub principal: Principal,
     scope: Scope,
+    /// The person of the path, where the door asks about one.
+    person: Uuid,
+}
+
+/// Lets somebody in who proved who they are and may do what the door asks.
+///
+/// # Errors
+/// 401 for nobody, 429 for a caller over its limit, 403 naming the permission that is missing.
+pub async fn enter(call: &Rc<Call>, door: Door, params: &Params) -> Result<Access> {
+    let principal = identity::authenticate(call).await?;
+    let permissions = principal.permissions;
+    let mut of_path = Ok(principal.user_id);
+    let missing = match door {
+        Door::Open | Door::Counted | Door::SignedIn => None,
+        Door::Permit(required) => Some(required).filter(|required| !permissions.has(*required)),
+        Door::OnPerson { own, all } => {
+            // A malformed id is nobody's, so it needs the larger permission; told after the caller is known.
+            of_path = params.id("id");
+            let oneself = of_path.as_ref().is_ok_and(|id| *id == principal.user_id);
+            Some(all).filter(|all| !permissions.has(*all) && !(oneself && permissions.has(own)))
+        }
+    };
+    if let Some(required) = missing {
+        let details = json!({ "required": required.as_str() });
+        return Err(Error::new(Code::Forbidden).with_details(details));
+    }
+    Ok(Access {
+        call: call.clone(),
+        scope: principal.scope()?,
+        principal,
+        person: of_path?,
+    })
 }
 
 impl Access {
@@ -113,53 +142,26 @@ impl Access {
         }
     }
 
-    /// Commits and sends the outbox messages on their way after the answer.
+    /// The organization that is asked about: the caller's own; for a super administrator the one that is
+    /// named, or all.
+    ///
+    /// # Errors
+    /// 422 for somebody else's organization.
+    pub fn reach(&self, named: Option<Uuid>) -> Result<Option<Uuid>> {
+        match self.scope {
+            Scope::Tenant { .. } => self.organization(named).map(Some),
+            Scope::System => Ok(named),
+        }
+    }
+
+    /// Commits what is no change of the caller's and sends the outbox messages on their way after the answer.
     ///
     /// # Errors
     /// When the commit fails; nothing remains then.
-    pub async fn commit(&self, tx: Tx) -> Result<()> {
+    pub async fn commit_aside(&self, tx: Tx) -> Result<()> {
         let messages = tx.commit().await?;
-        self.publish(messages);
+        Call::publish(&self.call, messages);
         Ok(())
-    }
-
-    fn publish(&self, messages: Vec<Message>) {
-        if messages.is_empty() {
-            return;
-        }
-        let call = self.call.clone();
-        self.call.background(async move {
-            // A failure here is not lost: the sweep finds the rows unsent.
-            if let Err(error) = queues::publish(call.env(), &call.database, &messages).await {
-                crate::log::warn(
-                    &call.request_id,
-                    "outbox messages left for the sweep",
-                    &error,
-                );
-            }
-        });
-    }
-
-    /// Lets somebody in who proved who they are and of whom `may` holds.
-    async fn grant(
-        parts: &Parts,
-        may: impl FnOnce(&Principal) -> std::result::Result<(), Permission>,
-    ) -> Result<Self> {
-        let call = parts
-            .extensions
-            .get::<Arc<Call>>()
-            .cloned()
-            .ok_or_else(|| Error::internal("no call"))?;
-        let principal = principal::authenticate(&call, &parts.headers).await?;
-        may(&principal).map_err(|required| {
-            Error::new(Code::Forbidden).with_details(json!({ "required": required.as_str() }))
-        })?;
-        let scope = principal.scope()?;
-        Ok(Self {
-            call,
-            principal,
-            scope,
-        })
     }
 }
 
@@ -174,16 +176,14 @@ impl<P> Deref for Permit<P> {
     }
 }
 
-impl<S: Send + Sync, P: Required> FromRequestParts<S> for Permit<P> {
-    type Rejection = Error;
+impl<P: Required> Input for Permit<P> {
+    const NEEDS: Needs = Needs {
+        door: Door::Permit(P::PERMISSION),
+        ..Needs::NOTHING
+    };
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let required = P::PERMISSION;
-        let access = Access::grant(parts, |principal| {
-            let may = principal.permissions.has(required);
-            may.then_some(()).ok_or(required)
-        });
-        Ok(Self(access.await?, PhantomData))
+    fn take(from: &mut Prepared) -> Result<Self> {
+        from.access().map(|access| Self(access, PhantomData))
     }
 }
 
@@ -198,31 +198,34 @@ impl Deref for SignedIn {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
-    type Rejection = Error;
+impl Input for SignedIn {
+    const NEEDS: Needs = Needs {
+        door: Door::SignedIn,
+        ..Needs::NOTHING
+    };
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        Access::grant(parts, |_| Ok(())).await.map(Self)
+    fn take(from: &mut Prepared) -> Result<Self> {
+        from.access().map(Self)
     }
 }
 
 /// Proof that the caller may do something to the person `{id}` of the path: to oneself with `Own`, to
 /// anybody in reach with `All`.
-pub struct Over<Own, All> {
+pub struct OnPerson<Own, All> {
     /// The person of the path.
     pub person: Uuid,
     access: Access,
     required: PhantomData<fn() -> (Own, All)>,
 }
 
-impl<Own, All> Over<Own, All> {
+impl<Own, All> OnPerson<Own, All> {
     /// Whether the caller is the person.
     pub fn is_self(&self) -> bool {
         self.person == self.principal.user_id
     }
 }
 
-impl<Own, All> Deref for Over<Own, All> {
+impl<Own, All> Deref for OnPerson<Own, All> {
     type Target = Access;
 
     fn deref(&self) -> &Access {
@@ -230,22 +233,19 @@ impl<Own, All> Deref for Over<Own, All> {
     }
 }
 
-impl<S: Send + Sync, Own: Required, All: Required> FromRequestParts<S> for Over<Own, All> {
-    type Rejection = Error;
+impl<Own: Required, All: Required> Input for OnPerson<Own, All> {
+    const NEEDS: Needs = Needs {
+        door: Door::OnPerson {
+            own: Own::PERMISSION,
+            all: All::PERMISSION,
+        },
+        ..Needs::NOTHING
+    };
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        // A malformed id is nobody's, so it needs the larger permission; told after the caller is known.
-        let person = Id::from_request_parts(parts, state).await.map(|Id(id)| id);
-        let access = Access::grant(parts, |principal| {
-            let permissions = principal.permissions;
-            let own = person.as_ref().is_ok_and(|id| *id == principal.user_id)
-                && permissions.has(Own::PERMISSION);
-            let may = own || permissions.has(All::PERMISSION);
-            may.then_some(()).ok_or(All::PERMISSION)
-        });
-        Ok(Self {
-            access: access.await?,
-            person: person?,
+    fn take(from: &mut Prepared) -> Result<Self> {
+        from.access().map(|access| Self {
+            person: access.person,
+            access,
             required: PhantomData,
         })
     }

@@ -1,41 +1,60 @@
 //! What a handler answers: the envelope of the API around data that is usually JSON already.
 
-use crate::error::Error;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use crate::db::{Listing, Raw};
+use crate::error::{Error, Result as Outcome};
+use crate::http::endpoint::{Documented, DocumentedOutput};
 use futures_util::stream::{LocalBoxStream, Stream};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
-use worker::send::SendWrapper;
 
-/// JSON that is known to be a `T` because the statement that made it says so. It is passed on as it
-/// is; the tests compare real answers with the documented schema of `T`.
-#[derive(Debug, Clone)]
-pub struct Raw<T>(Box<RawValue>, PhantomData<fn() -> T>);
+/// What a handler may return.
+pub trait Output: DocumentedOutput {
+    /// The answer without its type.
+    ///
+    /// # Errors
+    /// The handler's own.
+    fn answer(self) -> Outcome<Answer>;
+}
 
-impl<T> Raw<T> {
-    /// The JSON text.
-    pub fn text(&self) -> &str {
-        self.0.get()
-    }
-
-    /// The same JSON as a tree.
-    pub fn tree(&self) -> serde_json::Value {
-        serde_json::from_str(self.0.get()).unwrap_or_default()
+impl<O: Output> Output for Outcome<O> {
+    fn answer(self) -> Outcome<Answer> {
+        self.and_then(O::answer)
     }
 }
 
-impl<'de, T> Deserialize<'de> for Raw<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(|raw| Self(raw, PhantomData))
-    }
+/// An answer without its type.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// What is answered.
+    pub content: Content,
 }
 
-impl<T> Serialize for Raw<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+/// What an answer consists of.
+#[derive(Debug)]
+pub enum Content {
+    /// JSON; empty for nothing.
+    Json(String),
+    /// A file that is made while it is sent.
+    File(Streamed),
+}
+
+impl Answer {
+    /// An answer with this data; 204 has none.
+    pub fn data(status: u16, data: &str) -> Self {
+        match status {
+            204 => Self::json(204, String::new()),
+            _ => Self::json(status, enveloped(data, None)),
+        }
+    }
+
+    /// An answer that is JSON.
+    pub fn json(status: u16, text: String) -> Self {
+        Self {
+            status,
+            content: Content::Json(text),
+        }
     }
 }
 
@@ -80,23 +99,19 @@ impl<T: Serialize, const STATUS: u16> Reply<T, STATUS> {
     }
 }
 
-impl<T, const STATUS: u16> IntoResponse for Reply<T, STATUS> {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(STATUS).unwrap_or(StatusCode::OK);
-        json(
-            status,
-            format!(r#"{{"success":true,"data":{}}}"#, self.data),
-        )
+impl<T: Documented, const STATUS: u16> Output for Reply<T, STATUS> {
+    fn answer(self) -> Outcome<Answer> {
+        Ok(Answer::data(STATUS, &self.data))
     }
 }
 
 /// 204: done, nothing to say.
-#[derive(Debug)]
-pub struct NoContent;
+pub type NoContent = Reply<(), 204>;
 
-impl IntoResponse for NoContent {
-    fn into_response(self) -> Response {
-        StatusCode::NO_CONTENT.into_response()
+impl NoContent {
+    /// Done.
+    pub fn done() -> Self {
+        Self::text("null".into())
     }
 }
 
@@ -106,9 +121,20 @@ pub type Pieces = LocalBoxStream<'static, Result<Vec<u8>, Error>>;
 /// 200 with a file that is made while it is sent. A failure on the way breaks the connection off, so
 /// that nobody takes a part for the whole.
 pub struct Streamed {
-    content_type: &'static str,
-    file_name: String,
-    pieces: SendWrapper<Pieces>,
+    /// Of the file.
+    pub content_type: &'static str,
+    /// What to save it as.
+    pub file_name: String,
+    /// The body.
+    pub pieces: Pieces,
+}
+
+impl std::fmt::Debug for Streamed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Streamed")
+            .field("file_name", &self.file_name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Streamed {
@@ -128,108 +154,31 @@ impl Streamed {
         Self {
             content_type,
             file_name,
-            pieces: SendWrapper::new(Box::pin(pieces)),
+            pieces: Box::pin(pieces),
         }
     }
 }
 
-/// A streamed body in the response's extensions; the door takes it out and hands it to the platform.
-#[derive(Clone)]
-pub struct StreamedBody(Arc<Mutex<Option<SendWrapper<Pieces>>>>);
-
-impl StreamedBody {
-    /// The pieces, once.
-    pub fn take(&self) -> Option<Pieces> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-            .map(|pieces| pieces.0)
+impl Output for Streamed {
+    fn answer(self) -> Outcome<Answer> {
+        Ok(Answer {
+            status: 200,
+            content: Content::File(self),
+        })
     }
 }
 
-impl IntoResponse for Streamed {
-    fn into_response(self) -> Response {
-        let disposition = format!("attachment; filename=\"{}\"", self.file_name);
-        let mut response = (
-            StatusCode::OK,
-            [
-                (header::CONTENT_TYPE, self.content_type.to_owned()),
-                (header::CONTENT_DISPOSITION, disposition),
-            ],
-        )
-            .into_response();
-        response
-            .extensions_mut()
-            .insert(StreamedBody(Arc::new(Mutex::new(Some(self.pieces)))));
-        response
-    }
-}
-
-/// The numbers of a page.
-#[derive(Debug, Clone, Copy, Serialize, schemars::JsonSchema)]
-pub struct Meta {
-    /// Counted from 1.
-    pub page: u32,
-    /// Rows on a full page.
-    pub per_page: u32,
-    /// Rows on all pages, exact.
-    pub total: u64,
-    /// How many pages there are.
-    pub total_pages: u64,
-}
-
-/// What a list statement makes: the rows of one page and how many there are in all.
-#[derive(Debug, Deserialize)]
-pub struct Found<T> {
-    /// Rows of all pages.
-    pub total: u64,
-    /// The rows of this page, JSON.
-    pub rows: Raw<Vec<T>>,
-}
-
-/// `{"success": true, "data": […], "meta": {…}}`.
-#[derive(Debug)]
-pub struct Listing<T> {
-    rows: Raw<Vec<T>>,
-    meta: Meta,
-}
-
-impl<T> Listing<T> {
-    /// One page of what was found.
-    pub fn new(found: Found<T>, page: u32, per_page: u32) -> Self {
-        let total_pages = found.total.div_ceil(u64::from(per_page.max(1)));
-        Self {
-            rows: found.rows,
-            meta: Meta {
-                page,
-                per_page,
-                total: found.total,
-                total_pages,
-            },
-        }
-    }
-}
-
-impl<T> IntoResponse for Listing<T> {
-    fn into_response(self) -> Response {
+impl<T: Documented> Output for Listing<T> {
+    fn answer(self) -> Outcome<Answer> {
         let meta = serde_json::to_string(&self.meta).unwrap_or_default();
-        json(
-            StatusCode::OK,
-            format!(
-                r#"{{"success":true,"data":{},"meta":{meta}}}"#,
-                self.rows.text()
-            ),
-        )
+        Ok(Answer::json(200, enveloped(self.rows.text(), Some(&meta))))
     }
 }
 
-/// A response with a JSON body.
-pub fn json(status: StatusCode, body: String) -> Response {
-    (
-        status,
-        [(header::CONTENT_TYPE, "application/json; charset=utf-8")],
-        body,
-    )
-        .into_response()
+/// The envelope of everything that went well.
+fn enveloped(data: &str, meta: Option<&str>) -> String {
+    match meta {
+        None => format!(r#"{{"success":true,"data":{data}}}"#),
+        Some(meta) => format!(r#"{{"success":true,"data":{data},"meta":{meta}}}"#),
+    }
 }

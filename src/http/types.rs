@@ -1,12 +1,13 @@
 //! Value types that requests share.
 
-use crate::error::Error;
+pub use crate::db::page::Order;
+use crate::db::{Bind, Set};
 use celaest_domain::calendar;
 use chrono::{DateTime, NaiveDate, Utc};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 /// A moment: RFC 3339, or a date alone (midnight UTC). Years 1970 to 9999, as everywhere
 /// in the system.
@@ -25,7 +26,14 @@ impl Moment {
                     .and_hms_opt(0, 0, 0)
                     .map(|at| at.and_utc())
             })?;
+        let moment = calendar::whole(moment)?;
         calendar::is_supported(moment).then_some(Self(moment))
+    }
+}
+
+impl Bind for Moment {
+    fn text(&self) -> Option<String> {
+        self.0.text()
     }
 }
 
@@ -56,6 +64,15 @@ impl<T> Patch<T> {
         !matches!(self, Patch::Absent)
     }
 
+    /// What is there after the change, of what is there `now`.
+    pub fn or<U>(&self, now: Option<U>, read: impl FnOnce(&T) -> U) -> Option<U> {
+        match self {
+            Patch::Absent => now,
+            Patch::Null => None,
+            Patch::Value(value) => Some(read(value)),
+        }
+    }
+
     /// The value, if one was given.
     pub fn value(&self) -> Option<&T> {
         match self {
@@ -65,28 +82,35 @@ impl<T> Patch<T> {
     }
 }
 
-impl<T> Patch<T> {
-    /// For what always has a value.
-    ///
-    /// # Errors
-    /// 422 for `null`.
-    pub fn not_null(&self, field: &str) -> crate::error::Result<()> {
-        match self {
-            Patch::Null => Err(Error::field(field, "cannot be cleared")),
-            _ => Ok(()),
-        }
+/// For what always has a value.
+///
+/// # Errors
+/// For null.
+pub fn not_null<T>(patch: &Patch<T>, _: &()) -> garde::Result {
+    match patch {
+        Patch::Null => Err(garde::Error::new("cannot be cleared")),
+        _ => Ok(()),
     }
 }
 
-impl<T: Serialize> Patch<T> {
-    /// Adds the field to the columns that a statement sets, if it was in the body.
-    pub fn put(&self, columns: &mut Map<String, Value>, name: &str) {
-        let value = match self {
-            Patch::Absent => return,
-            Patch::Null => Value::Null,
-            Patch::Value(value) => json!(value),
-        };
-        columns.insert(name.to_owned(), value);
+/// What can be told of a patch to the statement that carries it out.
+impl Set {
+    /// `column = {}::type` where the field was in the body; null clears the column.
+    pub fn patch<T: Bind>(self, assignment: &str, patch: &Patch<T>) -> Self {
+        match patch {
+            Patch::Absent => self,
+            Patch::Null => self.to(assignment, None::<&str>),
+            Patch::Value(value) => self.to(assignment, value),
+        }
+    }
+
+    /// [`Set::patch`] for a column that holds JSON.
+    pub fn patch_json<T: Serialize>(self, assignment: &str, patch: &Patch<T>) -> Self {
+        match patch {
+            Patch::Absent => self,
+            Patch::Null => self.to(assignment, None::<&str>),
+            Patch::Value(value) => self.to(assignment, json!(value)),
+        }
     }
 }
 
@@ -121,27 +145,6 @@ impl<T: JsonSchema> JsonSchema for Patch<T> {
     }
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         Option::<T>::json_schema(generator)
-    }
-}
-
-/// Sort direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Order {
-    /// Smallest first.
-    Asc,
-    /// Largest first.
-    #[default]
-    Desc,
-}
-
-impl Order {
-    /// The SQL keyword.
-    pub fn sql(self) -> &'static str {
-        match self {
-            Order::Asc => "ASC",
-            Order::Desc => "DESC",
-        }
     }
 }
 

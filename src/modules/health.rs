@@ -3,15 +3,12 @@
 use crate::db::facts::Actor;
 use crate::db::{Scope, sql};
 use crate::error::{Code, Error, Result};
-use crate::http::call::Call;
-use crate::http::params::NoQuery;
+use crate::http::params::Caller;
 use crate::http::reply::Data;
-use crate::platform::objects;
-use axum::Extension;
+use crate::identity::limits;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
-use std::sync::Arc;
 
 /// What `/health` says.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -43,7 +40,7 @@ pub struct Ready {
 }
 
 /// `GET /health`
-pub async fn overview(Extension(call): Extension<Arc<Call>>, _: NoQuery) -> Data<Health> {
+pub async fn overview(Caller(call): Caller) -> Data<Health> {
     Data::of(&Health {
         status: "ok",
         version: env!("CARGO_PKG_VERSION"),
@@ -52,7 +49,7 @@ pub async fn overview(Extension(call): Extension<Arc<Call>>, _: NoQuery) -> Data
 }
 
 /// `GET /health/live`
-pub async fn live(_: NoQuery) -> Data<Live> {
+pub async fn live() -> Data<Live> {
     Data::of(&Live { status: "ok" })
 }
 
@@ -60,13 +57,13 @@ pub async fn live(_: NoQuery) -> Data<Live> {
 ///
 /// # Errors
 /// 503 naming the part that does not answer.
-pub async fn ready(Extension(call): Extension<Arc<Call>>, _: NoQuery) -> Result<Data<Ready>> {
+pub async fn ready(Caller(call): Caller) -> Result<Data<Ready>> {
     let database: Result<i32> = call
         .database
         .begin(Scope::System, Actor::default())
         .only_value(sql("SELECT '1'::text"))
         .await;
-    let object = objects::ping(&call).await;
+    let object = limits::ping(&call).await;
     let word = |ok: bool| if ok { "ok" } else { "failed" };
     let (postgres, objects) = (word(database.is_ok()), word(object.is_ok()));
     match (database, object) {

@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::js_sys::{Array, JSON, Reflect, Uint8Array, futures::JsFuture, global};
-use worker::send::SendFuture;
 use worker::web_sys::{Crypto, CryptoKey};
 
 /// How signatures of a key are made.
@@ -50,7 +49,7 @@ impl PublicKey {
     pub async fn verifies(&self, scheme: Scheme, message: &[u8], signature: &[u8]) -> Result<bool> {
         let key = serde_json::to_string(self).map_err(Error::internal)?;
         let (message, signature) = (message.to_vec(), signature.to_vec());
-        SendFuture::new(async move {
+        worker::send::SendFuture::new(async move {
             let crypto = Reflect::get(&global(), &"crypto".into());
             let crypto: Crypto = crypto.map_err(|_| unsupported())?.unchecked_into();
             let checked = check(&crypto, scheme, &key, &message, &signature).await;

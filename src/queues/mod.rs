@@ -1,19 +1,16 @@
-//! What happens to messages: one file per kind, with what it carries and `run`.
+//! What happens to messages: which queue is whose.
 //!
 //! Messages arrive at least once and in any order. Each is acknowledged on its own, so a bad one goes
 //! its way to the dead-letter queue without its neighbours.
 
-pub mod deliveries;
-pub mod emails;
-pub mod events;
-pub mod telemetry;
-pub mod validations;
+mod events;
 
-use crate::db::facts::{Actor, Message};
-use crate::db::{Database, Scope, sql};
 use crate::error::{Error, Result};
 use crate::log;
-use serde_json::json;
+use crate::modules::{licenses, telemetry, webhooks};
+use crate::run::Run;
+use crate::mail;
+use futures_util::future::LocalBoxFuture;
 use std::rc::Rc;
 use worker::{Context, Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, RawMessage};
 
@@ -21,14 +18,33 @@ use worker::{Context, Env, MessageBatch, MessageExt, QueueRetryOptionsBuilder, R
 /// waits for a quarter of an hour before it goes to the dead-letter queue.
 const AWAY_DELAY_S: u32 = 10;
 
-/// One batch on its way.
-pub struct Delivery {
-    /// The bindings.
-    pub env: Env,
-    /// PostgreSQL, one connection for the batch.
-    pub database: Database,
-    /// For the log and the audit rows.
-    pub run: String,
+/// Deals with bodies of one queue, all or none.
+type Consume = for<'a> fn(&'a Run, &'a [&'a str]) -> LocalBoxFuture<'a, Result<()>>;
+
+/// A queue's consumer.
+struct Consumer {
+    queue: &'static str,
+    /// A batch is one statement; others go message by message from the start.
+    together: bool,
+    consume: Consume,
+}
+
+macro_rules! consumers {
+    ($($queue:literal, $together:expr => $consume:path;)*) => {
+        const CONSUMERS: &[Consumer] = &[$(Consumer {
+            queue: $queue,
+            together: $together,
+            consume: |run, bodies| Box::pin($consume(run, bodies)),
+        },)*];
+    };
+}
+
+consumers! {
+    "celaest-events",      true  => events::consume;
+    "celaest-emails",      false => mail::consume;
+    "celaest-validations", true  => licenses::write_log::consume;
+    "celaest-deliveries",  true  => webhooks::reports::consume;
+    "celaest-telemetry",   true  => telemetry::write::consume;
 }
 
 /// Runs a batch. Errors never leave: they would send back the whole batch.
@@ -41,12 +57,8 @@ pub async fn run(
     context: Context,
 ) -> worker::Result<()> {
     let queue = batch.queue();
-    let database = Database::new(&env, Rc::new(move |work| context.wait_until(work)));
-    let delivery = Delivery {
-        env,
-        database,
-        run: format!("queue:{queue}"),
-    };
+    let background = Rc::new(move |work| context.wait_until(work));
+    let run = Run::new(env, background, format!("queue:{queue}"));
     let messages: Vec<(RawMessage, String)> = batch
         .raw_iter()
         .map(|message| {
@@ -56,36 +68,29 @@ pub async fn run(
         })
         .collect();
     let bodies: Vec<&str> = messages.iter().map(|(_, body)| body.as_str()).collect();
-    // One statement for the batch; if that fails, one for each, so that only the bad one comes back.
-    // E-mails go one by one from the start: each is a request of its own.
-    let together = match queue.as_str() {
-        emails::QUEUE => None,
-        _ => Some(dispatch(&queue, &delivery, &bodies).await),
+    let consumer = CONSUMERS.iter().find(|consumer| consumer.queue == queue);
+    // If the whole fails, one by one, so that only the bad one comes back.
+    let together = match consumer {
+        Some(consumer) if consumer.together => (consumer.consume)(&run, &bodies).await.is_ok(),
+        _ => false,
     };
-    match together {
-        Some(Ok(())) => messages.iter().for_each(|(message, _)| message.ack()),
-        Some(Err(error)) if messages.len() == 1 => messages
-            .iter()
-            .for_each(|(message, _)| settle(&delivery, message, Err(error.clone()))),
-        _ => {
-            for (message, body) in &messages {
-                settle(
-                    &delivery,
-                    message,
-                    dispatch(&queue, &delivery, &[body]).await,
-                );
-            }
-        }
+    for (message, body) in &messages {
+        let outcome = match consumer {
+            _ if together => Ok(()),
+            Some(consumer) => (consumer.consume)(&run, &[body]).await,
+            None => Err(Error::internal(format!("no consumer for queue {queue}"))),
+        };
+        settle(&run, message, outcome);
     }
-    delivery.database.close();
+    run.database.close();
     Ok(())
 }
 
-fn settle(delivery: &Delivery, message: &RawMessage, outcome: Result<()>) {
+fn settle(run: &Run, message: &RawMessage, outcome: Result<()>) {
     match outcome {
         Ok(()) => message.ack(),
         Err(error) => {
-            log::warn(&delivery.run, "a message comes back", &error);
+            log::warn(&run.name, "a message comes back", &error);
             // What is away, or wrong, stays so for a while.
             let delay = error.retry_after.unwrap_or(0).max(AWAY_DELAY_S);
             let options = QueueRetryOptionsBuilder::new()
@@ -93,42 +98,5 @@ fn settle(delivery: &Delivery, message: &RawMessage, outcome: Result<()>) {
                 .build();
             message.retry_with_options(&options);
         }
-    }
-}
-
-/// Notes that these messages of the outbox were dealt with: the sweep leaves them alone from now on.
-///
-/// # Errors
-/// When the database fails; the messages come again then.
-pub async fn processed(delivery: &Delivery, messages: &[Message]) -> Result<()> {
-    if messages.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
-    delivery
-        .database
-        .begin(Scope::System, Actor::system(&delivery.run))
-        .only_value::<Option<()>>(
-            sql("UPDATE outbox_messages SET processed_at = now()
-                 WHERE id IN (SELECT value::uuid FROM jsonb_array_elements_text($1::jsonb)) AND processed_at IS NULL")
-            .bind(json!(ids)),
-        )
-        .await
-        .map(|_| ())
-}
-
-async fn dispatch(queue: &str, delivery: &Delivery, bodies: &[&str]) -> Result<()> {
-    match queue {
-        validations::QUEUE => validations::run(delivery, bodies).await,
-        events::QUEUE => events::run(delivery, bodies).await,
-        emails::QUEUE => {
-            for body in bodies {
-                emails::run(delivery, body).await?;
-            }
-            Ok(())
-        }
-        deliveries::QUEUE => deliveries::run(delivery, bodies).await,
-        telemetry::QUEUE => telemetry::run(delivery, bodies).await,
-        other => Err(Error::internal(format!("no consumer for queue {other}"))),
     }
 }

@@ -1,6 +1,7 @@
 //! Calendar months, billing cycles and renewals.
 
-use chrono::{DateTime, Datelike, Months, Utc};
+use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 /// The years the system stores: what RFC 3339 can write with four digits.
 const YEARS: std::ops::RangeInclusive<i32> = 1970..=9999;
@@ -17,8 +18,18 @@ pub fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
     if text.len() > 40 {
         return None;
     }
-    let moment = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
+    let moment = whole(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc))?;
     is_supported(moment).then_some(moment)
+}
+
+/// A leap second as everybody after us reads it: the beginning of the next minute.
+#[must_use]
+pub fn whole(moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let nanos = moment.timestamp_subsec_nanos();
+    match nanos.checked_sub(1_000_000_000) {
+        None => Some(moment),
+        Some(rest) => DateTime::from_timestamp(moment.timestamp() + 1, rest),
+    }
 }
 
 /// The same day and time `months` later, or the month's last day where that
@@ -31,32 +42,34 @@ pub fn add_months(moment: DateTime<Utc>, months: u32) -> Option<DateTime<Utc>> {
 }
 
 /// How often a plan is billed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum BillingCycle {
     /// Every month.
+    #[default]
     Monthly,
     /// Every three months.
     Quarterly,
-    /// Every twelve months.
+    /// Every year.
     Yearly,
     /// Once; never expires.
     Lifetime,
-    /// By consumption, settled monthly.
+    /// By what is consumed, counted monthly.
     UsageBased,
 }
 
 impl BillingCycle {
-    /// Reads the database's spelling.
+    /// The value of the database's `billing_cycle`.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "monthly" => Self::Monthly,
-            "quarterly" => Self::Quarterly,
-            "yearly" => Self::Yearly,
-            "lifetime" => Self::Lifetime,
-            "usage_based" => Self::UsageBased,
-            _ => return None,
-        })
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Monthly => "monthly",
+            Self::Quarterly => "quarterly",
+            Self::Yearly => "yearly",
+            Self::Lifetime => "lifetime",
+            Self::UsageBased => "usage_based",
+        }
     }
 
     /// Length of one cycle in calendar months; `None` for a lifetime.
@@ -72,15 +85,27 @@ impl BillingCycle {
 }
 
 /// The expiry after a renewal by `months`: counted from the old expiry while it
-/// is still ahead (nothing paid is lost), otherwise from now. `None` beyond the
-/// supported years.
+/// is still ahead (nothing paid is lost), otherwise from now. What began on the
+/// last days of a month and lost them to a shorter one gets them back: `start`
+/// has the day. `None` beyond the supported years.
 #[must_use]
 pub fn renewed_expiry(
-    old: Option<DateTime<Utc>>,
+    start: DateTime<Utc>,
+    old: DateTime<Utc>,
     now: DateTime<Utc>,
     months: u32,
 ) -> Option<DateTime<Utc>> {
-    add_months(old.filter(|old| *old > now).unwrap_or(now), months)
+    if old <= now {
+        return add_months(now, months);
+    }
+    let later = add_months(old, months)?;
+    let was_cut = old.day() < start.day() && (old + TimeDelta::days(1)).day() == 1;
+    match was_cut {
+        false => Some(later),
+        true => (later.day()..=start.day())
+            .rev()
+            .find_map(|day| later.with_day(day)),
+    }
 }
 
 /// The running period, of `months` months each counted from `start`: the one
@@ -165,21 +190,41 @@ mod tests {
 
     #[test]
     fn a_renewal_keeps_what_was_paid() {
-        let now = at("2026-05-10T00:00:00Z");
-        let ahead = Some(at("2026-06-01T00:00:00Z"));
-        let past = Some(at("2026-01-01T00:00:00Z"));
+        let (start, now) = (at("2025-06-01T00:00:00Z"), at("2026-05-10T00:00:00Z"));
+        let renewed = |old, months| renewed_expiry(start, at(old), now, months);
         assert_eq!(
-            renewed_expiry(ahead, now, 1),
+            renewed("2026-06-01T00:00:00Z", 1),
             Some(at("2026-07-01T00:00:00Z"))
         );
         assert_eq!(
-            renewed_expiry(past, now, 1),
+            renewed("2026-01-01T00:00:00Z", 1),
             Some(at("2026-06-10T00:00:00Z"))
         );
+    }
+
+    #[test]
+    fn renewals_do_not_drift_to_shorter_months() {
+        let (start, now) = (at("2026-01-31T12:00:00Z"), at("2026-01-31T12:00:00Z"));
+        let mut expiry = start;
+        let mut days = Vec::new();
+        for _ in 0..5 {
+            expiry = renewed_expiry(start, expiry + TimeDelta::milliseconds(1), now, 1).unwrap()
+                - TimeDelta::milliseconds(1);
+            days.push((expiry.month(), expiry.day()));
+        }
+        assert_eq!(days, [(2, 28), (3, 31), (4, 30), (5, 31), (6, 30)]);
+        // What never was longer stays as it is.
+        let day = renewed_expiry(at("2026-01-28T00:00:00Z"), at("2026-02-28T00:00:00Z"), now, 1);
+        assert_eq!(day, Some(at("2026-03-28T00:00:00Z")));
+    }
+
+    #[test]
+    fn a_leap_second_is_the_next_minute() {
         assert_eq!(
-            renewed_expiry(None, now, 12),
-            Some(at("2027-05-10T00:00:00Z"))
+            parse_timestamp("2016-12-31T23:59:60Z"),
+            Some(at("2017-01-01T00:00:00Z"))
         );
+        assert_eq!(parse_timestamp("9999-12-31T23:59:60Z"), None);
     }
 
     #[test]

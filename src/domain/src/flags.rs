@@ -13,17 +13,38 @@ pub const MAX_KEY_CHARS: usize = 100;
 
 /// Whom a flag is meant for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "FlagTargetType"))]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     /// Everybody.
     #[default]
     All,
-    /// A share of everybody, always the same people.
+    /// A share of the users, always the same ones.
     Percentage,
     /// The users listed.
     Users,
     /// The members of the organizations listed.
     Orgs,
+}
+
+impl Target {
+    /// The text in the column.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Percentage => "percentage",
+            Self::Users => "users",
+            Self::Orgs => "orgs",
+        }
+    }
+
+    /// Whether a flag that is meant for these says so completely: a share of the users has a size.
+    #[must_use]
+    pub fn is_complete(self, percentage: Option<u32>) -> bool {
+        self != Self::Percentage || percentage.is_some()
+    }
 }
 
 /// Values that stand before the target.
@@ -75,6 +96,8 @@ pub struct Context<'a> {
 
 /// What decided. The order is the precedence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "FlagReason"))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The kill switch.
@@ -99,24 +122,13 @@ pub enum Reason {
     RolloutExcluded,
 }
 
-impl Reason {
-    /// Every reason, in the order of precedence.
-    pub const ALL: [Self; 10] = [
-        Self::Disabled,
-        Self::Environment,
-        Self::UserOverride,
-        Self::OrganizationOverride,
-        Self::All,
-        Self::UserTarget,
-        Self::OrganizationTarget,
-        Self::NotTargeted,
-        Self::Rollout,
-        Self::RolloutExcluded,
-    ];
-}
-
 /// A flag's value for somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(deny_unknown_fields, rename = "FlagEvaluation")
+)]
 pub struct Evaluation {
     /// On or off.
     pub value: bool,

@@ -16,8 +16,9 @@ const PREFIX: &str = "CELAEST-";
 const MAX_CODE: usize = 10;
 const RANDOM: usize = 8;
 const CHECKSUM: usize = 4;
-/// Longest possible key; anything longer is refused before it is looked at.
-pub const MAX_LENGTH: usize = PREFIX.len() + MAX_CODE + 1 + RANDOM + 1 + CHECKSUM;
+/// Longest text that can be a key; anything longer is refused before it is looked at. A key has at most 34
+/// characters, and a person may type spaces between them.
+pub const MAX_LENGTH: usize = 80;
 
 /// A well-formed license key in canonical upper case.
 ///
@@ -38,7 +39,8 @@ impl fmt::Display for InvalidKey {
 impl std::error::Error for InvalidKey {}
 
 impl LicenseKey {
-    /// Reads a key in any case. Nothing is trimmed or corrected.
+    /// Reads a key as people type it: in any case, with spaces, with or without dashes, and with the
+    /// letters that Crockford's alphabet leaves out for the digits they look like.
     ///
     /// # Errors
     /// [`InvalidKey`] when the text does not have the shape of a key.
@@ -46,18 +48,25 @@ impl LicenseKey {
         if text.len() > MAX_LENGTH || !text.is_ascii() {
             return Err(InvalidKey);
         }
-        let key = text.to_ascii_uppercase();
-        let rest = key.strip_prefix(PREFIX).ok_or(InvalidKey)?;
-        let mut parts = rest.split('-');
-        let well_formed = parts.next().is_some_and(is_product_code)
-            && parts.next().is_some_and(|part| is_base32(part, RANDOM))
-            && parts.next().is_some_and(|part| is_base32(part, CHECKSUM))
-            && parts.next().is_none();
-        if well_formed {
-            Ok(Self(key))
-        } else {
-            Err(InvalidKey)
+        let typed: String = text
+            .chars()
+            .filter(|c| !matches!(c, ' ' | '\t' | '-'))
+            .map(|c| c.to_ascii_uppercase())
+            .collect();
+        let rest = typed
+            .strip_prefix(PREFIX.trim_end_matches('-'))
+            .ok_or(InvalidKey)?;
+        let code = rest.len().checked_sub(RANDOM + CHECKSUM);
+        let (code, drawn) = rest.split_at(code.ok_or(InvalidKey)?);
+        if !is_product_code(code) {
+            return Err(InvalidKey);
         }
+        let drawn: String = drawn.chars().map(meant).collect();
+        if !drawn.bytes().all(|byte| ALPHABET.contains(&byte)) {
+            return Err(InvalidKey);
+        }
+        let (random, checksum) = drawn.split_at(RANDOM);
+        Ok(Self(format!("{PREFIX}{code}-{random}-{checksum}")))
     }
 
     /// Makes the key of `product_code` from 40 random bits.
@@ -120,8 +129,13 @@ pub fn is_product_code(code: &str) -> bool {
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
-fn is_base32(part: &str, length: usize) -> bool {
-    part.len() == length && part.bytes().all(|byte| ALPHABET.contains(&byte))
+/// The digit that a letter outside the alphabet is read as.
+fn meant(typed: char) -> char {
+    match typed {
+        'O' => '0',
+        'I' | 'L' => '1',
+        other => other,
+    }
 }
 
 fn push_base32(text: &mut String, bits: u64, length: usize) {
@@ -163,10 +177,9 @@ mod tests {
             "",
             "CELAEST",
             "CELAEST-MKT-A8F9D2E1",
-            "CELAEST-MKT-A8F9D2E1-7B3",
-            "CELAEST-MKT-A8F9D2E1-7B3C-",
             "CELAEST--A8F9D2E1-7B3C",
-            " CELAEST-MKT-A8F9D2E1-7B3C",
+            "MKT-A8F9D2E1-7B3C",
+            "CELAEST-MKT-A8F9D2E1-7B3C\n",
             "CELAEST-MKT-A8F9D2EU-7B3C",
             "CELAEST-ABCDEFGHIJK-A8F9D2E1-7B3C",
             "CELAEST-MK\u{0}-A8F9D2E1-7B3C",
@@ -175,6 +188,33 @@ mod tests {
             assert!(LicenseKey::parse(text).is_err(), "{text:?}");
         }
         assert!(LicenseKey::parse(&"A".repeat(10_000)).is_err());
+    }
+
+    /// Where a character is missing the parts are read shifted, and the checksum says so.
+    #[test]
+    fn a_missing_character_is_noticed() {
+        let key = LicenseKey::generate("MKT", [1, 2, 3, 4, 5], SECRET).unwrap();
+        for at in PREFIX.len()..key.as_str().len() {
+            let mut text = key.as_str().to_owned();
+            if text.remove(at) != '-' {
+                let read = LicenseKey::parse(&text);
+                assert!(!read.is_ok_and(|read| read.verify(SECRET)), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_read_as_people_type_it() {
+        let key = LicenseKey::parse("CELAEST-OIL-A0F1D2E1-7B30").unwrap();
+        for typed in [
+            "celaest-oil-a0f1d2e1-7b30",
+            " CELAEST-OIL-A0F1D2E1-7B30 ",
+            "CELAESTOILA0F1D2E17B30",
+            "CELAEST OIL A0F1 D2E1 7B30",
+            "CELAEST-OIL-AOFID2EL-7B3O",
+        ] {
+            assert_eq!(LicenseKey::parse(typed).as_ref(), Ok(&key), "{typed:?}");
+        }
     }
 
     #[test]

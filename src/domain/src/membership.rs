@@ -44,6 +44,17 @@ pub enum Wish<'a> {
     Remove,
 }
 
+/// An API key that is to be replaced.
+#[derive(Debug, Clone, Copy)]
+pub struct Key<'a> {
+    /// What it narrows its owner's permissions to.
+    pub scopes: &'a [String],
+    /// Whether it works.
+    pub is_active: bool,
+    /// Whether another is in its place already.
+    pub is_replaced: bool,
+}
+
 /// Why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -53,6 +64,8 @@ pub enum Refusal {
     NotHeld(Permissions),
     /// Nobody could administer the organization any more.
     LastAdmin,
+    /// The API key does not work any more, or was replaced.
+    KeyEnded,
 }
 
 impl Caller {
@@ -85,6 +98,26 @@ impl Caller {
         } else {
             Err(Refusal::NotHeld(missing))
         }
+    }
+
+    /// Whether the caller may put a new key in the place of one of `owner`'s:
+    /// whoever does holds the new one afterwards.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn replaces(&self, owner: &Member, key: &Key) -> Result<(), Refusal> {
+        self.covers(effective(owner.role, owner.scopes, Some(key.scopes)))?;
+        if !key.is_active || key.is_replaced {
+            return Err(Refusal::KeyEnded);
+        }
+        Ok(())
+    }
+
+    /// Whether the caller may set the limits of an organization, which are what
+    /// it pays for.
+    #[must_use]
+    pub fn sets_limits(&self) -> bool {
+        self.role == Role::SuperAdmin
     }
 
     /// Whether the caller may do this to a member.
@@ -121,10 +154,11 @@ impl Caller {
     }
 }
 
-/// Whether an organization has room for one more person.
+/// Whether there is room for one more where `there` are there already: people
+/// of an organization, or API keys of a person.
 #[must_use]
-pub fn has_room(max_users: i64, people: i64) -> bool {
-    max_users == UNLIMITED || people < max_users
+pub fn has_room(max: i64, there: i64) -> bool {
+    max == UNLIMITED || there < max
 }
 
 #[cfg(test)]
@@ -231,6 +265,55 @@ mod tests {
         assert_eq!(by.may(&own, Wish::Assign(Role::Admin, &[])), Ok(()));
         for wish in [Wish::Remove, Wish::Assign(Role::SuperAdmin, &[])] {
             assert_eq!(by.may(&own, wish), Err(Refusal::OwnAccount));
+        }
+    }
+
+    #[test]
+    fn keys_are_replaced_by_those_who_hold_what_they_may() {
+        let wide = owned(&["licenses:*", "account:*"]);
+        let key = Key {
+            scopes: &wide,
+            is_active: true,
+            is_replaced: false,
+        };
+        let owner = member(Role::Developer);
+        let narrow = Caller {
+            role: Role::Developer,
+            permissions: Permissions::named(&["account:write"]),
+        };
+        assert_eq!(caller(Role::Developer).replaces(&owner, &key), Ok(()));
+        assert!(matches!(
+            narrow.replaces(&owner, &key),
+            Err(Refusal::NotHeld(_))
+        ));
+        // What the owner lost, the key lost with it.
+        assert_eq!(
+            caller(Role::Viewer).replaces(&member(Role::Viewer), &key),
+            Ok(())
+        );
+        for ended in [
+            Key {
+                is_active: false,
+                ..key
+            },
+            Key {
+                is_replaced: true,
+                ..key
+            },
+        ] {
+            assert_eq!(
+                caller(Role::Developer).replaces(&owner, &ended),
+                Err(Refusal::KeyEnded)
+            );
+            // Nobody learns that of a key that they may not touch.
+            assert_ne!(narrow.replaces(&owner, &ended), Err(Refusal::KeyEnded));
+        }
+    }
+
+    #[test]
+    fn limits_are_set_by_super_administrators() {
+        for role in ROLES {
+            assert_eq!(caller(role).sets_limits(), role == Role::SuperAdmin);
         }
     }
 

@@ -255,6 +255,16 @@ impl Stored {
             .filter(|value| key.is_sensitive() || key.kind().fits(value))
     }
 
+    /// Whether `value` under `key` would change anything; null takes away what is stored. A sensitive one
+    /// always does: it is not opened to be compared.
+    #[must_use]
+    pub fn would_change(&self, key: Key, value: &Value) -> bool {
+        match self.raw(key) {
+            Some(_) if key.is_sensitive() => true,
+            old => old.unwrap_or(&Value::Null) != value,
+        }
+    }
+
     /// What licenses without an own rule go by.
     #[must_use]
     pub fn collisions(&self) -> license::Settings {

@@ -6,9 +6,12 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+
+/// How far back events can be sent again; the outbox keeps them a day longer.
+const REPLAYABLE: TimeDelta = TimeDelta::days(7);
 
 /// One kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +100,27 @@ pub fn patterns(event_type: &str) -> Vec<String> {
         patterns.push("*".to_owned());
     }
     patterns
+}
+
+/// Whether a webhook with these subscriptions is sent such an event.
+#[must_use]
+pub fn is_subscribed(subscriptions: &[String], event_type: &str) -> bool {
+    let matching = patterns(event_type);
+    matching.iter().any(|one| subscriptions.contains(one))
+}
+
+/// Whether everything that happened from `since` on can still be sent again.
+///
+/// # Errors
+/// What is wrong with the moment, for the caller.
+pub fn can_replay(since: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), &'static str> {
+    if since > now {
+        return Err("is in the future");
+    }
+    if since < now - REPLAYABLE {
+        return Err("is more than seven days ago");
+    }
+    Ok(())
 }
 
 fn family_of(event_type: &str) -> &str {
@@ -298,6 +322,26 @@ mod tests {
             patterns("order.completed"),
             ["order.completed", "order.*", "*"]
         );
+    }
+
+    #[test]
+    fn who_is_sent_what() {
+        let of = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert!(is_subscribed(
+            &of(&["user.*", "license.*"]),
+            "license.created"
+        ));
+        assert!(!is_subscribed(&of(&["user.*"]), "license.created"));
+        assert!(!is_subscribed(&of(&["*"]), "license.validated"));
+    }
+
+    #[test]
+    fn a_week_can_be_replayed() {
+        let now = crate::calendar::parse_timestamp("2026-03-10T12:00:00Z").unwrap();
+        let second = TimeDelta::seconds(1);
+        assert!(can_replay(now, now).is_ok() && can_replay(now - REPLAYABLE, now).is_ok());
+        assert!(can_replay(now + second, now).is_err());
+        assert!(can_replay(now - REPLAYABLE - second, now).is_err());
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //! transaction of its own, up to an end that is fixed before the first. What is written while the file
 //! is made comes after that end.
 
-use super::filters::{MATCHING, filtered};
+use super::filters::Filters;
 use super::model::header;
-use super::queries::{COLUMNS, MINE, columns, mine, organization};
+use super::queries::{COLUMNS, KEYS, columns};
 use crate::db::facts::{Action, Actor, Fact};
 use crate::db::{Database, Scope, sql};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::platform::clock;
 use celaest_domain::csv::push_record;
 use futures_util::stream::{Stream, try_unfold};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ const PAGE_ROWS: u32 = 1_000;
 const PAGE_BYTES: u32 = 2_000_000;
 
 /// The kind of file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "AuditExportFormat")]
 pub enum Format {
@@ -39,14 +39,13 @@ pub enum Format {
     Jsonl,
 }
 
-filtered! {
-    /// Filters and the kind of file.
-    #[schemars(rename = "AuditExportFilters")]
-    Filters {
-        /// The kind of file.
-        #[serde(default)]
-        format: Format,
-    }
+/// What an export has besides the filters.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(rename = "AuditExport")]
+pub struct File {
+    /// The kind of file.
+    #[serde(default)]
+    pub format: Format,
 }
 
 /// What one page gives: where it ends, and its rows as the file has them.
@@ -62,7 +61,7 @@ struct Export {
     scope: Scope,
     actor: Actor,
     organization: Option<Uuid>,
-    filters: Filters,
+    filters: Filters<File>,
     /// Everything up to here was sent; `None` before the header.
     after: Option<i64>,
     horizon: i64,
@@ -71,28 +70,27 @@ struct Export {
 /// Exports the audit log, oldest first.
 pub async fn export(
     permit: Permit<AuditExport>,
-    Query(filters): Query<Filters>,
+    Query(filters): Query<Filters<File>>,
 ) -> Result<Streamed> {
-    let organization = organization(&permit, filters.organization_id)?;
+    let organization = permit.reach(filters.organization_id)?;
     let mut tx = permit.begin();
     let horizon = tx
         .value(sql("SELECT to_json(audit_horizon())::text"))
         .await?;
-    let (extension, content_type) = match filters.format {
+    let (extension, content_type) = match filters.more.format {
         Format::Csv => ("csv", Streamed::CSV),
         Format::Jsonl => ("jsonl", Streamed::JSON_LINES),
     };
     tx.record(Fact {
-        id: Uuid::new_v4(),
         organization_id: organization,
         action: Action::Export,
         event: "audit.exported",
         resource_type: "audit_export",
         resource_id: Uuid::new_v4(),
-        changes: json!({ "after": narrowed(&filters, extension) }),
+        changes: json!({ "after": narrowed(&filters) }),
         payload: None,
     });
-    permit.commit(tx).await?;
+    permit.commit_aside(tx).await?;
     let export = Export {
         database: permit.call.another_database(),
         scope: permit.scope(),
@@ -110,13 +108,8 @@ pub async fn export(
 }
 
 /// What was asked for, for the audit row.
-fn narrowed(filters: &Filters, format: &str) -> serde_json::Value {
-    let mut asked = json!({
-        "format": format, "user_id": filters.user_id, "api_key_id": filters.api_key_id,
-        "actor_kind": filters.actor_kind.map(super::model::ActorKind::as_str), "action": filters.action,
-        "entity_type": filters.entity_type, "entity_id": filters.entity_id, "created_after": filters.created_after,
-        "created_before": filters.created_before, "success": filters.success, "q": filters.q,
-    });
+fn narrowed(filters: &Filters<File>) -> serde_json::Value {
+    let mut asked = json!(filters);
     if let Some(fields) = asked.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
     }
@@ -130,7 +123,7 @@ impl Export {
                 return Ok(None);
             };
             let mut piece = String::new();
-            if export.after.is_none() && export.filters.format == Format::Csv {
+            if export.after.is_none() && export.filters.more.format == Format::Csv {
                 push_record(&mut piece, header().map(Some));
             }
             let page = export.page().await?;
@@ -152,45 +145,39 @@ impl Export {
     /// The next rows after `self.after`.
     async fn page(&self) -> Result<Page> {
         let tx = self.database.begin(self.scope, self.actor.clone());
-        let (columns, row) = match self.filters.format {
+        let (columns, row) = match self.filters.more.format {
             Format::Jsonl => (columns(), "row_to_json(shown)".to_owned()),
             Format::Csv => (columns(), texts()),
         };
-        let query = mine(
-            &tx,
-            self.organization,
+        let next = self
+            .filters
+            .rows(&tx, self.organization)
+            .when("a.sequence > {}::bigint", Some(self.after.unwrap_or(0)))
+            .when("a.sequence <= {}::bigint", Some(self.horizon));
+        let query = next.read("a.*").wrapped(|next| {
             format!(
                 "WITH chosen AS MATERIALIZED (
-                   SELECT a.* FROM audit_logs a
-                   WHERE a.sequence > $13::bigint AND a.sequence <= $14::bigint AND {MINE} AND {MATCHING}
-                   ORDER BY a.sequence LIMIT $15::bigint
+                   {next} ORDER BY a.sequence LIMIT {PAGE_ROWS}
                  ), shown AS (
-                   SELECT {columns} FROM chosen a LEFT JOIN user_api_keys k ON k.id = a.api_key_id
+                   SELECT {columns} FROM chosen a {KEYS}
                  ), made AS MATERIALIZED (
                    SELECT sequence, {row} AS line FROM shown
                  ), sized AS (
                    SELECT sequence, line, sum(octet_length(line::text)) OVER (ORDER BY sequence) AS bytes,
                      row_number() OVER (ORDER BY sequence) AS place
                    FROM made
-                 ), page AS (SELECT sequence, line FROM sized WHERE place = 1 OR bytes <= $16::bigint)
+                 ), page AS (SELECT sequence, line FROM sized WHERE place = 1 OR bytes <= {PAGE_BYTES})
                  SELECT json_build_object('last', (SELECT max(sequence) FROM page),
                    'rows', (SELECT coalesce(json_agg(line ORDER BY sequence), '[]') FROM page))::text"
-            ),
-        );
-        let query = self
-            .filters
-            .bind(query)
-            .bind(self.after.unwrap_or(0))
-            .bind(self.horizon)
-            .bind(PAGE_ROWS)
-            .bind(PAGE_BYTES);
+            )
+        });
         tx.only_value(query).await
     }
 
     fn write(&self, piece: &mut String, page: &Page) -> Result<()> {
         let rows = page.rows.get();
         piece.reserve(rows.len());
-        match self.filters.format {
+        match self.filters.more.format {
             Format::Csv => {
                 let rows: Vec<Vec<Option<String>>> =
                     serde_json::from_str(rows).map_err(Error::internal)?;

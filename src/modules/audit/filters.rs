@@ -1,77 +1,131 @@
 //! What the reads of the audit log can be narrowed by.
 
-/// The conditions of the filters, for `audit_logs a`, as parameters `$3` to `$12`.
-pub const MATCHING: &str = "($3 IS NULL OR a.user_id = $3::uuid)
-    AND ($4 IS NULL OR a.actor_kind = $4)
-    AND ($5 IS NULL OR a.api_key_id = $5::uuid)
-    AND ($6 IS NULL OR a.event = $6)
-    AND ($7 IS NULL OR a.resource_type = $7)
-    AND ($8 IS NULL OR a.resource_id = $8::uuid)
-    AND ($9 IS NULL OR a.created_at >= $9::timestamptz)
-    AND ($10 IS NULL OR a.created_at < $10::timestamptz)
-    AND ($11 IS NULL OR a.success = $11::boolean)
-    AND ($12 IS NULL OR a.event ILIKE $12 OR a.description ILIKE $12 OR a.request_id ILIKE $12
-      OR a.changes::text ILIKE $12
-      OR a.user_id IN (SELECT u.id FROM users_profile u
-        WHERE u.email ILIKE $12 AND ($1::uuid IS NULL OR u.organization_id = $1::uuid))
-      OR a.api_key_id IN (SELECT k.id FROM user_api_keys k
-        WHERE k.name ILIKE $12 AND ($1::uuid IS NULL OR k.organization_id = $1::uuid)))";
+use super::model::ActorKind;
+use super::queries::mine;
+use crate::db::{Rows, Tx, containing};
+use crate::http::types::Moment;
+use garde::Validate;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-/// Declares the query parameters of a read: the filters and its own. A flattened struct would do,
-/// were it not that serde then neither refuses unknown parameters nor reads numbers from a query string.
-macro_rules! filtered {
-    ($(#[$doc:meta])* $name:ident { $( $(#[$more:meta])* $field:ident: $kind:ty, )* }) => {
-        #[derive(Debug, serde::Deserialize, schemars::JsonSchema, garde::Validate)]
-        $(#[$doc])*
-        #[serde(deny_unknown_fields)]
-        #[garde(allow_unvalidated)]
-        pub struct $name {
-            /// Only this organization. Everybody but a super administrator sees the own one anyway.
-            pub organization_id: Option<uuid::Uuid>,
-            /// Only what this person did.
-            pub user_id: Option<uuid::Uuid>,
-            /// Only what such actors did.
-            pub actor_kind: Option<$crate::modules::audit::model::ActorKind>,
-            /// Only what was done with this API key.
-            pub api_key_id: Option<uuid::Uuid>,
-            /// Only this event: `license.created`.
-            #[garde(length(chars, max = 100))]
-            pub action: Option<String>,
-            /// Only what was done to this kind of thing.
-            #[garde(length(chars, max = 100))]
-            pub entity_type: Option<String>,
-            /// Only what was done to this thing.
-            pub entity_id: Option<uuid::Uuid>,
-            /// At or after.
-            pub created_after: Option<$crate::http::types::Moment>,
-            /// Before.
-            pub created_before: Option<$crate::http::types::Moment>,
-            /// Only what succeeded, or only what failed.
-            pub success: Option<bool>,
-            /// Text in the event, the description, the changes, the request id, the person's e-mail
-            /// address or the API key's name.
-            #[garde(length(chars, max = 100))]
-            pub q: Option<String>,
-            $( $(#[$more])* pub $field: $kind, )*
-        }
-
-        impl $name {
-            /// Adds the parameters that `MATCHING` expects.
-            pub fn bind(&self, query: $crate::db::Query) -> $crate::db::Query {
-                let text = self.q.as_deref().filter(|text| !text.is_empty());
-                query
-                    .bind(self.user_id)
-                    .bind(self.actor_kind.map($crate::modules::audit::model::ActorKind::as_str))
-                    .bind(self.api_key_id)
-                    .bind(self.action.as_deref())
-                    .bind(self.entity_type.as_deref())
-                    .bind(self.entity_id)
-                    .bind(self.created_after.map(|at| at.0))
-                    .bind(self.created_before.map(|at| at.0))
-                    .bind(self.success)
-                    .bind(text.map($crate::db::containing))
-            }
-        }
-    };
+/// The filters, and what a read has besides. Only what is read from text alone can be there: serde gives
+/// a flattened struct no numbers from a query string.
+#[derive(Debug, Deserialize, Serialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+#[schemars(rename = "{More}Filters")]
+pub struct Filters<More> {
+    /// Only this organization. Everybody but a super administrator sees the own one anyway.
+    #[serde(skip_serializing)]
+    pub organization_id: Option<Uuid>,
+    /// Only what this person did.
+    pub user_id: Option<Uuid>,
+    /// Only what such actors did.
+    pub actor_kind: Option<ActorKind>,
+    /// Only what was done with this API key.
+    pub api_key_id: Option<Uuid>,
+    /// Only this event: `license.created`.
+    #[garde(length(chars, max = 100))]
+    pub action: Option<String>,
+    /// Only what was done to this kind of thing.
+    #[garde(length(chars, max = 100))]
+    pub entity_type: Option<String>,
+    /// Only what was done to this thing.
+    pub entity_id: Option<Uuid>,
+    /// At or after.
+    pub created_after: Option<Moment>,
+    /// Before.
+    pub created_before: Option<Moment>,
+    /// Only what succeeded, or only what failed.
+    pub success: Option<bool>,
+    /// Text in the event, the description, the changes, the request id, the person's e-mail
+    /// address or the API key's name.
+    #[garde(length(chars, max = 100))]
+    pub q: Option<String>,
+    /// What the read has besides.
+    #[serde(flatten)]
+    pub more: More,
 }
-pub(super) use filtered;
+
+impl<More> Filters<More> {
+    /// The rows that are asked for, of one organization or all.
+    pub fn rows(&self, tx: &Tx, organization: Option<Uuid>) -> Rows {
+        // Other tenants' people and keys find nothing here.
+        let own = |alias: &str| match organization {
+            Some(_) => format!("AND {alias}.organization_id = a.organization_id"),
+            None => String::new(),
+        };
+        let text = format!(
+            "(a.event ILIKE {{}} OR a.description ILIKE {{}} OR a.request_id ILIKE {{}} OR a.changes::text ILIKE {{}}
+              OR EXISTS (SELECT 1 FROM users_profile u WHERE u.id = a.user_id AND u.email ILIKE {{}} {})
+              OR EXISTS (SELECT 1 FROM user_api_keys k WHERE k.id = a.api_key_id AND k.name ILIKE {{}} {}))",
+            own("u"),
+            own("k")
+        );
+        mine(tx, organization)
+            .when("a.user_id = {}::uuid", self.user_id)
+            .when("a.actor_kind = {}", self.actor_kind.map(ActorKind::as_str))
+            .when("a.api_key_id = {}::uuid", self.api_key_id)
+            .when("a.event = {}", self.action.as_deref())
+            .when("a.resource_type = {}", self.entity_type.as_deref())
+            .when("a.resource_id = {}::uuid", self.entity_id)
+            .when("a.created_at >= {}::timestamptz", self.created_after)
+            .when("a.created_at < {}::timestamptz", self.created_before)
+            .when("a.success = {}::boolean", self.success)
+            .when(text, containing(self.q.as_deref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::export::{File, Format};
+    use super::super::list::Sorting;
+    use super::*;
+    use crate::http::strict::query;
+    use serde_json::json;
+
+    #[test]
+    fn each_read_has_its_own_parameters() {
+        let listed: Filters<Sorting> = query(Some("success=false&sort=action&q=x")).unwrap();
+        assert_eq!(
+            (listed.success, listed.more.sort.by().1),
+            (Some(false), "a.event {}, a.sequence {}")
+        );
+        let exported: Filters<File> = query(Some("format=jsonl&created_after=2026-01-01")).unwrap();
+        assert_eq!(exported.more.format, Format::Jsonl);
+        assert_eq!(
+            query::<Filters<File>>(None).unwrap().more.format,
+            Format::Csv
+        );
+        for wrong in [
+            "sort=action",
+            "x=1",
+            "format=csv&format=csv",
+            "format=xlsx",
+            "success=maybe",
+            "more=1",
+        ] {
+            assert_eq!(
+                query::<Filters<File>>(Some(wrong))
+                    .unwrap_err()
+                    .code
+                    .status(),
+                400,
+                "{wrong}"
+            );
+        }
+        for wrong in ["format=csv", "sort=action&sort=action", "sort=changes"] {
+            assert!(query::<Filters<Sorting>>(Some(wrong)).is_err(), "{wrong}");
+        }
+        let long = format!("q={}", "x".repeat(101));
+        assert_eq!(
+            query::<Filters<File>>(Some(&long))
+                .unwrap_err()
+                .code
+                .status(),
+            422
+        );
+        assert_eq!(json!(exported)["format"], "jsonl");
+    }
+}

@@ -5,4 +5,5 @@ pub mod filters;
 pub mod list;
 pub mod model;
 pub mod queries;
+pub mod seal;
 pub mod verify;

@@ -50,7 +50,7 @@ pub struct AuditLog {
 }
 
 /// Who acted.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
     /// A signed-in person.

@@ -1,8 +1,6 @@
 //! The SQL of the audit log.
 
-use crate::db::{Query, Scope, Tx, sql};
-use crate::error::Result;
-use crate::http::permit::Access;
+use crate::db::{Rows, Tx};
 use uuid::Uuid;
 
 /// The fields of [`super::model::AuditLog`], from `audit_logs a` and `user_api_keys k`.
@@ -34,24 +32,14 @@ pub fn columns() -> String {
         .join(", ")
 }
 
-/// The tenant in a statement's own WHERE, for `audit_logs a`; `$1` is the organization, `$2` the owner.
-pub const MINE: &str = "($1::uuid IS NULL OR a.organization_id = $1::uuid) AND ($2::uuid IS NULL OR a.user_id = $2::uuid)";
+/// What [`columns`] show of another table.
+pub const KEYS: &str = "LEFT JOIN user_api_keys k ON k.id = a.api_key_id";
 
-/// A statement whose first two parameters are the tenant, as [`MINE`] expects.
-pub fn mine(tx: &Tx, organization: Option<Uuid>, text: impl Into<String>) -> Query {
-    sql(text).bind(organization).bind(tx.scope().owner())
-}
-
-/// The organization that is asked about: the caller's own; for a super administrator the one that is
-/// named, or all.
-///
-/// # Errors
-/// 422 for somebody else's organization.
-pub fn organization(access: &Access, named: Option<Uuid>) -> Result<Option<Uuid>> {
-    match access.scope() {
-        Scope::Tenant { .. } => access.organization(named).map(Some),
-        Scope::System => Ok(named),
-    }
+/// The caller's rows of the log: of one organization or all, of a client only what it did itself.
+pub fn mine(tx: &Tx, organization: Option<Uuid>) -> Rows {
+    Rows::of("audit_logs", "a")
+        .when("a.organization_id = {}::uuid", organization)
+        .when("a.user_id = {}::uuid", tx.scope().owner())
 }
 
 /// The canonical form of a row of `audit_logs a`, as `celaest_domain::audit` describes it. The text is

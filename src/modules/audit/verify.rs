@@ -1,7 +1,7 @@
 //! `GET /api/audit-logs/verify`
 
 use super::model::Verification;
-use super::queries::{CANONICAL, of_tenant, organization};
+use super::queries::{CANONICAL, of_tenant};
 use crate::db::{Scope, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::params::Query;
@@ -16,7 +16,6 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
-use worker::send::SendFuture;
 
 /// Seals verified in one call.
 const STEP: u64 = 100;
@@ -69,12 +68,12 @@ pub async fn verify(
     if matches!(permit.scope(), Scope::Tenant { owner: Some(_), .. }) {
         return Err(Code::Forbidden.into());
     }
-    let organization = organization(&permit, range.organization_id)?;
+    let organization = permit.reach(range.organization_id)?;
     let keys = keys(permit.call.config)?;
     // Before PostgreSQL: a seal is written there first, so what the object knows must be there.
     let namespace = objects::seal_heads(permit.call.env())?;
     permit.call.count_object_call();
-    let head = SendFuture::new(seal_head::read(&namespace, organization))
+    let head = seal_head::read(&namespace, organization)
         .await
         .map_err(Error::unavailable)?;
 

@@ -1,17 +1,19 @@
 //! `POST /api/auth/logout`
 
 use super::model::Nothing;
-use crate::db::facts::{Action, Fact, changes};
+use crate::db::facts::Action;
 use crate::db::sql;
-use crate::error::{Code, Result};
+use crate::error::Code;
 use crate::http::body::Body;
+use crate::http::change::Outcome;
+use crate::http::idempotency::Once;
 use crate::http::permit::SignedIn;
-use crate::http::principal::bearer;
 use crate::http::reply::NoContent;
-use crate::http::session;
+use crate::identity::bearer;
+use crate::identity::callers::Whom;
+use crate::identity::session::{self, SESSION};
 use crate::log;
 use crate::platform::supabase;
-use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -24,15 +26,14 @@ struct Ended {
 /// Ends the caller's own sign-in here at once, and tells the sign-in provider. An API key has none.
 pub async fn logout(
     access: SignedIn,
-    headers: HeaderMap,
-    Body(Nothing {}): Body<Nothing>,
-) -> Result<NoContent> {
+    Once(key, Body(Nothing {})): Once<Body<Nothing>>,
+) -> Outcome<NoContent> {
     let principal = &access.principal;
-    let (Some(token), Some(text)) = (&principal.token, bearer(&headers)) else {
+    let (Some(token), Some(text)) = (&principal.token, bearer(&access.call)) else {
         return Err(Code::Forbidden.into());
     };
     let agent = access.call.user_agent.as_deref();
-    let mut tx = access.begin();
+    let mut tx = access.begin_once(key).await?;
     // Inserted when the sign-in was not noted yet, so that it cannot be noted as going on.
     let ended: Option<Ended> = tx
         .row(
@@ -54,30 +55,32 @@ pub async fn logout(
         .await?;
     // Nothing when another request ended it a moment ago.
     if let Some(Ended { id }) = ended {
-        tx.record(Fact {
-            id: Uuid::new_v4(),
-            organization_id: principal.organization_id,
-            action: Action::Logout,
-            event: "user.logout",
-            resource_type: "session",
-            resource_id: id,
-            changes: changes(
-                &json!({ "is_active": true }),
-                &json!({ "is_active": false }),
-            ),
-            payload: None,
-        });
+        let (was, is) = (json!({ "is_active": true }), json!({ "is_active": false }));
+        let changes = SESSION.changes(&was, &is);
+        tx.record(session::fact(
+            principal,
+            id,
+            Action::Logout,
+            "user.logout",
+            changes,
+        ));
+        let whom = Whom::Person(principal.user_id);
+        access.forget_callers(&mut tx, whom).await?;
     }
-    access.commit(tx).await?;
     let (call, text) = (access.call.clone(), text.to_owned());
-    access.call.background(async move {
-        if let Err(error) = supabase::sign_out(call.config, &text).await {
-            log::warn(
-                &call.request_id,
-                "the provider was not told of a sign-out",
-                &error,
-            );
-        }
+    tx.after_commit(async move {
+        let told = call.clone();
+        // Nobody waits for the provider.
+        call.background(async move {
+            if let Err(error) = supabase::sign_out(told.config, &text).await {
+                log::warn(
+                    &told.request_id,
+                    "the provider was not told of a sign-out",
+                    &error,
+                );
+            }
+        });
+        Ok(())
     });
-    Ok(NoContent)
+    access.commit(tx, NoContent::done()).await
 }

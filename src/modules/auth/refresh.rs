@@ -5,26 +5,19 @@ use crate::db::facts::Actor;
 use crate::db::{Scope, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
-use crate::http::call::Call;
-use crate::http::jwt;
+use crate::http::params::Caller;
 use crate::http::reply::Data;
+use crate::identity::{limits, token};
 use crate::log;
-use crate::modules::settings::current;
-use crate::platform::{objects, supabase};
-use axum::Extension;
-use std::sync::Arc;
+use crate::platform::supabase;
 
 /// Exchanges a refresh token at the sign-in provider. What comes back is checked like every token, and
 /// refused when its sign-in was ended here.
-pub async fn refresh(
-    Extension(call): Extension<Arc<Call>>,
-    Body(renewal): Body<Renewal>,
-) -> Result<Data<Tokens>> {
+pub async fn refresh(Caller(call): Caller, Body(renewal): Body<Renewal>) -> Result<Data<Tokens>> {
     // Nobody is signed in, so the address pays.
-    let address = format!("ip:{}", call.ip);
-    objects::count_request(&call, &address, current::rate_limit_per_min(&call), None).await?;
+    limits::count_address(&call).await?;
     let grant = supabase::refresh(call.config, &renewal.refresh_token).await?;
-    let token = jwt::verify(&grant.access_token, call.config)
+    let verified = token::verify(&grant.access_token, call.config)
         .await
         .map_err(|error| Error::unavailable(format!("the provider's token: {error:?}")))?;
     let ended: Option<bool> = call
@@ -32,7 +25,7 @@ pub async fn refresh(
         .begin(Scope::System, Actor::default())
         .only_value(
             sql("SELECT to_json(NOT is_active)::text FROM user_sessions WHERE session_token = $1")
-                .bind(token.session),
+                .bind(verified.session),
         )
         .await?;
     if ended == Some(true) {
@@ -54,6 +47,6 @@ pub async fn refresh(
         refresh_token: grant.refresh_token,
         token_type: grant.token_type,
         expires_in: grant.expires_in,
-        expires_at: token.expires_s,
+        expires_at: verified.expires_s,
     }))
 }

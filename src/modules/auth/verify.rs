@@ -1,11 +1,11 @@
 //! `POST /api/auth/verify`
 
 use super::model::{CredentialKind, Nothing, Verified};
-use crate::db::sql;
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::permit::SignedIn;
 use crate::http::reply::Data;
+use crate::modules::users::api_keys::queries::of;
 use crate::modules::users::model::UserRole;
 use celaest_domain::access::Permission;
 use chrono::{DateTime, SecondsFormat};
@@ -19,11 +19,9 @@ pub async fn verify(access: SignedIn, Body(Nothing {}): Body<Nothing>) -> Result
             .map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)),
         (None, Some(key)) => {
             let tx = access.begin();
-            let query = sql("SELECT to_json(k.expires_at)::text FROM user_api_keys k
-                 WHERE ($1::uuid IS NULL OR k.organization_id = $1::uuid) AND k.id = $2::uuid")
-            .bind(tx.scope().organization())
-            .bind(key);
-            tx.only_value(query).await?
+            let this = of(&tx, principal.user_id).id(key);
+            tx.only_value(this.read("to_json(k.expires_at)::text"))
+                .await?
         }
         (None, None) => None,
     };

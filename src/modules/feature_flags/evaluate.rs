@@ -13,7 +13,7 @@ use celaest_domain::access::Role;
 use celaest_domain::flags::{self, Context, Flag};
 use garde::Validate;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -42,11 +42,8 @@ pub async fn all(
     permit: Permit<FlagsEvaluate>,
     Query(subject): Query<Subject>,
 ) -> Result<Data<BTreeMap<String, Evaluation>>> {
-    let values: BTreeMap<String, _> = evaluate(&permit, &subject, None)
-        .await?
-        .into_iter()
-        .collect();
-    json(&values)
+    let values = evaluate(&permit, &subject, None).await?;
+    Ok(Data::of(&values.into_iter().collect()))
 }
 
 /// One flag's value for the caller.
@@ -57,14 +54,14 @@ pub async fn one(
 ) -> Result<Data<Evaluation>> {
     let mut found = evaluate(&permit, &subject, Some(&key)).await?;
     let (_, value) = found.pop().ok_or_else(|| Error::new(Code::NotFound))?;
-    json(&value)
+    Ok(Data::of(&value))
 }
 
 async fn evaluate(
     permit: &Access,
     subject: &Subject,
     key: Option<&str>,
-) -> Result<Vec<(String, flags::Evaluation)>> {
+) -> Result<Vec<(String, Evaluation)>> {
     let caller = &permit.principal;
     let asks_for_others = subject.user_id.is_some() || subject.organization_id.is_some();
     if asks_for_others && caller.role != Role::SuperAdmin {
@@ -100,11 +97,4 @@ async fn evaluate(
         (flag.flag_key, value)
     });
     Ok(values.collect())
-}
-
-/// The domain's own value is what the documented shape says.
-fn json<T>(value: &impl Serialize) -> Result<Data<T>> {
-    serde_json::to_string(value)
-        .map(Data::text)
-        .map_err(Error::internal)
 }

@@ -1,9 +1,11 @@
 //! A feature flag, how it is made and changed, and what an evaluation answers.
 
-use crate::http::types::Patch;
-use celaest_domain::flags::{self, Reason, is_key};
+use crate::db::Bind;
+use crate::http::types::{Patch, not_null};
+pub use celaest_domain::flags::{Evaluation, Target as TargetType};
+use celaest_domain::flags::{MAX_KEY_CHARS, is_key};
 use garde::Validate;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -52,34 +54,6 @@ pub struct FeatureFlag {
     pub updated_at: String,
     /// Who changed it last.
     pub updated_by: Option<Uuid>,
-}
-
-/// Whom a flag is meant for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "FlagTargetType")]
-pub enum TargetType {
-    /// Everybody.
-    #[default]
-    All,
-    /// A share of the users, always the same ones.
-    Percentage,
-    /// The users listed.
-    Users,
-    /// The members of the organizations listed.
-    Orgs,
-}
-
-impl TargetType {
-    /// The text in the column.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Percentage => "percentage",
-            Self::Users => "users",
-            Self::Orgs => "orgs",
-        }
-    }
 }
 
 /// Values for single users and organizations. A user's stands before an organization's.
@@ -148,14 +122,16 @@ pub struct NewFeatureFlag {
 #[garde(allow_unvalidated)]
 pub struct FeatureFlagChanges {
     /// Another name; cannot be cleared.
-    #[garde(custom(name_if_set))]
+    #[garde(custom(not_null), custom(name_if_set))]
     pub name: Patch<String>,
     /// Another description.
     #[garde(custom(description_if_set))]
     pub description: Patch<String>,
     /// On or off; cannot be cleared.
+    #[garde(custom(not_null))]
     pub is_enabled: Patch<bool>,
     /// Another target; cannot be cleared.
+    #[garde(custom(not_null))]
     pub target_type: Patch<TargetType>,
     /// Another share.
     #[garde(custom(percentage_if_set))]
@@ -188,26 +164,17 @@ pub struct Toggle {
     pub enabled: Option<bool>,
 }
 
-/// A flag's value for somebody, as `celaest_domain::flags::Evaluation` writes it.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields, rename = "FlagEvaluation")]
-pub struct Evaluation {
-    /// On or off.
-    pub value: bool,
-    /// What decided.
-    #[schemars(schema_with = "reasons")]
-    pub reason: String,
-}
-
-fn reasons(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "enum": Reason::ALL })
+impl Bind for TargetType {
+    fn text(&self) -> Option<String> {
+        Some(self.as_str().into())
+    }
 }
 
 fn key(text: &str, (): &()) -> garde::Result {
     if !is_key(text) {
         return Err(garde::Error::new(format!(
             "must be words of small letters and digits, joined by . _ or -, at most {} characters",
-            flags::MAX_KEY_CHARS
+            MAX_KEY_CHARS
         )));
     }
     if RESERVED.contains(&text) {

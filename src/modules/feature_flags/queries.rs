@@ -2,12 +2,11 @@
 //! system's (a super administrator's) may write.
 
 use super::model::FeatureFlag;
-use crate::db::facts::{Action, Fact, changes};
-use crate::db::{Query, Tx, sql};
+use crate::db::facts::Subject;
+use crate::db::{Raw, Rows, Set, Tx};
 use crate::error::{Code, Error, Result};
-use crate::http::reply::Raw;
-use serde_json::Value;
-use uuid::Uuid;
+use celaest_domain::flags::Target;
+use serde::Deserialize;
 
 /// The columns of [`FeatureFlag`], from alias `f`.
 pub const COLUMNS: &str = "f.id, f.flag_key, f.name, f.description, f.is_enabled, f.target_type,
@@ -20,88 +19,78 @@ pub const COLUMNS: &str = "f.id, f.flag_key, f.name, f.description, f.is_enabled
 pub const RULES: &str = "f.flag_key, f.is_enabled, f.environments, f.overrides, f.target_type,
     f.target_percentage, f.target_users, f.target_organizations";
 
-/// One flag.
-pub fn one(key: &str, lock: bool) -> Query {
-    let lock = if lock { "FOR UPDATE" } else { "" };
-    sql(format!(
-        "SELECT {COLUMNS} FROM feature_flags f WHERE f.flag_key = $1 {lock}"
-    ))
-    .bind(key)
+/// Assignments from JSON; null is an empty list.
+pub const TARGET_USERS: &str =
+    "target_users = ARRAY(SELECT jsonb_array_elements_text({}::jsonb)::uuid)";
+/// As [`TARGET_USERS`].
+pub const TARGET_ORGANIZATIONS: &str =
+    "target_organizations = ARRAY(SELECT jsonb_array_elements_text({}::jsonb)::uuid)";
+/// As [`TARGET_USERS`].
+pub const ENVIRONMENTS: &str = "environments = ARRAY(SELECT jsonb_array_elements_text({}::jsonb))";
+
+/// What the log learns of a flag. It is the whole system's, so it is in no organization's log, and nobody
+/// outside is told.
+pub const FLAG: Subject = Subject {
+    kind: "feature_flag",
+    tenant: "organization_id",
+    secret: &[],
+    told: None,
+};
+
+/// Every flag: they are nobody's in particular.
+pub fn all() -> Rows {
+    Rows::of("feature_flags", "f")
 }
 
-/// The flag, locked until the transaction ends.
+/// The flag with this key.
+pub fn one(key: &str) -> Rows {
+    all().when("f.flag_key = {}", Some(key))
+}
+
+/// The fields of a flag that rules look at.
+#[derive(Debug, Deserialize)]
+pub struct Facts {
+    /// Its name for programs.
+    pub flag_key: String,
+    /// The kill switch.
+    pub is_enabled: bool,
+    /// Whom it is meant for.
+    pub target_type: Target,
+    /// The share of users, in per cent.
+    pub target_percentage: Option<u32>,
+}
+
+/// A flag whose row is held.
+pub struct Locked {
+    /// The row.
+    pub row: Raw<FeatureFlag>,
+    /// The parts.
+    pub facts: Facts,
+}
+
+/// Reads a flag and holds its row until the transaction ends.
 ///
 /// # Errors
 /// 404.
-pub async fn lock(tx: &mut Tx, key: &str) -> Result<Raw<FeatureFlag>> {
-    let flag: Option<Raw<FeatureFlag>> = tx.row(one(key, true)).await?;
-    flag.ok_or_else(|| Error::new(Code::NotFound))
+pub async fn lock(tx: &mut Tx, key: &str) -> Result<Locked> {
+    let row: Raw<FeatureFlag> = tx.one(one(key).lock(COLUMNS), Code::NotFound).await?;
+    let facts = serde_json::from_str(row.text()).map_err(Error::internal)?;
+    Ok(Locked { row, facts })
 }
 
-/// Changes the columns that `patch` names.
+/// Changes a flag and records it. Setting what already is so changes nothing, not even who changed it last.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn set(tx: &mut Tx, key: &str, patch: &Value, user: Uuid) -> Result<Raw<FeatureFlag>> {
-    let changed: Option<Raw<FeatureFlag>> = tx
-        .row(
-            sql(format!(
-                "UPDATE feature_flags f SET
-                   name = coalesce($2::jsonb->>'name', f.name),
-                   description = CASE WHEN $2::jsonb ? 'description' THEN $2::jsonb->>'description' ELSE f.description END,
-                   is_enabled = coalesce(($2::jsonb->>'is_enabled')::boolean, f.is_enabled),
-                   target_type = coalesce($2::jsonb->>'target_type', f.target_type),
-                   target_percentage = CASE WHEN $2::jsonb ? 'target_percentage'
-                     THEN ($2::jsonb->>'target_percentage')::int ELSE f.target_percentage END,
-                   target_users = CASE WHEN $2::jsonb ? 'target_users'
-                     THEN ARRAY(SELECT jsonb_array_elements_text($2::jsonb->'target_users')::uuid) ELSE f.target_users END,
-                   target_organizations = CASE WHEN $2::jsonb ? 'target_organizations'
-                     THEN ARRAY(SELECT jsonb_array_elements_text($2::jsonb->'target_organizations')::uuid)
-                     ELSE f.target_organizations END,
-                   environments = CASE WHEN $2::jsonb ? 'environments'
-                     THEN ARRAY(SELECT jsonb_array_elements_text($2::jsonb->'environments')) ELSE f.environments END,
-                   overrides = coalesce($2::jsonb->'overrides', f.overrides),
-                   metadata = coalesce($2::jsonb->'metadata', f.metadata),
-                   updated_by = $3::uuid
-                 WHERE f.flag_key = $1 RETURNING {COLUMNS}"
-            ))
-            .bind(key)
-            .bind(patch)
-            .bind(user),
-        )
-        .await?;
-    changed.ok_or_else(|| Error::new(Code::NotFound))
-}
-
-/// Before and after, changed fields only; who did it is said by the audit row itself.
-pub fn difference(before: &Value, after: &Value) -> Value {
-    let mut changes = changes(before, after);
-    for side in ["before", "after"] {
-        if let Some(fields) = changes[side].as_object_mut() {
-            fields.remove("updated_by");
-        }
-    }
-    changes
-}
-
-/// Writes a change of a flag down. Flags are the whole system's, so the audit row is in no
-/// organization's log, and nobody outside is told.
-pub fn record(
+pub async fn change(
     tx: &mut Tx,
-    action: Action,
     event: &'static str,
-    flag: &Value,
-    changes: Value,
-) -> Result<()> {
-    tx.record(Fact {
-        id: Uuid::new_v4(),
-        organization_id: None,
-        action,
-        event,
-        resource_type: "feature_flag",
-        resource_id: serde_json::from_value(flag["id"].clone()).map_err(Error::internal)?,
-        changes,
-        payload: None,
-    });
-    Ok(())
+    before: Locked,
+    set: Set,
+) -> Result<Raw<FeatureFlag>> {
+    let query = one(&before.facts.flag_key).set(set, COLUMNS);
+    let after: Option<Raw<FeatureFlag>> = tx.row(query).await?;
+    let after = after.unwrap_or_else(|| before.row.clone());
+    tx.record_change(&FLAG, event, &before.row, &after);
+    Ok(after)
 }

@@ -1,19 +1,16 @@
 //! `GET /api/feature-flags/{key}`
 
 use super::model::FeatureFlag;
-use super::queries;
-use crate::error::{Code, Error, Result};
-use crate::http::params::{Key, NoQuery};
+use super::queries::{self, COLUMNS};
+use crate::db::Raw;
+use crate::error::{Code, Result};
+use crate::http::params::Key;
 use crate::http::permit::{FeatureFlagsRead, Permit};
-use crate::http::reply::{Data, Raw};
+use crate::http::reply::Data;
 
 /// One flag, with its targets.
-pub async fn read(
-    permit: Permit<FeatureFlagsRead>,
-    Key(key): Key,
-    _: NoQuery,
-) -> Result<Data<FeatureFlag>> {
-    let flag: Option<Raw<FeatureFlag>> = permit.begin().only_row(queries::one(&key, false)).await?;
-    let flag = flag.ok_or_else(|| Error::new(Code::NotFound))?;
+pub async fn read(permit: Permit<FeatureFlagsRead>, Key(key): Key) -> Result<Data<FeatureFlag>> {
+    let query = queries::one(&key).read(COLUMNS);
+    let flag: Raw<FeatureFlag> = permit.begin().only_one(query, Code::NotFound).await?;
     Ok(Data::raw(&flag))
 }

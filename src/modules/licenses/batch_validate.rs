@@ -2,18 +2,18 @@
 
 use super::edge::{self, Check};
 use super::model::{Batch, BatchItem, Validation};
-use super::validate::count;
 use crate::error::{Error, Result};
-use crate::http::body::{Body, parse, validate};
-use crate::http::call::Call;
+use crate::http::body::Body;
+use crate::call::Call;
+use crate::http::params::Caller;
 use crate::http::reply::Data;
-use axum::Extension;
-use std::sync::Arc;
+use crate::http::strict;
+use crate::identity::limits;
 
 /// Validates up to 100 keys. The order is kept, each item gets a verdict or an error of its own. Cold
 /// licenses are read together, in one statement.
 pub async fn batch(
-    Extension(call): Extension<Arc<Call>>,
+    Caller(call): Caller,
     Body(body): Body<Batch>,
 ) -> Result<Data<Vec<BatchItem>>> {
     let mut checks: Vec<Check> = Vec::with_capacity(body.items.len());
@@ -48,8 +48,8 @@ pub async fn batch(
 }
 
 fn item_check(call: &Call, item: &serde_json::Value) -> Result<Check> {
-    count(call)?;
-    let validation: Validation = parse(item.to_string().as_bytes())?;
-    validate(&validation)?;
+    limits::count_validation(call)?;
+    let validation: Validation = strict::parse(item.to_string().as_bytes())?;
+    strict::validate(&validation)?;
     edge::prepare(call, validation)
 }

@@ -2,34 +2,28 @@
 
 use super::edge;
 use super::model::Status;
-use super::queries;
-use crate::db::facts::Action;
-use crate::error::Result;
-use crate::http::params::{Id, NoQuery};
+use super::queries::{self, LICENSE};
+use crate::db::Set;
+use crate::http::change::Outcome;
+use crate::http::endpoint::NoBody;
+use crate::http::idempotency::Once;
+use crate::http::params::Id;
 use crate::http::permit::{LicensesDelete, Permit};
 use crate::http::reply::NoContent;
 
 /// Cancels a license for good. Cancelling again changes nothing and is no error.
-pub async fn cancel(permit: Permit<LicensesDelete>, Id(id): Id, _: NoQuery) -> Result<NoContent> {
-    let mut tx = permit.begin();
+pub async fn cancel(
+    permit: Permit<LicensesDelete>,
+    Id(id): Id,
+    Once(key, NoBody): Once<NoBody>,
+) -> Outcome<NoContent> {
+    let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx, id).await?;
-    if before.facts.status != Status::Cancelled {
-        let after = queries::set(
-            &mut tx,
-            id,
-            "status = 'cancelled', cancelled_at = now()",
-            |query| query,
-        )
-        .await?;
-        edge::settle(
-            &permit,
-            tx,
-            &before,
-            &after,
-            Action::Delete,
-            "license.cancelled",
-        )
-        .await?;
+    if before.life.status != Status::Cancelled {
+        let set = Set::new().fixed("status = 'cancelled', cancelled_at = now()");
+        let after = queries::set(&mut tx, id, set).await?;
+        tx.record_ending(&LICENSE, "license.cancelled", &before.row, &after);
+        tx.after_commit(edge::forget(&permit.call, &before.key));
     }
-    Ok(NoContent)
+    permit.commit(tx, NoContent::done()).await
 }

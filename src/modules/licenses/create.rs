@@ -2,20 +2,20 @@
 
 use super::edge;
 use super::model::{License, NewLicense, Status};
-use super::queries::COLUMNS;
-use crate::db::facts::{Action, Fact, changes};
-use crate::db::{Tx, sql};
+use super::queries::{COLUMNS, LICENSE};
+use crate::db::{Raw, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
+use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
-use crate::http::permit::{Access, LicensesWrite, Permit};
-use crate::http::reply::{Created, Raw};
+use crate::http::permit::{LicensesWrite, Permit};
+use crate::http::reply::{Created};
 use crate::platform::clock;
 use celaest_domain::calendar;
 use celaest_domain::license_key::LicenseKey;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 /// How often another key is tried when the drawn one is taken: with 40 random bits one retry is already rare.
@@ -35,37 +35,19 @@ struct Surroundings {
 /// Creates a license.
 pub async fn create(
     permit: Permit<LicensesWrite>,
-    Once(idempotency, Body(new)): Once<Body<NewLicense>>,
-) -> Result<Created<License>> {
+    Once(key, Body(new)): Once<Body<NewLicense>>,
+) -> Outcome<Created<License>> {
     let organization = permit.organization(new.organization_id)?;
     let dates = dates(&new, clock::now())?;
-    let caller = permit.caller();
-
-    let mut tx = permit.begin();
-    if let Some(stored) = idempotency.claim(&mut tx, caller).await? {
-        return Ok(stored);
-    }
+    let mut tx = permit.begin_once(key).await?;
     let product_code = surroundings(&mut tx, organization, &new).await?;
+    let secret = permit.call.config.license_key_secret.expose();
     let (key, license) =
-        insert(&permit, &mut tx, organization, &product_code, &new, &dates).await?;
-    let tree = license.tree();
-    let id: Uuid = serde_json::from_value(tree["id"].clone()).map_err(Error::internal)?;
-    tx.record(Fact {
-        id: Uuid::new_v4(),
-        organization_id: Some(organization),
-        action: Action::Create,
-        event: "license.created",
-        resource_type: "license",
-        resource_id: id,
-        changes: changes(&Value::Null, &tree),
-        payload: Some(edge::event_payload(&tree)),
-    });
-    let reply = Created::raw(&license);
-    idempotency.settle(&mut tx, caller, &reply);
-    permit.commit(tx).await?;
+        insert(&mut tx, secret, organization, &product_code, &new, &dates).await?;
+    tx.record_new(&LICENSE, "license.created", &license);
     // The edge may remember the key as missing.
-    edge::forget(&permit.call, &key).await?;
-    Ok(reply)
+    tx.after_commit(edge::forget(&permit.call, &key));
+    permit.commit(tx, Created::raw(&license)).await
 }
 
 /// The dates of a new license.
@@ -136,8 +118,8 @@ async fn surroundings(tx: &mut Tx, organization: Uuid, new: &NewLicense) -> Resu
 }
 
 async fn insert(
-    permit: &Access,
     tx: &mut Tx,
+    secret: &str,
     organization: Uuid,
     product_code: &str,
     new: &NewLicense,
@@ -149,7 +131,6 @@ async fn insert(
         Status::Active
     };
     for _ in 0..KEY_ATTEMPTS {
-        let secret = permit.call.config.license_key_secret.expose();
         let random: [u8; 5] = Uuid::new_v4().as_bytes()[..5]
             .try_into()
             .map_err(Error::internal)?;

@@ -5,18 +5,17 @@
 //! snapshot whose token is no longer current is refused, so what was read before a change can never
 //! be installed after it.
 
-use super::model::{License, Validation};
-use super::queries::{self, Facts, Locked};
-use crate::db::facts::{Action, Actor, Fact, changes};
+use super::model::Validation;
+use super::queries::{self, Locked};
+use crate::db::facts::{Actor, Message};
 use crate::db::{Scope, Tx};
 use crate::error::{Code, Error, Result};
-use crate::http::call::Call;
-use crate::http::language::Language;
-use crate::http::permit::Access;
-use crate::http::reply::Raw;
+use crate::call::Call;
+use crate::language::Language;
 use crate::log;
-use crate::modules::settings::current;
-use crate::platform::objects;
+use crate::run::Run;
+use crate::settings;
+use crate::identity::limits;
 use celaest_domain::address::Address;
 use celaest_domain::license::{self as verdicts, Lang};
 use celaest_domain::license_key::LicenseKey;
@@ -25,12 +24,12 @@ use celaest_durable::license::{
 };
 use futures_util::future::join_all;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::rc::Rc;
 use uuid::Uuid;
 use worker::Env;
-use worker::send::SendFuture;
 
 /// A snapshot can be outdated by a change while it is being read; each time it is read again.
 const ATTEMPTS: usize = 5;
@@ -146,7 +145,7 @@ pub async fn check(call: &Call, checks: Vec<Check>) -> Vec<Result<String>> {
                 }
                 Ok(Answer::Verdict(verdict)) => Some(Ok(verdict)),
                 Ok(Answer::Limited(decision)) => {
-                    Some(objects::apply(call, decision).map(|()| String::new()))
+                    Some(limits::apply(call, decision).map(|()| String::new()))
                 }
                 Ok(Answer::Unavailable) => Some(Err(Code::Unavailable.into())),
                 Err(error) => Some(Err(error)),
@@ -163,21 +162,16 @@ pub async fn check(call: &Call, checks: Vec<Check>) -> Vec<Result<String>> {
 }
 
 async fn ask(call: &Call, open: &[(usize, Box<Question>, Known)]) -> Vec<Result<Answer>> {
-    let namespace = match objects::licenses(call.env()) {
-        Ok(namespace) => namespace,
-        Err(error) => return open.iter().map(|_| Err(error.clone())).collect(),
-    };
-    let settings = current::for_edge(call);
+    let settings = settings::for_edge(call);
     let asked = open.iter().map(|(_, question, known)| {
         call.count_object_call();
-        one(call, &namespace, settings, question, known)
+        one(call, settings, question, known)
     });
-    SendFuture::new(join_all(asked)).await
+    join_all(asked).await
 }
 
 async fn one(
     call: &Call,
-    namespace: &worker::ObjectNamespace,
     settings: Option<CurrentSettings>,
     question: &Question,
     known: &Known,
@@ -197,7 +191,7 @@ async fn one(
         settings,
         supply: known.supply(),
     };
-    license::validate(namespace, &question.key, &check)
+    license::validate(call.env(), &question.key, &check)
         .await
         .map_err(Error::unavailable)
 }
@@ -243,9 +237,12 @@ async fn read(
 ///
 /// # Errors
 /// 503 when the object cannot be reached; the outbox brings it the news later.
-pub async fn forget(call: &Call, key: &str) -> Result<()> {
-    call.count_object_call();
-    forget_from(call.env(), key).await
+pub fn forget(call: &Rc<Call>, key: &str) -> impl Future<Output = Result<()>> + 'static {
+    let (call, key) = (call.clone(), key.to_owned());
+    async move {
+        call.count_object_call();
+        forget_from(call.env(), &key).await
+    }
 }
 
 /// [`forget`] for jobs and consumers.
@@ -257,10 +254,9 @@ pub async fn forget_from(env: &Env, key: &str) -> Result<()> {
     let Ok(key) = LicenseKey::parse(key) else {
         return Ok(());
     };
-    let namespace = objects::licenses(env)?;
     let mut outcome = Ok(());
     for _ in 0..3 {
-        outcome = SendFuture::new(license::forget(&namespace, &key))
+        outcome = license::forget(env, &key)
             .await
             .map_err(Error::unavailable);
         if outcome.is_ok() {
@@ -270,6 +266,18 @@ pub async fn forget_from(env: &Env, key: &str) -> Result<()> {
     outcome
 }
 
+/// Makes the edge forget a license that changed. The change itself did that before its answer; this is
+/// for the one that died in between.
+///
+/// # Errors
+/// As [`forget`].
+pub async fn told(run: &Run, message: &Message) -> Result<()> {
+    match message.payload["license"]["license_key"].as_str() {
+        Some(key) => forget_from(&run.env, key).await,
+        None => Ok(()),
+    }
+}
+
 /// Holds a slot of a license for an address, for half a minute.
 ///
 /// # Errors
@@ -277,12 +285,11 @@ pub async fn forget_from(env: &Env, key: &str) -> Result<()> {
 pub async fn reserve(
     call: &Call,
     tx: &mut Tx,
-    facts: &Facts,
+    key: &str,
     binding_id: Uuid,
     address: &Address,
 ) -> Result<()> {
-    let key = LicenseKey::parse(&facts.license_key).map_err(|_| Error::new(Code::Conflict))?;
-    let namespace = objects::licenses(call.env())?;
+    let key = LicenseKey::parse(key).map_err(|_| Error::new(Code::Conflict))?;
     let ip = address.to_string();
     let mut known = Known::Nothing;
     for _ in 0..ATTEMPTS {
@@ -293,7 +300,7 @@ pub async fn reserve(
             snapshot_ttl_s: call.config.snapshot_ttl_seconds,
             supply: known.supply(),
         };
-        let answer = SendFuture::new(license::reserve(&namespace, &key, &request)).await;
+        let answer = license::reserve(call.env(), &key, &request).await;
         match answer.map_err(Error::unavailable)? {
             Reservation::Held => return Ok(()),
             Reservation::AlreadyBound { .. } => return Err(Code::IpAlreadyBound.into()),
@@ -317,64 +324,18 @@ pub async fn reserve(
 ///
 /// # Errors
 /// When the object or the database fails.
-pub async fn mirror(call: &Call, tx: &mut Tx, facts: &Facts) -> Result<()> {
-    let Ok(key) = LicenseKey::parse(&facts.license_key) else {
+pub async fn mirror(call: &Call, tx: &mut Tx, license: &Locked) -> Result<()> {
+    let Ok(key) = LicenseKey::parse(&license.key) else {
         return Ok(());
     };
-    let namespace = objects::licenses(call.env())?;
     call.count_object_call();
-    let pending = SendFuture::new(license::pending(&namespace, &key))
+    let pending = license::pending(call.env(), &key)
         .await
         .map_err(Error::unavailable)?;
     if !pending.bindings.is_empty() {
         let bindings = json!(pending.bindings);
-        let query = queries::mirror_bindings(facts, &bindings, &call.request_id);
-        tx.value::<Option<()>>(query).await?;
+        let query = queries::mirror_bindings(license, &bindings, &call.request_id);
+        tx.execute(query).await?;
     }
     Ok(())
-}
-
-/// Ends a change of a license: records it, commits, and tells the object before the answer leaves.
-///
-/// # Errors
-/// When the commit fails, nothing remains; when only the object cannot be told, the outbox will.
-pub async fn settle(
-    permit: &Access,
-    mut tx: Tx,
-    before: &Locked,
-    after: &Raw<License>,
-    action: Action,
-    event: &'static str,
-) -> Result<()> {
-    let tree = after.tree();
-    let changes = changes(&before.row.tree(), &tree);
-    // Setting what already is so is no event.
-    if changes["after"] != json!({}) {
-        tx.record(Fact {
-            id: Uuid::new_v4(),
-            organization_id: Some(before.facts.organization_id),
-            action,
-            event,
-            resource_type: "license",
-            resource_id: before.facts.id,
-            changes,
-            payload: Some(event_payload(&tree)),
-        });
-    }
-    permit.commit(tx).await?;
-    forget(&permit.call, &before.facts.license_key).await
-}
-
-/// What the outside learns of a change: the license without the vendor's internal notes.
-pub fn event_payload(license: &Value) -> Value {
-    let mut license = license.clone();
-    if let Some(fields) = license.as_object_mut() {
-        fields.remove("notes");
-    }
-    json!({ "license": license })
-}
-
-/// The payload of an event that concerns a license without changing its row.
-pub fn notice(license: &Facts) -> Value {
-    json!({ "license": { "id": license.id, "license_key": license.license_key } })
 }

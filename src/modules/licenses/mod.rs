@@ -3,9 +3,11 @@
 pub mod actions;
 pub mod batch_validate;
 pub mod cancel;
+pub mod close_periods;
 pub mod collisions;
 pub mod create;
 pub mod edge;
+pub mod expire;
 pub mod ips;
 pub mod list;
 pub mod model;
@@ -15,3 +17,4 @@ pub mod update;
 pub mod usage;
 pub mod validate;
 pub mod validations;
+pub mod write_log;

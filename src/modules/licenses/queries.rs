@@ -1,15 +1,14 @@
 //! The SQL of licensing.
 
-use super::model::{Binding, License};
-use crate::db::{Query, Tx, sql};
+use super::model::{Binding, License, NewBinding};
+use crate::db::facts::{Action, Fact, Subject};
+use crate::db::{Query, Raw, Rows, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
-use crate::http::reply::Raw;
-use chrono::{DateTime, Utc};
+use celaest_domain::address::Address;
+use celaest_domain::license::Life;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
-
-use super::model::{BillingCycle, Status};
 
 /// The columns of [`License`], from table or alias `l`. Clients do not see the internal notes.
 pub const COLUMNS: &str = "l.id, l.organization_id, l.owner_id, l.plan_id, l.product_id, l.license_key, l.status,
@@ -18,43 +17,96 @@ pub const COLUMNS: &str = "l.id, l.organization_id, l.owner_id, l.plan_id, l.pro
     CASE WHEN app_owner_id() IS NULL THEN l.notes END AS notes, l.metadata,
     l.suspension_reason, l.suspended_at, l.cancelled_at, l.created_at, l.updated_at";
 
-/// The tenant in a statement's own WHERE, for `licenses l`; `$1` is the organization, `$2` the owner.
-pub const MINE: &str = "($1::uuid IS NULL OR l.organization_id = $1::uuid) AND ($2::uuid IS NULL OR l.owner_id = $2::uuid)";
+/// What the log and the outside learn of a license: the outside not the vendor's internal notes.
+pub const LICENSE: Subject = Subject {
+    kind: "license",
+    tenant: "organization_id",
+    secret: &["license_key"],
+    told: Some(|license| {
+        let mut license = license.clone();
+        if let Some(fields) = license.as_object_mut() {
+            fields.remove("notes");
+        }
+        json!({ "license": license })
+    }),
+};
 
-/// A statement whose first two parameters are the tenant, as [`MINE`] expects.
-pub fn mine(tx: &Tx, text: impl Into<String>) -> Query {
-    sql(text)
-        .bind(tx.scope().organization())
-        .bind(tx.scope().owner())
+/// What the log learns of an address.
+const ADDRESS: Subject = Subject {
+    kind: "license",
+    tenant: "organization_id",
+    secret: &[],
+    told: None,
+};
+
+/// The caller's licenses.
+pub fn mine(tx: &Tx) -> Rows {
+    Rows::of("licenses", "l")
+        .when("l.organization_id = {}::uuid", tx.scope().organization())
+        .when("l.owner_id = {}::uuid", tx.scope().owner())
 }
 
-/// The fields of a license that rules look at.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Facts {
+/// A license with what rules look at.
+pub struct Locked {
+    /// The row.
+    pub row: Raw<License>,
     /// Identifier.
     pub id: Uuid,
     /// The organization.
     pub organization_id: Uuid,
     /// The key; also the name of its object.
-    pub license_key: String,
-    /// Where it is in its life.
-    pub status: Status,
-    /// From when it is valid.
-    pub starts_at: DateTime<Utc>,
-    /// Until when.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// End of the trial.
-    pub trial_ends_at: Option<DateTime<Utc>>,
-    /// How it is billed.
-    pub billing_cycle: BillingCycle,
+    pub key: String,
+    /// What may become of it.
+    pub life: Life,
 }
 
-/// A license locked for a change: as a whole, and what rules look at.
-pub struct Locked {
-    /// The row.
-    pub row: Raw<License>,
-    /// The parts.
-    pub facts: Facts,
+/// The parts of [`Locked`] in the row.
+#[derive(Deserialize)]
+struct Parts {
+    id: Uuid,
+    organization_id: Uuid,
+    license_key: String,
+    #[serde(flatten)]
+    life: Life,
+}
+
+impl Locked {
+    fn of(row: Raw<License>) -> Result<Self> {
+        let parts: Parts = serde_json::from_str(row.text()).map_err(Error::internal)?;
+        Ok(Self {
+            row,
+            id: parts.id,
+            organization_id: parts.organization_id,
+            key: parts.license_key,
+            life: parts.life,
+        })
+    }
+
+    /// Rows of a table of what belongs to a license.
+    pub fn owns(&self, table: &'static str, alias: &'static str) -> Rows {
+        Rows::of(table, alias)
+            .when(format!("{alias}.license_id = {{}}::uuid"), Some(self.id))
+            .when(
+                format!("{alias}.organization_id = {{}}::uuid"),
+                Some(self.organization_id),
+            )
+    }
+
+    /// Something that happened to the license's addresses, without a change of its own row.
+    pub fn beside(&self, event: &'static str, before: &Value, after: &Value) -> Fact {
+        Fact {
+            organization_id: Some(self.organization_id),
+            action: match after {
+                Value::Null => Action::Delete,
+                _ => Action::Create,
+            },
+            event,
+            resource_type: LICENSE.kind,
+            resource_id: self.id,
+            changes: ADDRESS.changes(before, after),
+            payload: Some(json!({ "license": { "id": self.id, "license_key": self.key } })),
+        }
+    }
 }
 
 /// Reads one license.
@@ -62,22 +114,17 @@ pub struct Locked {
 /// # Errors
 /// 404 when it is not there or not the caller's.
 pub async fn read(tx: Tx, id: Uuid) -> Result<Raw<License>> {
-    let query = mine(
-        &tx,
-        format!("SELECT {COLUMNS} FROM licenses l WHERE {MINE} AND l.id = $3::uuid"),
-    )
-    .bind(id);
-    tx.only_row(query)
-        .await?
-        .ok_or_else(|| Code::LicenseNotFound.into())
+    let query = mine(&tx).id(id).read(COLUMNS);
+    tx.only_one(query, Code::LicenseNotFound).await
 }
 
 /// Reads what rules look at, within a transaction that goes on.
 ///
 /// # Errors
 /// 404 as [`read`].
-pub async fn peek(tx: &mut Tx, id: Uuid) -> Result<Facts> {
-    find(tx, id, "").await.map(|found| found.facts)
+pub async fn peek(tx: &mut Tx, id: Uuid) -> Result<Locked> {
+    let query = mine(tx).id(id).read(COLUMNS);
+    Locked::of(tx.one(query, Code::LicenseNotFound).await?)
 }
 
 /// Reads one license and holds its row until the transaction ends.
@@ -85,53 +132,25 @@ pub async fn peek(tx: &mut Tx, id: Uuid) -> Result<Facts> {
 /// # Errors
 /// 404 as [`read`].
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
-    find(tx, id, "FOR UPDATE").await
+    let query = mine(tx).id(id).lock(COLUMNS);
+    Locked::of(tx.one(query, Code::LicenseNotFound).await?)
 }
 
-async fn find(tx: &mut Tx, id: Uuid, locking: &str) -> Result<Locked> {
-    let query = mine(
-        tx,
-        format!("SELECT {COLUMNS} FROM licenses l WHERE {MINE} AND l.id = $3::uuid {locking}"),
-    )
-    .bind(id);
-    let row: Raw<License> = tx
-        .row(query)
-        .await?
-        .ok_or_else(|| Error::new(Code::LicenseNotFound))?;
-    let facts = serde_json::from_str(row.text()).map_err(Error::internal)?;
-    Ok(Locked { row, facts })
-}
-
-/// Locks a license that is to change.
-///
-/// # Errors
-/// As [`lock`], and 409 for a cancelled license.
-pub async fn lock_alive(tx: &mut Tx, id: Uuid) -> Result<Locked> {
-    let locked = lock(tx, id).await?;
-    if locked.facts.status == Status::Cancelled {
-        return Err(Code::LicenseCancelled.into());
-    }
-    Ok(locked)
-}
-
-/// Sets columns of one license; `assignments` uses parameters from `$4` on, bound by `bind`.
+/// Changes one license.
 ///
 /// # Errors
 /// 404 as [`read`].
-pub async fn set(
-    tx: &mut Tx,
-    id: Uuid,
-    assignments: &str,
-    bind: impl FnOnce(Query) -> Query,
-) -> Result<Raw<License>> {
-    let query = mine(
-        tx,
-        format!("UPDATE licenses l SET {assignments} WHERE {MINE} AND l.id = $3::uuid RETURNING {COLUMNS}"),
-    )
-    .bind(id);
-    tx.row(bind(query))
-        .await?
-        .ok_or_else(|| Code::LicenseNotFound.into())
+pub async fn set(tx: &mut Tx, id: Uuid, set: Set) -> Result<Raw<License>> {
+    let query = mine(tx).id(id).set(set, COLUMNS);
+    tx.one(query, Code::LicenseNotFound).await
+}
+
+/// An address that somebody wrote.
+///
+/// # Errors
+/// 422 for the field `ip_address`.
+pub fn address(text: &str) -> Result<Address> {
+    Address::parse(text).ok_or_else(|| Error::field("ip_address", "is not an IP address"))
 }
 
 /// What the edge needs to know of the given keys, as one JSON object from key to snapshot. Keys without
@@ -177,7 +196,7 @@ pub const BINDING_COLUMNS: &str = "b.id, b.license_id,
 
 /// Inserts bindings that the license's object made and PostgreSQL may not have yet. Repeats are harmless.
 /// The slots were taken by validations, so the audit log names the system, not whoever asks.
-pub fn mirror_bindings(license: &Facts, bindings: &Value, request_id: &str) -> Query {
+pub fn mirror_bindings(license: &Locked, bindings: &Value, request_id: &str) -> Query {
     sql("WITH made AS (
            SELECT * FROM jsonb_to_recordset($3::jsonb) AS b(
              id uuid, ip inet, machine_id text, hostname text, first_seen_at timestamptz)
@@ -204,11 +223,10 @@ pub fn mirror_bindings(license: &Facts, bindings: &Value, request_id: &str) -> Q
 /// 409 when the address already has one.
 pub async fn insert_binding(
     tx: &mut Tx,
-    license: &Facts,
+    license: &Locked,
     id: Uuid,
-    ip: &str,
-    machine_id: Option<&str>,
-    hostname: Option<&str>,
+    address: &Address,
+    new: &NewBinding,
 ) -> Result<Raw<Binding>> {
     let query = sql(format!(
         "INSERT INTO license_ip_bindings AS b (id, license_id, organization_id, ip_address, machine_id, hostname, source)
@@ -219,30 +237,26 @@ pub async fn insert_binding(
     .bind(id)
     .bind(license.id)
     .bind(license.organization_id)
-    .bind(ip)
-    .bind(machine_id)
-    .bind(hostname);
-    tx.row(query)
-        .await?
-        .ok_or_else(|| Code::IpAlreadyBound.into())
+    .bind(address.key().to_string())
+    .bind(new.machine_id.as_deref())
+    .bind(new.hostname.as_deref());
+    tx.one(query, Code::IpAlreadyBound).await
 }
 
-/// Frees the slot of an address; `None` when it had none.
+/// Frees the slot of an address.
 ///
 /// # Errors
-/// When the database fails.
+/// 404 when it has none.
 pub async fn release_binding(
     tx: &mut Tx,
-    license: &Facts,
-    ip: &str,
-) -> Result<Option<Raw<Binding>>> {
-    let query = sql(format!(
-        "UPDATE license_ip_bindings b SET is_active = false, unbound_at = now()
-         WHERE b.license_id = $1::uuid AND b.organization_id = $2::uuid AND b.ip_address = $3::inet AND b.is_active
-         RETURNING {BINDING_COLUMNS}"
-    ))
-    .bind(license.id)
-    .bind(license.organization_id)
-    .bind(ip);
-    tx.row(query).await
+    license: &Locked,
+    address: &Address,
+) -> Result<Raw<Binding>> {
+    let held = license
+        .owns("license_ip_bindings", "b")
+        .when("b.ip_address = {}::inet", Some(address.key().to_string()))
+        .only("b.is_active");
+    let set = Set::new().fixed("is_active = false, unbound_at = now()");
+    let query = held.set(set, BINDING_COLUMNS);
+    tx.one(query, Code::IpNotBound).await
 }

@@ -3,13 +3,12 @@
 use super::model::License;
 use super::queries;
 use crate::error::Result;
-use crate::http::params::{Id, NoQuery};
+use crate::http::params::Id;
 use crate::http::permit::{LicensesRead, Permit};
 use crate::http::reply::Data;
 
 /// Reads one license.
-pub async fn read(permit: Permit<LicensesRead>, Id(id): Id, _: NoQuery) -> Result<Data<License>> {
-    queries::read(permit.begin(), id)
-        .await
-        .map(|license| Data::raw(&license))
+pub async fn read(permit: Permit<LicensesRead>, Id(id): Id) -> Result<Data<License>> {
+    let license = queries::read(permit.begin(), id).await?;
+    Ok(Data::raw(&license))
 }

@@ -1,20 +1,15 @@
 //! `GET /api/licenses/{id}/usage`
 
 use super::model::Usage;
-use super::queries::{MINE, mine};
-use crate::error::{Code, Error, Result};
-use crate::http::params::{Id, NoQuery};
+use super::queries::mine;
+use crate::db::Raw;
+use crate::error::{Code, Result};
+use crate::http::params::Id;
 use crate::http::permit::{LicensesRead, Permit};
-use crate::http::reply::{Data, Raw};
+use crate::http::reply::Data;
 
-/// What a license consumed: the running period and up to 24 past ones.
-pub async fn usage(permit: Permit<LicensesRead>, Id(id): Id, _: NoQuery) -> Result<Data<Usage>> {
-    let tx = permit.begin();
-    let query = mine(
-        &tx,
-        format!(
-            "SELECT l.id AS license_id,
-               p.limits || coalesce(l.custom_limits, '{{}}') AS limits,
+const COLUMNS: &str = "l.id AS license_id,
+               p.limits || coalesce(l.custom_limits, '{}') AS limits,
                json_build_object(
                  'period_start', coalesce(l.current_period_start, l.starts_at),
                  'period_end', coalesce(l.current_period_end, l.starts_at + interval '1 month'),
@@ -27,18 +22,18 @@ pub async fn usage(permit: Permit<LicensesRead>, Id(id): Id, _: NoQuery) -> Resu
                (SELECT coalesce(json_agg(u), '[]') FROM (
                  SELECT period_start, period_end, ai_requests_count, tokens_input, tokens_output, storage_bytes,
                    validations_count, calculated_cost
-                 FROM license_usage_log WHERE license_id = l.id ORDER BY period_start DESC LIMIT 24) u) AS history
-             FROM licenses l JOIN subscription_plans p ON p.id = l.plan_id
-             LEFT JOIN LATERAL (
-               SELECT sum(tokens_input) AS tokens_input, sum(tokens_output) AS tokens_output, sum(cost_usd) AS cost
-               FROM processed_tasks WHERE license_id = l.id
-                 AND created_at >= coalesce(l.current_period_start, l.starts_at)) t ON true
-             WHERE {MINE} AND l.id = $3::uuid"
-        ),
-    )
-    .bind(id);
-    let usage: Option<Raw<Usage>> = tx.only_row(query).await?;
-    usage
-        .map(|usage| Data::raw(&usage))
-        .ok_or_else(|| Error::new(Code::LicenseNotFound))
+                 FROM license_usage_log WHERE license_id = l.id ORDER BY period_start DESC LIMIT 24) u) AS history";
+
+const JOINS: &str = "JOIN subscription_plans p ON p.id = l.plan_id
+     LEFT JOIN LATERAL (
+       SELECT sum(tokens_input) AS tokens_input, sum(tokens_output) AS tokens_output, sum(cost_usd) AS cost
+       FROM processed_tasks WHERE license_id = l.id
+         AND created_at >= coalesce(l.current_period_start, l.starts_at)) t ON true";
+
+/// What a license consumed: the running period and up to 24 past ones.
+pub async fn usage(permit: Permit<LicensesRead>, Id(id): Id) -> Result<Data<Usage>> {
+    let tx = permit.begin();
+    let query = mine(&tx).id(id).joined(JOINS).read(COLUMNS);
+    let usage: Raw<Usage> = tx.only_one(query, Code::LicenseNotFound).await?;
+    Ok(Data::raw(&usage))
 }

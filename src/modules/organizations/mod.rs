@@ -1,5 +1,6 @@
 //! Module 3, tenants. The URLs are in `router.rs`.
 
+pub mod closed;
 pub mod create;
 pub mod list;
 pub mod members;

@@ -1,64 +1,46 @@
 //! `PATCH /api/organizations/{id}`
 
 use super::model::{Organization, OrganizationChanges};
-use super::queries::{self, COLUMNS, MINE, SETTABLE, mine, record};
-use crate::db::facts::{Action, changes};
-use crate::db::patched;
+use super::queries::{self, COLUMNS, ORGANIZATION, mine};
+use crate::db::Raw;
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
+use crate::http::change::Outcome;
+use crate::http::idempotency::Once;
 use crate::http::params::Id;
-use crate::http::permit::{OrganizationsWrite, Permit};
-use crate::http::reply::{Data, Raw};
-use celaest_domain::access::Role;
-use serde_json::{Value, json};
+use crate::http::permit::{Access, OrganizationsWrite, Permit};
+use crate::http::reply::Data;
+use serde_json::json;
 
-/// Changes an organization. Its limits are what it pays for, so only a super administrator sets them.
+/// Changes an organization.
 pub async fn update(
     permit: Permit<OrganizationsWrite>,
     Id(id): Id,
-    Body(wanted): Body<OrganizationChanges>,
-) -> Result<Data<Organization>> {
-    let mut tx = permit.begin();
+    Once(key, Body(wanted)): Once<Body<OrganizationChanges>>,
+) -> Outcome<Data<Organization>> {
+    let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx, id).await?;
-    if permit.principal.role != Role::SuperAdmin {
-        let limits = [
-            ("max_users", wanted.max_users.is_present()),
-            (
-                "max_api_calls_per_month",
-                wanted.max_api_calls_per_month.is_present(),
-            ),
-        ];
-        if let Some((name, _)) = limits.into_iter().find(|(_, is_given)| *is_given) {
-            let problem = json!({ "fields": { name: ["only super_admin may set it"] } });
-            return Err(Error::new(Code::Forbidden).with_details(problem));
-        }
+    check_limits(&permit, &wanted)?;
+    let set = queries::given(&mut tx, &wanted).await?;
+    let query = mine(&tx)
+        .id(id)
+        .set(set, COLUMNS)
+        .on("organizations_slug_key", Code::SlugTaken);
+    let after: Raw<Organization> = tx.one(query, Code::OrganizationNotFound).await?;
+    tx.record_change(&ORGANIZATION, "organization.updated", &before, &after);
+    permit.commit(tx, Data::raw(&after)).await
+}
+
+/// Refuses limits to whoever may not set them.
+fn check_limits(access: &Access, wanted: &OrganizationChanges) -> Result<()> {
+    let limit = match (&wanted.max_users, &wanted.max_api_calls_per_month) {
+        (people, _) if people.is_present() => "max_users",
+        (_, calls) if calls.is_present() => "max_api_calls_per_month",
+        _ => return Ok(()),
+    };
+    match access.principal.powers().sets_limits() {
+        true => Ok(()),
+        false => Err(Error::new(Code::Forbidden)
+            .with_details(json!({ "fields": { limit: ["only super_admin may set it"] } }))),
     }
-    let given = queries::columns(&mut tx, &wanted).await?;
-    let update = mine(
-        &tx,
-        format!(
-            "UPDATE organizations o SET {} WHERE {MINE} AND o.id = $2::uuid RETURNING {COLUMNS}",
-            patched("o", "$3", &SETTABLE)
-        ),
-    )
-    .bind(id)
-    .bind(Value::Object(given))
-    .on("organizations_slug_key", Code::SlugTaken);
-    let after: Option<Raw<Organization>> = tx.row(update).await?;
-    let after = after.ok_or_else(|| Error::new(Code::OrganizationNotFound))?;
-    let tree = after.tree();
-    let changes = changes(&before, &tree);
-    // Setting what already is so is no event.
-    if changes["after"] != json!({}) {
-        record(
-            &mut tx,
-            id,
-            Action::Update,
-            "organization.updated",
-            &tree,
-            changes,
-        );
-    }
-    permit.commit(tx).await?;
-    Ok(Data::raw(&after))
 }

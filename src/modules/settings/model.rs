@@ -189,7 +189,7 @@ fn schema(key: Key) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::body::{parse, validate};
+    use crate::http::strict::{parse, validate};
 
     fn changes(text: &str) -> crate::error::Result<SettingsChanges> {
         let changes = parse(text.as_bytes())?;

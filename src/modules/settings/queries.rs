@@ -18,7 +18,7 @@ pub fn table() -> Query {
 /// Everything that is stored. Until the transaction ends nobody else changes it: settings change
 /// rarely, and what the audit log says of before and after must be what was there.
 pub async fn lock(tx: &mut Tx) -> Result<Stored> {
-    tx.value::<Option<()>>(sql("LOCK TABLE system_config IN SHARE ROW EXCLUSIVE MODE"))
+    tx.execute(sql("LOCK TABLE system_config IN SHARE ROW EXCLUSIVE MODE"))
         .await?;
     tx.value(sql(
         "SELECT coalesce(json_object_agg(key, value), '{}')::text FROM system_config",
@@ -37,7 +37,7 @@ pub async fn set(tx: &mut Tx, changes: &[(Key, Value)], user: Uuid) -> Result<()
             })
         })
         .collect();
-    tx.value::<Option<()>>(
+    tx.execute(
         sql("WITH change AS (
                SELECT c->>'key' AS key, c->'value' AS value, c->>'description' AS description,
                  (c->>'is_sensitive')::boolean AS is_sensitive
@@ -53,5 +53,4 @@ pub async fn set(tx: &mut Tx, changes: &[(Key, Value)], user: Uuid) -> Result<()
         .bind(user),
     )
     .await
-    .map(|_| ())
 }

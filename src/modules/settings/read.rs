@@ -5,24 +5,20 @@ use super::queries;
 use crate::config::Config;
 use crate::db::Scope;
 use crate::error::{Code, Error, Result};
-use crate::http::params::{Key as Name, NoQuery};
+use crate::http::params::Key as Name;
 use crate::http::permit::{Access, Permit, SettingsRead};
 use crate::http::reply::Data;
 use celaest_domain::settings::Key;
 use serde_json::{Value, json};
 
 /// Every setting.
-pub async fn list(permit: Permit<SettingsRead>, _: NoQuery) -> Result<Data<Vec<Setting>>> {
+pub async fn list(permit: Permit<SettingsRead>) -> Result<Data<Vec<Setting>>> {
     let table = read(&permit).await?;
     Ok(Data::of(&shown(&table, permit.call.config)))
 }
 
 /// One setting.
-pub async fn one(
-    permit: Permit<SettingsRead>,
-    Name(name): Name,
-    _: NoQuery,
-) -> Result<Data<Setting>> {
+pub async fn one(permit: Permit<SettingsRead>, Name(name): Name) -> Result<Data<Setting>> {
     let key = Key::parse(&name).ok_or_else(|| Error::new(Code::NotFound))?;
     let table = read(&permit).await?;
     Ok(Data::of(&Setting::new(

@@ -1,59 +1,54 @@
 //! `PATCH /api/settings`
 
 use super::model::{Setting, SettingsChanges, Table};
-use super::{current, queries, read, sealed};
+use super::{queries, read, sealed};
 use crate::config::Config;
-use crate::db::facts::{Action, Fact};
+use crate::db::facts::Subject;
 use crate::error::Result;
 use crate::http::body::Body;
+use crate::http::change::Outcome;
+use crate::http::idempotency::Once;
 use crate::http::permit::{Permit, SettingsWrite};
 use crate::http::reply::Data;
 use crate::platform::clock;
+use crate::settings;
 use celaest_domain::settings::{Key, Stored};
-use serde_json::{Map, Value, json};
-use uuid::Uuid;
+use serde_json::{Map, Value};
+
+/// What the log learns of the settings: one thing, without an id, of the system as a whole and in no
+/// organization's log.
+const SETTINGS: Subject = Subject {
+    kind: "settings",
+    tenant: "organization_id",
+    secret: &[Key::EmailApiKey.as_str()],
+    told: None,
+};
 
 /// Changes settings, all or none.
 pub async fn update(
     permit: Permit<SettingsWrite>,
-    Body(SettingsChanges(wanted)): Body<SettingsChanges>,
-) -> Result<Data<Vec<Setting>>> {
+    Once(key, Body(SettingsChanges(wanted))): Once<Body<SettingsChanges>>,
+) -> Outcome<Data<Vec<Setting>>> {
     let config = permit.call.config;
-    let mut tx = permit.begin();
+    let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx).await?;
     let changes = wanted
         .into_iter()
-        .filter(|(key, value)| differs(*key, value, &before))
+        .filter(|(key, value)| before.would_change(*key, value))
         .map(|(key, value)| Ok((key, stored(config, key, value)?)))
         .collect::<Result<Vec<_>>>()?;
     if !changes.is_empty() {
         queries::set(&mut tx, &changes, permit.principal.user_id).await?;
-        // Of the system as a whole, so in no organization's log, not even in that of who did it; and
-        // without an id, for the settings are one thing.
-        tx.record(Fact {
-            id: Uuid::new_v4(),
-            organization_id: None,
-            action: Action::Update,
-            event: "settings.changed",
-            resource_type: "settings",
-            resource_id: Uuid::nil(),
-            changes: audited(&before, &changes),
-            payload: None,
-        });
+        let (was, is) = sides(&before, &changes);
+        tx.record_between(&SETTINGS, "settings.changed", &was, &is);
     }
     let table: Table = tx.value(queries::table()).await?;
-    permit.commit(tx).await?;
-    let answer = Data::of(&read::shown(&table, config));
-    current::learn(table.values, clock::now_ms());
-    Ok(answer)
-}
-
-/// Whether a value changes anything. A sensitive one always does: it is not opened to be compared.
-fn differs(key: Key, value: &Value, before: &Stored) -> bool {
-    match before.raw(key) {
-        Some(_) if key.is_sensitive() => true,
-        old => old.unwrap_or(&Value::Null) != value,
-    }
+    let reply = Data::of(&read::shown(&table, config));
+    tx.after_commit(async move {
+        settings::learn(table.values, clock::now_ms());
+        Ok(())
+    });
+    permit.commit(tx, reply).await
 }
 
 /// The form in which a value is stored.
@@ -64,43 +59,41 @@ fn stored(config: &Config, key: Key, value: Value) -> Result<Value> {
     }
 }
 
-/// Before and after, for the audit log.
-fn audited(before: &Stored, changes: &[(Key, Value)]) -> Value {
-    let shown = |key: Key, value: &Value| match value {
-        Value::Null => Value::Null,
-        _ if key.is_sensitive() => json!("[redacted]"),
-        value => value.clone(),
-    };
-    let (mut was, mut is) = (Map::new(), Map::new());
-    for (key, value) in changes {
-        let old = before.raw(*key).unwrap_or(&Value::Null);
-        was.insert(key.as_str().to_owned(), shown(*key, old));
-        is.insert(key.as_str().to_owned(), shown(*key, value));
-    }
-    json!({ "before": was, "after": is })
+/// What changes, before and after.
+fn sides(before: &Stored, changes: &[(Key, Value)]) -> (Value, Value) {
+    let name = |key: &Key| key.as_str().to_owned();
+    let was: Map<_, _> = changes
+        .iter()
+        .map(|(key, _)| (name(key), before.raw(*key).cloned().unwrap_or_default()))
+        .collect();
+    let is: Map<_, _> = changes
+        .iter()
+        .map(|(key, value)| (name(key), value.clone()))
+        .collect();
+    (was.into(), is.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
-    fn only_changes_are_made_and_secrets_are_redacted() {
-        let before: Stored = serde_json::from_value(json!({
-            "telemetry.enabled": true, "email.api_key": {"version": 1, "sealed": "x"},
-        }))
-        .unwrap();
-        assert!(!differs(Key::TelemetryEnabled, &json!(true), &before));
-        assert!(differs(Key::TelemetryEnabled, &Value::Null, &before));
-        assert!(!differs(Key::EmailFrom, &Value::Null, &before));
-        assert!(differs(Key::EmailApiKey, &json!("x"), &before));
-        assert!(!differs(Key::EmailApiKey, &Value::Null, &Stored::default()));
+    fn what_is_sensitive_is_redacted() {
+        let sensitive = Key::ALL.iter().filter(|key| key.is_sensitive());
+        let sensitive: Vec<_> = sensitive.map(|key| key.as_str()).collect();
+        assert_eq!(SETTINGS.secret, sensitive);
+
+        let before: Stored =
+            serde_json::from_value(json!({ "email.api_key": {"version": 1, "sealed": "x"} }))
+                .unwrap();
         let changes = [
             (Key::EmailApiKey, json!({"version": 1, "sealed": "y"})),
             (Key::TelemetryRetentionDays, json!(7)),
         ];
+        let (was, is) = sides(&before, &changes);
         assert_eq!(
-            audited(&before, &changes),
+            SETTINGS.changes(&was, &is),
             json!({
                 "before": {"email.api_key": "[redacted]", "telemetry.retention_days": null},
                 "after": {"email.api_key": "[redacted]", "telemetry.retention_days": 7},

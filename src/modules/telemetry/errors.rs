@@ -1,12 +1,12 @@
 //! `GET /api/telemetry/errors`
 
 use super::model::TelemetryError;
-use super::queries::{MINE, mine, organization};
+use super::queries::mine;
+use crate::db::Listing;
 use crate::error::Result;
-use crate::http::params::{Query, first_page, offset, page_size};
+use crate::http::params::Paged;
 use crate::http::permit::{Permit, TelemetryRead};
-use crate::http::reply::Listing;
-use crate::http::types::{Moment, Order};
+use crate::http::types::Moment;
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -29,17 +29,17 @@ pub enum Sort {
 }
 
 impl Sort {
-    fn column(self) -> &'static str {
+    fn by(self) -> &'static str {
         match self {
-            Sort::LastSeen => "last_seen",
-            Sort::FirstSeen => "first_seen",
-            Sort::Count => "count",
-            Sort::Users => "users",
+            Sort::LastSeen => "g.last_seen {}, g.event_name",
+            Sort::FirstSeen => "g.first_seen {}, g.event_name",
+            Sort::Count => "g.count {}, g.event_name",
+            Sort::Users => "g.users {}, g.event_name",
         }
     }
 }
 
-/// Filters, sorting and the page.
+/// Filters and sorting.
 #[derive(Debug, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -56,56 +56,38 @@ pub struct Filters {
     /// Column to sort by.
     #[serde(default)]
     pub sort: Sort,
-    /// Direction.
-    #[serde(default)]
-    pub order: Order,
-    /// Counted from 1.
-    #[serde(default = "first_page")]
-    #[garde(range(min = 1, max = 1_000_000))]
-    pub page: u32,
-    /// Rows on a page.
-    #[serde(default = "page_size")]
-    #[garde(range(min = 1, max = 100))]
-    pub per_page: u32,
 }
 
 /// Lists reported errors (events of the type `error`), those of one name together.
 pub async fn errors(
     permit: Permit<TelemetryRead>,
-    Query(filters): Query<Filters>,
+    Paged(f, page): Paged<Filters>,
 ) -> Result<Listing<TelemetryError>> {
-    let organization = organization(&permit, filters.organization_id)?;
+    let organization = permit.reach(f.organization_id)?;
     let tx = permit.begin();
-    let matching = format!(
-        "{MINE} AND t.event_type = 'error' AND ($3 IS NULL OR t.user_id = $3::uuid)
-         AND ($4 IS NULL OR t.created_at >= $4::timestamptz) AND ($5 IS NULL OR t.created_at < $5::timestamptz)"
-    );
-    let (column, order) = (filters.sort.column(), filters.order.sql());
-    let query = mine(
-        &tx,
-        organization,
+    let found = mine(&tx, organization)
+        .only("t.event_type = 'error'")
+        .when("t.user_id = {}::uuid", f.user_id)
+        .when("t.created_at >= {}::timestamptz", f.created_after)
+        .when("t.created_at < {}::timestamptz", f.created_before);
+    let order = page.direction().applied(f.sort.by());
+    let (limit, offset) = (page.per_page, page.offset(false)?);
+    // Not materialized: names are counted in an index, and one row of each is read.
+    let query = found.read("t.*").wrapped(|found| {
         format!(
-            "WITH grouped AS (
-               SELECT t.event_name, count(*) AS count, count(DISTINCT t.user_id) AS users,
-                 min(t.created_at) AS first_seen, max(t.created_at) AS last_seen
-               FROM telemetry_events t WHERE {matching} GROUP BY t.event_name
+            "WITH found AS NOT MATERIALIZED (
+               {found}
+             ), grouped AS (
+               SELECT event_name, count(*) AS count, count(DISTINCT user_id) AS users,
+                 min(created_at) AS first_seen, max(created_at) AS last_seen
+               FROM found GROUP BY event_name
              ), page AS (
-               SELECT g.*, (SELECT t.properties FROM telemetry_events t
-                 WHERE {matching} AND t.event_name = g.event_name
-                 ORDER BY t.created_at DESC, t.id DESC LIMIT 1) AS last_properties
-               FROM grouped g ORDER BY {column} {order}, event_name LIMIT $6::bigint OFFSET $7::bigint)
-             SELECT json_build_object('total', (SELECT count(*) FROM grouped),
-               'rows', (SELECT coalesce(json_agg(page), '[]') FROM page))::text"
-        ),
-    )
-    .bind(filters.user_id)
-    .bind(filters.created_after.map(|at| at.0))
-    .bind(filters.created_before.map(|at| at.0))
-    .bind(filters.per_page)
-    .bind(offset(filters.page, filters.per_page));
-    Ok(Listing::new(
-        tx.only_value(query).await?,
-        filters.page,
-        filters.per_page,
-    ))
+               SELECT g.*, (SELECT f.properties FROM found f WHERE f.event_name = g.event_name
+                 ORDER BY f.created_at DESC, f.id DESC LIMIT 1) AS last_properties
+               FROM grouped g ORDER BY {order} LIMIT {limit} OFFSET {offset})
+             SELECT json_build_object('total', (SELECT count(*) FROM grouped), 'capped', false,
+               'rows', (SELECT coalesce(json_agg(page), '[]') FROM page), 'next', NULL)::text"
+        )
+    });
+    Ok(Listing::new(tx.only_value(query).await?, &page))
 }

@@ -5,3 +5,4 @@ pub mod intake;
 pub mod list;
 pub mod model;
 pub mod queries;
+pub mod write;

@@ -1,18 +1,20 @@
 //! `POST /api/users`
 
 use super::model::{Invitation, User};
-use super::queries::{self, COLUMNS};
-use crate::db::facts::{Action, Fact, Mail, changes};
-use crate::db::{Tx, sql};
+use super::queries::{self, COLUMNS, USER};
+use crate::db::facts::Mail;
+use crate::db::{Raw, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
-use crate::http::idempotency::{Idempotency, Once};
+use crate::http::change::Outcome;
+use crate::http::idempotency::{Claim, Once};
 use crate::http::permit::{Access, Permit, UsersWrite};
-use crate::http::reply::{Created, Raw};
+use crate::http::reply::Created;
+use crate::modules::organizations::queries::mine;
 use celaest_domain::contact::is_locale;
 use celaest_domain::membership::has_room;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 /// What the invitation depends on of the organization.
@@ -24,6 +26,9 @@ struct Host {
     timezone: Option<String>,
 }
 
+const HOST: &str =
+    "o.name, o.max_users, o.settings->>'locale' AS locale, o.settings->>'timezone' AS timezone";
+
 /// What it depends on besides.
 #[derive(Deserialize)]
 struct Surroundings {
@@ -34,11 +39,11 @@ struct Surroundings {
 /// Invites a person.
 pub async fn create(
     permit: Permit<UsersWrite>,
-    Once(idempotency, Body(new)): Once<Body<Invitation>>,
-) -> Result<Created<User>> {
+    Once(key, Body(new)): Once<Body<Invitation>>,
+) -> Outcome<Created<User>> {
     let organization = permit.organization(new.organization_id)?;
     let missing = Error::field("organization_id", "does not exist");
-    invite(&permit, &idempotency, organization, &new, missing).await
+    invite(&permit, key, organization, &new, missing).await
 }
 
 /// Invites a person into an organization; `missing` is the answer when there is none.
@@ -48,45 +53,53 @@ pub async fn create(
 /// has the address.
 pub async fn invite(
     access: &Access,
-    idempotency: &Idempotency,
+    key: Claim,
     organization: Uuid,
     new: &Invitation,
     missing: Error,
-) -> Result<Created<User>> {
+) -> Outcome<Created<User>> {
     let powers = access.principal.powers();
     powers.gives(new.role.into(), &new.scopes, &[])?;
-    let caller = access.caller();
-
-    let mut tx = access.begin();
-    if let Some(stored) = idempotency.claim(&mut tx, caller).await? {
-        return Ok(stored);
-    }
-    let host = lock(&mut tx, organization).await?.ok_or(missing)?;
+    let inviter = access.principal.user_id;
+    let mut tx = access.begin_once(key).await?;
+    // Its people are counted one invitation after the other.
+    let query = mine(&tx).id(organization).lock(HOST);
+    let host: Option<Host> = tx.row(query).await?;
+    let host = host.ok_or(missing)?;
     if let Some(name) = &new.timezone {
         queries::check_timezone(&mut tx, "timezone", name).await?;
     }
-    let around = surroundings(&mut tx, organization, access.principal.user_id).await?;
+    let around = surroundings(&mut tx, organization, inviter).await?;
     if !has_room(host.max_users, around.people) {
         return Err(Code::UserLimitReached.into());
     }
-    let user = insert(&mut tx, organization, new, &host, access.principal.user_id).await?;
-    let tree = user.tree();
-    let id: Uuid = serde_json::from_value(tree["id"].clone()).map_err(Error::internal)?;
-    tx.record(Fact {
-        id: Uuid::new_v4(),
-        organization_id: Some(organization),
-        action: Action::Create,
-        event: "user.invited",
-        resource_type: "user",
-        resource_id: id,
-        changes: changes(&Value::Null, &tree),
-        payload: Some(queries::public(&tree)),
-    });
+    let locale = host.locale.as_deref().filter(|locale| is_locale(locale));
+    let timezone = host.timezone.as_deref();
+    let set = Set::new()
+        .to("id = {}::uuid", Uuid::new_v4())
+        .to("organization_id = {}::uuid", organization)
+        .to("email = {}", &new.email)
+        .to("first_name = {}", new.first_name.as_deref())
+        .to("last_name = {}", new.last_name.as_deref())
+        .to("role = {}::user_role", new.role.as_str())
+        .to("scopes = {}::jsonb", json!(new.scopes))
+        .when("locale = {}", new.locale.as_deref().or(locale))
+        .when("timezone = {}", new.timezone.as_deref().or(timezone))
+        .to("invited_by = {}::uuid", inviter)
+        .fixed("invited_at = now()");
+    let query = set
+        .insert("users_profile", "u", COLUMNS)
+        .on("idx_users_profile_email", Code::EmailTaken);
+    let user: Raw<User> = tx.one(query, Code::Internal).await?;
+    tx.record_new(&USER, "user.invited", &user);
     tx.post(Mail {
         id: Uuid::new_v4(),
         organization_id: Some(organization),
         to: new.email.clone(),
-        locale: tree["locale"].as_str().unwrap_or_default().to_owned(),
+        locale: user.tree()["locale"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         template: "invitation".into(),
         data: json!({
             "organization": host.name,
@@ -95,10 +108,7 @@ pub async fn invite(
             "url": link(access.call.config.dashboard_url.as_deref(), &new.email),
         }),
     });
-    let reply = Created::raw(&user);
-    idempotency.settle(&mut tx, caller, &reply);
-    access.commit(tx).await?;
-    Ok(reply)
+    access.commit(tx, Created::raw(&user)).await
 }
 
 /// Where the invited person goes: the dashboard's sign-up with their address filled in.
@@ -107,62 +117,16 @@ fn link(dashboard: Option<&str>, email: &str) -> Option<String> {
     dashboard.map(|dashboard| format!("{dashboard}/invitation?{query}"))
 }
 
-/// Holds the organization until the transaction ends: its people are counted one invitation after the
-/// other. Not `FOR UPDATE`, which would also hold up everybody who only refers to it.
-async fn lock(tx: &mut Tx, organization: Uuid) -> Result<Option<Host>> {
-    let query = sql(
-        "SELECT o.name, o.max_users, o.settings->>'locale' AS locale, o.settings->>'timezone' AS timezone
-         FROM organizations o
-         WHERE ($1::uuid IS NULL OR o.id = $1::uuid) AND o.id = $2::uuid AND o.deleted_at IS NULL
-         FOR NO KEY UPDATE OF o",
-    )
-    .bind(tx.scope().organization())
-    .bind(organization);
-    tx.row(query).await
-}
-
 /// A statement after the lock's own, so that it sees what whoever held it before has done.
 async fn surroundings(tx: &mut Tx, organization: Uuid, inviter: Uuid) -> Result<Surroundings> {
     tx.value(
         sql("SELECT json_build_object(
-               'people', (SELECT count(*) FROM users_profile WHERE organization_id = $1::uuid AND deleted_at IS NULL),
+               'people', (SELECT count(*) FROM users_profile u
+                 WHERE u.organization_id = $1::uuid AND u.deleted_at IS NULL),
                'inviter', (SELECT coalesce(nullif(display_name, ''), nullif(concat_ws(' ', first_name, last_name), ''), email)
                  FROM users_profile WHERE id = $2::uuid))::text")
         .bind(organization)
         .bind(inviter),
     )
     .await
-}
-
-async fn insert(
-    tx: &mut Tx,
-    organization: Uuid,
-    new: &Invitation,
-    host: &Host,
-    inviter: Uuid,
-) -> Result<Raw<User>> {
-    let locale = host.locale.as_deref().filter(|locale| is_locale(locale));
-    let inserted: Option<Raw<User>> = tx
-        .row(
-            sql(format!(
-                "INSERT INTO users_profile AS u (id, organization_id, email, first_name, last_name, role, scopes, locale,
-                   timezone, invited_by, invited_at)
-                 VALUES ($1::uuid, $2::uuid, $3, $4, $5, $6::user_role, $7::jsonb, coalesce($8, 'es'),
-                   coalesce($9, 'UTC'), $10::uuid, now())
-                 RETURNING {COLUMNS}"
-            ))
-            .bind(Uuid::new_v4())
-            .bind(organization)
-            .bind(&new.email)
-            .bind(new.first_name.as_deref())
-            .bind(new.last_name.as_deref())
-            .bind(new.role.as_str())
-            .bind(json!(new.scopes))
-            .bind(new.locale.as_deref().or(locale))
-            .bind(new.timezone.as_deref().or(host.timezone.as_deref()))
-            .bind(inviter)
-            .on("idx_users_profile_email", Code::EmailTaken),
-        )
-        .await?;
-    inserted.ok_or_else(|| Error::internal("an inserted person was not returned"))
 }

@@ -1,17 +1,14 @@
 //! `GET /api/users`
 
 use super::model::{User, UserRole, UserStatus};
-use super::queries::{COLUMNS, MINE, mine};
-use crate::db::{Tx, containing};
+use super::queries::{COLUMNS, mine};
+use crate::db::{Listing, Page, Rows, Tx, containing};
 use crate::error::Result;
-use crate::http::params::{Query, first_page, offset, page_size};
+use crate::http::params::Paged;
 use crate::http::permit::{Permit, UsersRead};
-use crate::http::reply::Listing;
-use crate::http::types::Order;
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use uuid::Uuid;
 
 /// Columns to sort by.
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -32,18 +29,18 @@ pub enum Sort {
 }
 
 impl Sort {
-    fn column(self) -> &'static str {
+    fn by(self) -> &'static str {
         match self {
-            Sort::CreatedAt => "u.created_at",
-            Sort::UpdatedAt => "u.updated_at",
-            Sort::Email => "lower(u.email)",
-            Sort::LastLoginAt => "u.last_login_at",
-            Sort::Role => "u.role",
+            Sort::CreatedAt => "u.created_at {}, u.id {}",
+            Sort::UpdatedAt => "u.updated_at {}, u.id {}",
+            Sort::Email => "lower(u.email) {}, u.id {}",
+            Sort::LastLoginAt => "u.last_login_at {} NULLS LAST, u.id {}",
+            Sort::Role => "u.role {}, u.id {}",
         }
     }
 }
 
-/// Filters, sorting and the page.
+/// Filters and sorting.
 #[derive(Debug, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
@@ -59,64 +56,32 @@ pub struct Filters {
     /// Column to sort by.
     #[serde(default)]
     pub sort: Sort,
-    /// Direction.
-    #[serde(default)]
-    pub order: Order,
-    /// Counted from 1.
-    #[serde(default = "first_page")]
-    #[garde(range(min = 1, max = 1_000_000))]
-    pub page: u32,
-    /// Rows on a page.
-    #[serde(default = "page_size")]
-    #[garde(range(min = 1, max = 100))]
-    pub per_page: u32,
 }
 
 /// Lists the people in the caller's reach.
 pub async fn list(
     permit: Permit<UsersRead>,
-    Query(filters): Query<Filters>,
+    Paged(f, page): Paged<Filters>,
 ) -> Result<Listing<User>> {
-    people(permit.begin(), None, &filters).await
+    let tx = permit.begin();
+    let people = mine(&tx);
+    some(tx, people, f, &page).await
 }
 
-/// Lists people, of one organization if it is given.
+/// Lists those of `people` whom the filters leave.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn people(
-    tx: Tx,
-    organization: Option<Uuid>,
-    filters: &Filters,
-) -> Result<Listing<User>> {
-    let (column, order) = (filters.sort.column(), filters.order.sql());
-    let query = mine(
-        &tx,
-        format!(
-            "WITH found AS (
-               SELECT u.id, {column} AS sorted FROM users_profile u
-               WHERE {MINE}
-                 AND ($3 IS NULL OR u.organization_id = $3::uuid)
-                 AND ($4 IS NULL OR u.role = $4::user_role)
-                 AND ($5 IS NULL OR ($5 = 'invited') = (u.invited_at IS NOT NULL AND u.activated_at IS NULL))
-                 AND ($6 IS NULL OR u.email ILIKE $6 OR u.display_name ILIKE $6
-                   OR concat_ws(' ', u.first_name, u.last_name) ILIKE $6)
-             ), page AS (
-               SELECT {COLUMNS} FROM found f JOIN users_profile u USING (id)
-               ORDER BY f.sorted {order} NULLS LAST, u.id {order} LIMIT $7::bigint OFFSET $8::bigint)
-             SELECT json_build_object('total', (SELECT count(*) FROM found),
-               'rows', (SELECT coalesce(json_agg(page), '[]') FROM page))::text"
-        ),
-    )
-    .bind(organization)
-    .bind(filters.role.map(UserRole::as_str))
-    .bind(filters.status.map(UserStatus::as_str))
-    .bind(filters.search.as_deref().filter(|text| !text.is_empty()).map(containing))
-    .bind(filters.per_page)
-    .bind(offset(filters.page, filters.per_page));
-    Ok(Listing::new(
-        tx.only_value(query).await?,
-        filters.page,
-        filters.per_page,
-    ))
+/// When the database fails, or what the people belong to is not there.
+pub async fn some(tx: Tx, people: Rows, f: Filters, page: &Page) -> Result<Listing<User>> {
+    let found = people
+        .when("u.role = {}::user_role", f.role.map(UserRole::as_str))
+        .when(
+            "({} = 'invited') = (u.invited_at IS NOT NULL AND u.activated_at IS NULL)",
+            f.status.map(UserStatus::as_str),
+        )
+        .when(
+            "(u.email ILIKE {} OR u.display_name ILIKE {} OR concat_ws(' ', u.first_name, u.last_name) ILIKE {})",
+            containing(f.search.as_deref()),
+        );
+    tx.page(found, COLUMNS, f.sort.by(), page).await
 }

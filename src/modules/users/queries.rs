@@ -1,37 +1,25 @@
 //! The SQL of people.
 
 use super::model::UserStatus;
-use crate::db::facts::{Action, Fact, changes};
-use crate::db::{Query, Tx, sql};
+use crate::db::{Query, Raw, Rows, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::permit::Access;
-use crate::http::reply::Raw;
-use celaest_domain::access::{Permissions, Role, effective};
-use celaest_domain::membership::{Member, Wish};
+pub use crate::identity::person::{COLUMNS, USER};
+use celaest_domain::access::{Role, effective};
+use celaest_domain::membership::{Caller, Member, Wish};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
-/// The columns of [`super::model::User`], from alias `u`.
-pub const COLUMNS: &str = "u.id, u.organization_id, u.email, u.first_name, u.last_name, u.display_name, u.avatar_url,
-    u.role, u.scopes,
-    CASE WHEN u.invited_at IS NOT NULL AND u.activated_at IS NULL THEN 'invited' ELSE 'active' END AS status,
-    u.timezone, u.locale, u.last_login_at, u.login_count, u.invited_by, u.invited_at, u.activated_at,
-    u.created_at, u.updated_at";
-
-/// The columns of [`super::model::Profile`] beyond those.
+/// The columns of [`super::model::Profile`] beyond [`COLUMNS`].
 pub const MORE_COLUMNS: &str = "u.phone, u.preferences, u.onboarding_completed, u.onboarding_step";
 
-/// The tenant in a statement's own WHERE, for `users_profile u`; `$1` is the organization, `$2` the
-/// person that a client is. Who was removed is nobody's.
-pub const MINE: &str = "($1::uuid IS NULL OR u.organization_id = $1::uuid)
-    AND ($2::uuid IS NULL OR u.id = $2::uuid) AND u.deleted_at IS NULL";
-
-/// A statement whose first two parameters are the tenant, as [`MINE`] expects.
-pub fn mine(tx: &Tx, text: impl Into<String>) -> Query {
-    sql(text)
-        .bind(tx.scope().organization())
-        .bind(tx.scope().owner())
+/// The people in the caller's reach: of a client only themselves. Who was removed is nobody's.
+pub fn mine(tx: &Tx) -> Rows {
+    Rows::of("users_profile", "u")
+        .when("u.organization_id = {}::uuid", tx.scope().organization())
+        .when("u.id = {}::uuid", tx.scope().owner())
+        .only("u.deleted_at IS NULL")
 }
 
 /// What rules look at.
@@ -73,8 +61,26 @@ impl Facts {
     ///
     /// # Errors
     /// As [`Facts::role`].
-    pub fn permissions(&self) -> Result<Permissions> {
-        Ok(effective::<_, &str>(self.role()?, &self.scopes, None))
+    pub fn powers(&self) -> Result<Caller> {
+        let role = self.role()?;
+        Ok(Caller {
+            role,
+            permissions: effective::<_, &str>(role, &self.scopes, None),
+        })
+    }
+
+    /// The person as rules see them.
+    ///
+    /// # Errors
+    /// As [`Facts::role`].
+    pub fn member(&self, access: &Access) -> Result<Member<'_>> {
+        Ok(Member {
+            role: self.role()?,
+            scopes: &self.scopes,
+            is_active: self.status == UserStatus::Active,
+            is_caller: self.id == access.principal.user_id,
+            other_admins: self.other_admins,
+        })
     }
 
     /// Whether the caller may do this to the person.
@@ -82,14 +88,7 @@ impl Facts {
     /// # Errors
     /// 403 or 409 with the reason why not.
     pub fn allow(&self, access: &Access, wish: Wish) -> Result<()> {
-        let member = Member {
-            role: self.role()?,
-            scopes: &self.scopes,
-            is_active: self.status == UserStatus::Active,
-            is_caller: self.id == access.principal.user_id,
-            other_admins: self.other_admins,
-        };
-        access.principal.powers().may(&member, wish)?;
+        access.principal.powers().may(&self.member(access)?, wish)?;
         Ok(())
     }
 }
@@ -99,7 +98,8 @@ impl Facts {
 /// # Errors
 /// 404 when they are not there or not in the caller's reach.
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
-    held(tx, id, "FOR NO KEY UPDATE OF u").await
+    let query = mine(tx).id(id).lock(&columns());
+    held(tx, query).await
 }
 
 /// Reads a person within a transaction that goes on.
@@ -107,44 +107,37 @@ pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
 /// # Errors
 /// As [`lock`].
 pub async fn peek(tx: &mut Tx, id: Uuid) -> Result<Locked> {
-    held(tx, id, "").await
+    let query = mine(tx).id(id).read(&columns());
+    held(tx, query).await
 }
 
 /// Holds a person's organization and row: what depends on the other members is decided one after the
-/// other. Not `FOR UPDATE`, which would also hold up everybody who only refers to the organization.
+/// other.
 ///
 /// # Errors
 /// As [`lock`].
 pub async fn lock_member(tx: &mut Tx, id: Uuid) -> Result<Locked> {
-    let organization = mine(
-        tx,
-        format!(
-            "SELECT o.id FROM organizations o
-             WHERE o.id = (SELECT u.organization_id FROM users_profile u WHERE {MINE} AND u.id = $3::uuid)
-             FOR NO KEY UPDATE OF o"
-        ),
-    )
-    .bind(id);
+    let query = mine(tx).id(id).joined(HOME).lock_as("o", "o.id");
     // A statement of its own: the next one sees what whoever held the row before has done.
-    tx.row::<Value>(organization).await?;
-    held(tx, id, "FOR NO KEY UPDATE OF u").await
+    tx.row::<Value>(query).await?;
+    lock(tx, id).await
 }
 
-async fn held(tx: &mut Tx, id: Uuid, locking: &str) -> Result<Locked> {
-    let query = mine(
-        tx,
-        format!(
-            "SELECT {COLUMNS}, {MORE_COLUMNS},
-               (SELECT count(*) FROM users_profile a WHERE a.organization_id = u.organization_id AND a.id <> u.id
-                  AND a.role = 'admin' AND a.deleted_at IS NULL
-                  AND (a.invited_at IS NULL OR a.activated_at IS NOT NULL)) AS other_admins
-             FROM users_profile u WHERE {MINE} AND u.id = $3::uuid {locking}"
-        ),
+const HOME: &str = "JOIN organizations o ON o.id = u.organization_id";
+
+fn columns() -> String {
+    format!(
+        "{COLUMNS}, {MORE_COLUMNS},
+         (SELECT count(*) FROM users_profile a WHERE a.organization_id = u.organization_id AND a.id <> u.id
+            AND a.role = 'admin' AND a.deleted_at IS NULL
+            AND (a.invited_at IS NULL OR a.activated_at IS NOT NULL)) AS other_admins"
     )
-    .bind(id);
-    let tree: Option<Value> = tx.row(query).await?;
-    let tree = tree.ok_or_else(|| Error::new(Code::UserNotFound))?;
+}
+
+async fn held(tx: &mut Tx, query: Query) -> Result<Locked> {
+    let tree: Value = tx.one(query, Code::UserNotFound).await?;
     let facts = Facts::deserialize(&tree).map_err(Error::internal)?;
+    tx.happens_in(facts.organization_id);
     Ok(Locked { tree, facts })
 }
 
@@ -153,36 +146,17 @@ async fn held(tx: &mut Tx, id: Uuid, locking: &str) -> Result<Locked> {
 /// # Errors
 /// 404 as [`lock`].
 pub async fn read<T>(tx: Tx, id: Uuid, columns: &str) -> Result<Raw<T>> {
-    let query = mine(
-        &tx,
-        format!("SELECT {columns} FROM users_profile u WHERE {MINE} AND u.id = $3::uuid"),
-    )
-    .bind(id);
-    tx.only_row(query)
-        .await?
-        .ok_or_else(|| Code::UserNotFound.into())
+    let query = mine(&tx).id(id).read(columns);
+    tx.only_one(query, Code::UserNotFound).await
 }
 
-/// Sets columns of one person; `assignments` reads the JSON object in `$4`.
+/// Changes one person.
 ///
 /// # Errors
 /// 404 as [`lock`].
-pub async fn set<T>(
-    tx: &mut Tx,
-    id: Uuid,
-    assignments: &str,
-    columns: Map<String, Value>,
-    returning: &str,
-) -> Result<Raw<T>> {
-    let query = mine(
-        tx,
-        format!("UPDATE users_profile u SET {assignments} WHERE {MINE} AND u.id = $3::uuid RETURNING {returning}"),
-    )
-    .bind(id)
-    .bind(Value::Object(columns));
-    tx.row(query)
-        .await?
-        .ok_or_else(|| Code::UserNotFound.into())
+pub async fn set<T>(tx: &mut Tx, id: Uuid, set: Set, columns: &str) -> Result<Raw<T>> {
+    let query = mine(tx).id(id).set(set, columns);
+    tx.one(query, Code::UserNotFound).await
 }
 
 /// Refuses a time zone that PostgreSQL does not know.
@@ -212,37 +186,5 @@ pub fn record(tx: &mut Tx, event: &'static str, before: &Locked, after: &Value) 
     if let Some(fields) = was.as_object_mut() {
         fields.retain(|name, _| after.get(name).is_some());
     }
-    let changes = changes(&was, after);
-    if changes["after"] != json!({}) {
-        tx.record(Fact {
-            id: Uuid::new_v4(),
-            organization_id: before.facts.organization_id,
-            action: Action::Update,
-            event,
-            resource_type: "user",
-            resource_id: before.facts.id,
-            changes,
-            payload: Some(public(after)),
-        });
-    }
-}
-
-/// What the outside learns of a person.
-pub fn public(user: &Value) -> Value {
-    const SHOWN: [&str; 9] = [
-        "id",
-        "organization_id",
-        "email",
-        "first_name",
-        "last_name",
-        "display_name",
-        "role",
-        "scopes",
-        "status",
-    ];
-    let fields: Map<_, _> = SHOWN
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), user.get(*name)?.clone())))
-        .collect();
-    json!({ "user": fields })
+    tx.record_between(&USER, event, &was, after);
 }

@@ -3,13 +3,11 @@
 use super::model::User;
 use super::queries::{self, COLUMNS};
 use crate::error::Result;
-use crate::http::params::NoQuery;
-use crate::http::permit::{AccountRead, Over, UsersRead};
+use crate::http::permit::{AccountRead, OnPerson, UsersRead};
 use crate::http::reply::Data;
 
 /// Reads one person.
-pub async fn read(over: Over<AccountRead, UsersRead>, _: NoQuery) -> Result<Data<User>> {
-    queries::read(over.begin(), over.person, COLUMNS)
-        .await
-        .map(|user| Data::raw(&user))
+pub async fn read(permit: OnPerson<AccountRead, UsersRead>) -> Result<Data<User>> {
+    let user = queries::read(permit.begin(), permit.person, COLUMNS).await?;
+    Ok(Data::raw(&user))
 }

@@ -2,25 +2,28 @@
 
 use super::model::{User, UserChanges};
 use super::queries::{self, COLUMNS};
-use crate::db::patched;
-use crate::error::{Error, Result};
+use crate::db::Set;
+use crate::error::{Code, Error};
 use crate::http::body::Body;
+use crate::http::change::Outcome;
+use crate::http::idempotency::{Claim, Once};
 use crate::http::params::Id;
 use crate::http::permit::{Access, Permit, UsersWrite};
 use crate::http::reply::Data;
 use crate::http::types::Patch;
+use crate::identity::callers::Whom;
 use celaest_domain::access::Role;
 use celaest_domain::membership::Wish;
-use serde_json::Map;
+use serde_json::json;
 use uuid::Uuid;
 
 /// Changes a person's role, scopes and names.
 pub async fn update(
     permit: Permit<UsersWrite>,
     Id(id): Id,
-    Body(wanted): Body<UserChanges>,
-) -> Result<Data<User>> {
-    change(&permit, id, None, wanted).await
+    Once(key, Body(wanted)): Once<Body<UserChanges>>,
+) -> Outcome<Data<User>> {
+    change(&permit, key, id, None, wanted).await
 }
 
 /// Changes a person, of one organization if it is given.
@@ -29,15 +32,15 @@ pub async fn update(
 /// 404 when they are not in the caller's reach; 403 and 409 as the rules of membership say.
 pub async fn change(
     access: &Access,
+    key: Claim,
     id: Uuid,
     organization: Option<Uuid>,
     wanted: UserChanges,
-) -> Result<Data<User>> {
-    wanted.role.not_null("role")?;
-    let mut tx = access.begin();
+) -> Outcome<Data<User>> {
+    let mut tx = access.begin_once(key).await?;
     let before = queries::lock_member(&mut tx, id).await?;
     if organization.is_some() && organization != before.facts.organization_id {
-        return Err(Error::new(crate::error::Code::UserNotFound));
+        return Err(Error::new(Code::UserNotFound).into());
     }
     let role = match wanted.role {
         Patch::Value(role) => Role::from(role),
@@ -50,25 +53,14 @@ pub async fn change(
         Patch::Value(scopes) => scopes,
     };
     before.facts.allow(access, Wish::Assign(role, &scopes))?;
-    let mut columns = Map::new();
-    Patch::Value(role.as_str()).put(&mut columns, "role");
-    Patch::Value(scopes).put(&mut columns, "scopes");
-    wanted.first_name.put(&mut columns, "first_name");
-    wanted.last_name.put(&mut columns, "last_name");
-    wanted.display_name.put(&mut columns, "display_name");
-    let assignments = patched(
-        "u",
-        "$4",
-        &[
-            ("role", "user_role"),
-            ("scopes", "jsonb"),
-            ("first_name", "text"),
-            ("last_name", "text"),
-            ("display_name", "text"),
-        ],
-    );
-    let after = queries::set::<User>(&mut tx, id, &assignments, columns, COLUMNS).await?;
+    let set = Set::new()
+        .to("role = {}::user_role", role.as_str())
+        .to("scopes = {}::jsonb", json!(scopes))
+        .patch("first_name = {}", &wanted.first_name)
+        .patch("last_name = {}", &wanted.last_name)
+        .patch("display_name = {}", &wanted.display_name);
+    let after = queries::set::<User>(&mut tx, id, set, COLUMNS).await?;
     queries::record(&mut tx, "user.updated", &before, &after.tree());
-    access.commit(tx).await?;
-    Ok(Data::raw(&after))
+    access.forget_callers(&mut tx, Whom::Person(id)).await?;
+    access.commit(tx, Data::raw(&after)).await
 }

@@ -2,13 +2,12 @@
 
 use super::model::EventType;
 use crate::error::Result;
-use crate::http::params::NoQuery;
 use crate::http::permit::{Permit, WebhooksRead};
 use crate::http::reply::Data;
 use celaest_domain::webhook::CATALOGUE;
 
 /// The events that webhooks can subscribe to.
-pub async fn events(_: Permit<WebhooksRead>, _: NoQuery) -> Result<Data<Vec<EventType>>> {
+pub async fn events(_: Permit<WebhooksRead>) -> Result<Data<Vec<EventType>>> {
     let events = CATALOGUE.iter().map(|event| EventType {
         name: event.name.to_owned(),
         description: event.description.to_owned(),

@@ -3,10 +3,10 @@
 use super::object;
 use super::queries::ENDPOINT;
 use super::send_test::EVENT as TEST;
-use crate::db::facts::{Actor, Message};
-use crate::db::{Scope, sql};
+use crate::db::facts::Message;
+use crate::db::sql;
 use crate::error::Result;
-use crate::queues::Delivery;
+use crate::run::Run;
 use celaest_domain::license::rfc3339;
 use celaest_domain::webhook;
 use celaest_durable::webhook::{Endpoint, Event};
@@ -43,7 +43,7 @@ pub fn body(event_type: &str, at: DateTime<Utc>, data: &Value) -> String {
 ///
 /// # Errors
 /// When PostgreSQL or an object cannot be reached; the batch comes again then.
-pub async fn fan_out(delivery: &Delivery, messages: &[Message]) -> Result<()> {
+pub async fn fan_out(run: &Run, messages: &[Message]) -> Result<()> {
     let concerned: Vec<_> = messages
         .iter()
         .filter(|message| message.organization_id.is_some())
@@ -64,9 +64,8 @@ pub async fn fan_out(delivery: &Delivery, messages: &[Message]) -> Result<()> {
             })
         })
         .collect();
-    let audience: Audience = delivery
-        .database
-        .begin(Scope::System, Actor::system(&delivery.run))
+    let audience: Audience = run
+        .begin()
         .only_value(
             sql(format!(
                 "WITH event AS (
@@ -98,7 +97,7 @@ pub async fn fan_out(delivery: &Delivery, messages: &[Message]) -> Result<()> {
     let configured = audience
         .changed
         .iter()
-        .map(|endpoint| object::configure(&delivery.env, endpoint));
+        .map(|endpoint| object::configure(&run.env, endpoint));
     try_join_all(configured).await?;
     let told = audience.matched.into_iter().map(|found| {
         let events = found.events.iter().filter_map(|id| {
@@ -111,7 +110,7 @@ pub async fn fan_out(delivery: &Delivery, messages: &[Message]) -> Result<()> {
                 attempts_made: 0,
             })
         });
-        object::enqueue(&delivery.env, found.endpoint, events.collect())
+        object::enqueue(&run.env, found.endpoint, events.collect())
     });
     try_join_all(told).await.map(|_| ())
 }

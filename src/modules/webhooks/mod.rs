@@ -10,6 +10,7 @@ pub mod object;
 pub mod queries;
 pub mod remove;
 pub mod replay;
+pub mod reports;
 pub mod rotate;
 pub mod secrets;
 pub mod send_test;

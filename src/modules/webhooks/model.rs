@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+/// Longest description, in characters.
+const MAX_DESCRIPTION: usize = 1_000;
+
 /// A webhook as the API shows it, without its secret.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -69,6 +72,17 @@ pub enum Status {
     Disabled,
 }
 
+impl Status {
+    /// The text in the column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
 /// What a person can set the status to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -78,6 +92,15 @@ pub enum Switch {
     Active,
     /// Let events wait.
     Paused,
+}
+
+impl From<Switch> for Status {
+    fn from(switch: Switch) -> Self {
+        match switch {
+            Switch::Active => Self::Active,
+            Switch::Paused => Self::Paused,
+        }
+    }
 }
 
 /// A webhook to be made.
@@ -93,7 +116,7 @@ pub struct NewWebhook {
     pub name: String,
     /// What it is for.
     #[serde(default)]
-    #[garde(length(chars, max = 1_000))]
+    #[garde(length(chars, max = MAX_DESCRIPTION))]
     pub description: Option<String>,
     /// Where events are posted to: public, `https`, at most 500 characters.
     pub url: String,
@@ -113,6 +136,7 @@ pub struct WebhookChanges {
     pub name: Option<String>,
     /// What it is for.
     #[serde(default)]
+    #[garde(custom(description_if_set))]
     pub description: Patch<String>,
     /// Where events are posted to.
     #[serde(default)]
@@ -205,16 +229,6 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
-    /// As the API spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Failed => "failed",
-        }
-    }
-}
-
 /// A kind of event.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -231,6 +245,14 @@ pub struct EventType {
 fn not_blank(text: &str, (): &()) -> garde::Result {
     if text.trim().is_empty() {
         return Err(garde::Error::new("must not be blank"));
+    }
+    Ok(())
+}
+
+fn description_if_set(patch: &Patch<String>, (): &()) -> garde::Result {
+    let length = patch.value().map_or(0, |text| text.chars().count());
+    if length > MAX_DESCRIPTION {
+        return Err(garde::Error::new("length is greater than 1000"));
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! The SQL of webhooks.
 
 use super::model::{Status, Webhook};
-use crate::db::{Query, Tx, sql};
+use crate::db::facts::Subject;
+use crate::db::{Raw, Rows, Set, Tx};
 use crate::error::{Code, Error, Result};
-use crate::http::reply::Raw;
 use serde::Deserialize;
+use serde_json::json;
 use uuid::Uuid;
 
 /// The columns of [`Webhook`], from `webhooks w`.
@@ -13,10 +14,6 @@ pub const COLUMNS: &str =
     w.consecutive_failures, w.failing_since, w.last_delivery_at, w.disabled_at, w.disabled_reason,
     CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_expires_at END
       AS previous_secret_expires_at, w.created_at, w.updated_at";
-
-/// The tenant in a statement's own WHERE, for `webhooks w`; `$1` is the organization, `$2` the owner.
-pub const MINE: &str = "($1::uuid IS NULL OR w.organization_id = $1::uuid)
-    AND ($2::uuid IS NULL OR w.user_id = $2::uuid) AND w.deleted_at IS NULL";
 
 /// What the webhook's object needs to know, from `webhooks w`.
 pub const ENDPOINT: &str = "json_build_object(
@@ -30,82 +27,88 @@ pub const ENDPOINT: &str = "json_build_object(
            ) AS s(place, sealed, key_version, expires_at)
       WHERE w.deleted_at IS NULL AND s.sealed IS NOT NULL AND (s.expires_at IS NULL OR s.expires_at > now())))";
 
-/// A statement whose first two parameters are the tenant, as [`MINE`] expects.
-pub fn mine(tx: &Tx, text: impl Into<String>) -> Query {
-    sql(text)
-        .bind(tx.scope().organization())
-        .bind(tx.scope().owner())
+/// The assignment of a list of subscriptions, each once.
+pub const EVENTS: &str =
+    "events = ARRAY(SELECT DISTINCT jsonb_array_elements_text({}::jsonb) ORDER BY 1)";
+
+/// What the log and the outside learn of a webhook. Its secrets are in none of [`COLUMNS`].
+pub const WEBHOOK: Subject = Subject {
+    kind: "webhook",
+    tenant: "organization_id",
+    secret: &[],
+    told: Some(|webhook| json!({ "webhook": webhook })),
+};
+
+/// The caller's webhooks.
+pub fn mine(tx: &Tx) -> Rows {
+    with_deleted(tx).only("w.deleted_at IS NULL")
 }
 
-/// The fields of a webhook that rules look at.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Facts {
+/// The caller's webhooks and those that were.
+pub fn with_deleted(tx: &Tx) -> Rows {
+    Rows::of("webhooks", "w")
+        .when("w.organization_id = {}::uuid", tx.scope().organization())
+        .when("w.user_id = {}::uuid", tx.scope().owner())
+}
+
+/// A webhook whose row is held, with what rules look at.
+pub struct Locked {
+    /// The row.
+    pub row: Raw<Webhook>,
     /// Identifier.
     pub id: Uuid,
     /// The organization.
     pub organization_id: Uuid,
     /// Whether events are sent.
     pub status: Status,
+    /// Subscriptions.
+    pub events: Vec<String>,
 }
 
-/// A webhook: as a whole, and what rules look at.
-pub struct Found {
-    /// The row.
-    pub row: Raw<Webhook>,
-    /// The parts.
-    pub facts: Facts,
+/// The parts of [`Locked`] in the row.
+#[derive(Deserialize)]
+struct Parts {
+    organization_id: Uuid,
+    status: Status,
+    events: Vec<String>,
 }
 
-/// Reads one webhook.
-///
-/// # Errors
-/// 404 when it is not there or not the caller's.
-pub async fn read(tx: Tx, id: Uuid) -> Result<Raw<Webhook>> {
-    let query = mine(
-        &tx,
-        format!("SELECT {COLUMNS} FROM webhooks w WHERE {MINE} AND w.id = $3::uuid"),
-    )
-    .bind(id);
-    tx.only_row(query)
-        .await?
-        .ok_or_else(|| Code::WebhookNotFound.into())
+impl Locked {
+    /// Refuses to send anything while nothing is sent.
+    ///
+    /// # Errors
+    /// 409.
+    pub fn active(&self) -> Result<()> {
+        match self.status {
+            Status::Active => Ok(()),
+            Status::Paused | Status::Disabled => Err(Code::WebhookInactive.into()),
+        }
+    }
 }
 
 /// Reads one webhook and holds its row until the transaction ends.
 ///
 /// # Errors
-/// 404 as [`read`].
-pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Found> {
-    let query = mine(
-        tx,
-        format!("SELECT {COLUMNS} FROM webhooks w WHERE {MINE} AND w.id = $3::uuid FOR UPDATE"),
-    )
-    .bind(id);
-    let row: Option<Raw<Webhook>> = tx.row(query).await?;
-    let row = row.ok_or_else(|| Error::new(Code::WebhookNotFound))?;
-    let facts = serde_json::from_str(row.text()).map_err(Error::internal)?;
-    Ok(Found { row, facts })
+/// 404 when it is not there or not the caller's.
+pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
+    let query = mine(tx).id(id).lock(COLUMNS);
+    let row: Raw<Webhook> = tx.one(query, Code::WebhookNotFound).await?;
+    let parts: Parts = serde_json::from_str(row.text()).map_err(Error::internal)?;
+    Ok(Locked {
+        row,
+        id,
+        organization_id: parts.organization_id,
+        status: parts.status,
+        events: parts.events,
+    })
 }
 
-/// Sets columns of one webhook; `assignments` uses parameters from `$4` on, bound by `bind`.
+/// Changes one webhook.
 ///
 /// # Errors
-/// 404 as [`read`].
-pub async fn set(
-    tx: &mut Tx,
-    id: Uuid,
-    assignments: &str,
-    bind: impl FnOnce(Query) -> Query,
-) -> Result<Raw<Webhook>> {
-    let query = mine(
-        tx,
-        format!(
-            "UPDATE webhooks w SET version = w.version + 1, {assignments}
-             WHERE {MINE} AND w.id = $3::uuid RETURNING {COLUMNS}"
-        ),
-    )
-    .bind(id);
-    tx.row(bind(query))
-        .await?
-        .ok_or_else(|| Code::WebhookNotFound.into())
+/// 404 as [`lock`].
+pub async fn set(tx: &mut Tx, id: Uuid, set: Set) -> Result<Raw<Webhook>> {
+    let set = set.fixed("version = w.version + 1");
+    let query = mine(tx).id(id).set(set, COLUMNS);
+    tx.one(query, Code::WebhookNotFound).await
 }

@@ -1,14 +1,15 @@
 //! `POST /api/webhooks/{id}/deliveries/{inner_id}/replay` and `POST /api/webhooks/{id}/replay`
 
 use super::fan_out::body;
-use super::model::{Nothing, Queued, ReplaySince, Replayed, Status};
-use super::queries::Facts;
+use super::model::{Nothing, Queued, ReplaySince, Replayed};
+use super::queries::Locked;
 use super::send_test::EVENT as TEST;
 use super::{object, queries};
 use crate::db::facts::{Action, Fact, Mail};
-use crate::db::{Tx, sql};
+use crate::db::{Rows, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
+use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::params::{Id, Ids};
 use crate::http::permit::{Permit, WebhooksWrite};
@@ -16,13 +17,11 @@ use crate::http::reply::Accepted;
 use crate::platform::clock;
 use celaest_domain::webhook;
 use celaest_durable::webhook::Event;
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// How far back events can be replayed, in days; the outbox keeps them a day longer.
-const MAX_DAYS: i64 = 7;
 /// Events of one page.
 const PAGE: usize = 200;
 /// Pages of one request.
@@ -50,65 +49,48 @@ impl Past {
     }
 }
 
+/// The columns of [`Past`] for a delivery.
+const DELIVERY: &str =
+    "d.event_id AS id, d.event_type, (d.payload->>'timestamp')::timestamptz AS created_at,
+    d.payload->'data' AS data,
+    (SELECT max(attempt_number) FROM webhook_deliveries a
+     WHERE a.webhook_id = d.webhook_id AND a.event_id = d.event_id) AS attempts_made";
+
 /// Sends the event of a delivery again, with its id and all its attempts anew.
 pub async fn one(
     permit: Permit<WebhooksWrite>,
     Ids(id, delivery_id): Ids,
-    Once(idempotency, Body(Nothing {})): Once<Body<Nothing>>,
-) -> Result<Accepted<Queued>> {
-    let caller = permit.caller();
-    let mut tx = permit.begin();
-    if let Some(stored) = idempotency.claim(&mut tx, caller).await? {
-        return Ok(stored);
-    }
+    Once(key, Body(Nothing {})): Once<Body<Nothing>>,
+) -> Outcome<Accepted<Queued>> {
+    let mut tx = permit.begin_once(key).await?;
     let webhook = active(&mut tx, id).await?;
-    let past: Option<Past> = tx
-        .row(
-            sql("SELECT d.event_id AS id, d.event_type, (d.payload->>'timestamp')::timestamptz AS created_at,
-                   d.payload->'data' AS data,
-                   (SELECT max(attempt_number) FROM webhook_deliveries a
-                    WHERE a.webhook_id = d.webhook_id AND a.event_id = d.event_id) AS attempts_made
-                 FROM webhook_deliveries d
-                 WHERE d.id = $1::uuid AND d.webhook_id = $2::uuid AND d.organization_id = $3::uuid")
-            .bind(delivery_id)
-            .bind(webhook.id)
-            .bind(webhook.organization_id),
+    let delivery = Rows::of("webhook_deliveries", "d")
+        .when("d.webhook_id = {}::uuid", Some(webhook.id))
+        .when(
+            "d.organization_id = {}::uuid",
+            Some(webhook.organization_id),
         )
-        .await?;
-    let past = past.ok_or_else(|| Error::new(Code::NotFound))?;
+        .id(delivery_id);
+    let past: Past = tx.one(delivery.read(DELIVERY), Code::NotFound).await?;
     let event_id = past.id;
     let endpoint = object::endpoint(&mut tx, id).await?;
     tx.record(fact(&webhook, json!({ "event_id": event_id })));
-    let reply = Accepted::of(&Queued { event_id });
-    idempotency.settle(&mut tx, caller, &reply);
     // Handed over first: sending what nobody asked for twice does no harm, forgetting it would.
     permit.call.count_object_call();
     object::enqueue(permit.call.env(), endpoint, vec![past.event()]).await?;
-    permit.commit(tx).await?;
-    Ok(reply)
+    permit.commit(tx, Accepted::of(&Queued { event_id })).await
 }
 
 /// Sends every event again that the webhook subscribes to and that happened since a moment.
 pub async fn since(
     permit: Permit<WebhooksWrite>,
     Id(id): Id,
-    Once(idempotency, Body(ReplaySince { since })): Once<Body<ReplaySince>>,
-) -> Result<Accepted<Replayed>> {
-    let now = clock::now();
-    if since.0 > now {
-        return Err(Error::field("since", "is in the future"));
-    }
-    if since.0 < now - Duration::days(MAX_DAYS) {
-        return Err(Error::field("since", "is more than seven days ago"));
-    }
-    let caller = permit.caller();
-    let mut tx = permit.begin();
-    if let Some(stored) = idempotency.claim(&mut tx, caller).await? {
-        return Ok(stored);
-    }
+    Once(key, Body(ReplaySince { since })): Once<Body<ReplaySince>>,
+) -> Outcome<Accepted<Replayed>> {
+    webhook::can_replay(since.0, clock::now()).map_err(|why| Error::field("since", why))?;
+    let mut tx = permit.begin_once(key).await?;
     let webhook = active(&mut tx, id).await?;
     let endpoint = object::endpoint(&mut tx, id).await?;
-    let subscribed = subscriptions(&mut tx, id).await?;
     let mut replayed = Replayed {
         events: 0,
         continue_since: None,
@@ -122,7 +104,7 @@ pub async fn since(
         }
         let events: Vec<_> = found
             .into_iter()
-            .filter(|past| is_subscribed(&subscribed, &past.event_type))
+            .filter(|past| webhook::is_subscribed(&webhook.events, &past.event_type))
             .map(Past::event)
             .collect();
         replayed.events += events.len() as u64;
@@ -138,47 +120,21 @@ pub async fn since(
             break;
         }
     }
-    tx.record(fact(
-        &webhook,
-        json!({ "since": since, "events": replayed.events }),
-    ));
-    let reply = Accepted::of(&replayed);
-    idempotency.settle(&mut tx, caller, &reply);
-    permit.commit(tx).await?;
-    Ok(reply)
+    let asked = json!({ "since": since, "events": replayed.events });
+    tx.record(fact(&webhook, asked));
+    permit.commit(tx, Accepted::of(&replayed)).await
 }
 
-async fn active(tx: &mut Tx, id: Uuid) -> Result<Facts> {
-    let webhook = queries::lock(tx, id).await?.facts;
-    if webhook.status == Status::Active {
-        Ok(webhook)
-    } else {
-        Err(Code::WebhookInactive.into())
-    }
-}
-
-async fn subscriptions(tx: &mut Tx, id: Uuid) -> Result<Vec<String>> {
-    let query = queries::mine(
-        tx,
-        format!(
-            "SELECT to_json(w.events)::text FROM webhooks w WHERE {} AND w.id = $3::uuid",
-            queries::MINE
-        ),
-    )
-    .bind(id);
-    tx.value(query).await
-}
-
-fn is_subscribed(subscribed: &[String], event_type: &str) -> bool {
-    webhook::patterns(event_type)
-        .iter()
-        .any(|pattern| subscribed.contains(pattern))
+async fn active(tx: &mut Tx, id: Uuid) -> Result<Locked> {
+    let webhook = queries::lock(tx, id).await?;
+    webhook.active()?;
+    Ok(webhook)
 }
 
 /// The organization's next events, in the order they happened.
 async fn page_of(
     tx: &mut Tx,
-    webhook: &Facts,
+    webhook: &Locked,
     (at, id): (DateTime<Utc>, Uuid),
 ) -> Result<Vec<Past>> {
     tx.rows(
@@ -200,9 +156,8 @@ async fn page_of(
     .await
 }
 
-fn fact(webhook: &Facts, asked: Value) -> Fact {
+fn fact(webhook: &Locked, asked: Value) -> Fact {
     Fact {
-        id: Uuid::new_v4(),
         organization_id: Some(webhook.organization_id),
         action: Action::Update,
         event: "webhook.replayed",

@@ -1,11 +1,12 @@
 //! `POST /api/webhooks/{id}/rotate-secret`
 
 use super::model::{Nothing, WebhookWithSecret};
+use super::object;
+use super::queries::{self, WEBHOOK};
 use super::secrets::NewSecret;
-use super::{object, queries};
-use crate::db::facts::Action;
-use crate::error::Result;
+use crate::db::Set;
 use crate::http::body::Body;
+use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::params::Id;
 use crate::http::permit::{Permit, WebhooksWrite};
@@ -17,40 +18,19 @@ use serde_json::json;
 pub async fn rotate(
     permit: Permit<WebhooksWrite>,
     Id(id): Id,
-    Once(idempotency, Body(Nothing {})): Once<Body<Nothing>>,
-) -> Result<Data<WebhookWithSecret>> {
+    Once(key, Body(Nothing {})): Once<Body<Nothing>>,
+) -> Outcome<Data<WebhookWithSecret>> {
     let secret = NewSecret::new(permit.call.config, id)?;
-    let caller = permit.caller();
-    let mut tx = permit.begin();
-    if let Some(stored) = idempotency.claim(&mut tx, caller).await? {
-        return Ok(stored);
-    }
+    let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx, id).await?;
-    let after = queries::set(
-        &mut tx,
-        id,
+    let set = Set::new().fixed(
         "previous_secret_encrypted = w.secret_encrypted,
          previous_encryption_key_version = w.encryption_key_version,
-         previous_secret_expires_at = now() + interval '24 hours',
-         secret_hash = $4, secret_encrypted = decode($5, 'hex'), encryption_key_version = $6::int",
-        |query| {
-            query
-                .bind(&secret.hash)
-                .bind(&secret.sealed)
-                .bind(secret.key_version)
-        },
-    )
-    .await?;
+         previous_secret_expires_at = now() + interval '24 hours'",
+    );
+    let after = queries::set(&mut tx, id, secret.kept(set)).await?;
+    tx.record_change(&WEBHOOK, "webhook.secret_rotated", &before.row, &after);
+    object::tell(&permit.call, &mut tx, id).await?;
     let reply = Data::text(json!({ "webhook": after, "secret": secret.text }).to_string());
-    idempotency.settle_sealed(&mut tx, caller, &reply)?;
-    object::settle(
-        &permit,
-        tx,
-        Action::Update,
-        "webhook.secret_rotated",
-        Some(&before.row),
-        &after,
-    )
-    .await?;
-    Ok(reply)
+    permit.commit_secret(tx, reply).await
 }

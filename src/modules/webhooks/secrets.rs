@@ -1,9 +1,11 @@
 //! Signing secrets: made here, shown once, kept encrypted.
 
 use crate::config::Config;
+use crate::db::Set;
 use crate::error::{Error, Result};
 use crate::platform::random;
 use celaest_domain::egress;
+use celaest_domain::hex::hex;
 use celaest_domain::webhook::SigningSecret;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -13,11 +15,11 @@ pub struct NewSecret {
     /// As it is shown.
     pub text: String,
     /// SHA-256 of that, in hex.
-    pub hash: String,
+    hash: String,
     /// Encrypted for the webhook, in hex.
-    pub sealed: String,
+    sealed: String,
     /// The key it is encrypted with.
-    pub key_version: u32,
+    key_version: u32,
 }
 
 impl NewSecret {
@@ -38,10 +40,13 @@ impl NewSecret {
             text,
         })
     }
-}
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    /// The columns that keep it.
+    pub fn kept(&self, set: Set) -> Set {
+        set.to("secret_hash = {}", &self.hash)
+            .to("secret_encrypted = decode({}, 'hex')", &self.sealed)
+            .to("encryption_key_version = {}::int", self.key_version)
+    }
 }
 
 /// The URL in the form that is stored and called.

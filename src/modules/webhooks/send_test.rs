@@ -1,10 +1,10 @@
 //! `POST /api/webhooks/{id}/test`
 
-use super::model::{Nothing, Queued, Status};
+use super::model::{Nothing, Queued};
 use super::queries;
 use crate::db::facts::{Action, Fact};
-use crate::error::{Code, Result};
 use crate::http::body::Body;
+use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::params::Id;
 use crate::http::permit::{Permit, WebhooksWrite};
@@ -19,30 +19,21 @@ pub const EVENT: &str = "webhook.test";
 pub async fn send_test(
     permit: Permit<WebhooksWrite>,
     Id(id): Id,
-    Once(idempotency, Body(Nothing {})): Once<Body<Nothing>>,
-) -> Result<Accepted<Queued>> {
-    let caller = permit.caller();
-    let mut tx = permit.begin();
-    if let Some(stored) = idempotency.claim(&mut tx, caller).await? {
-        return Ok(stored);
-    }
+    Once(key, Body(Nothing {})): Once<Body<Nothing>>,
+) -> Outcome<Accepted<Queued>> {
+    let mut tx = permit.begin_once(key).await?;
     let webhook = queries::lock(&mut tx, id).await?;
-    if webhook.facts.status != Status::Active {
-        return Err(Code::WebhookInactive.into());
-    }
+    webhook.active()?;
     let event_id = Uuid::new_v4();
-    tx.record(Fact {
-        id: event_id,
-        organization_id: Some(webhook.facts.organization_id),
+    let fact = Fact {
+        organization_id: Some(webhook.organization_id),
         action: Action::Create,
         event: EVENT,
         resource_type: "webhook",
         resource_id: id,
         changes: Value::Null,
         payload: Some(json!({ "webhook": { "id": id } })),
-    });
-    let reply = Accepted::of(&Queued { event_id });
-    idempotency.settle(&mut tx, caller, &reply);
-    permit.commit(tx).await?;
-    Ok(reply)
+    };
+    tx.record_as(event_id, fact);
+    permit.commit(tx, Accepted::of(&Queued { event_id })).await
 }

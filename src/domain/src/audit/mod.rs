@@ -31,17 +31,7 @@ pub use row::{COLUMNS, RowHash, canonical, row_hash};
 pub use seal::{Head, Seal, seal};
 pub use verify::{Break, Kind, check_end, check_seal};
 
-use std::fmt::Write;
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
+use crate::hex::hex;
 
 /// The bytes of lower-case hexadecimal of exactly the right length.
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {

@@ -87,6 +87,12 @@ fn rollouts_are_those_of_the_client_specification() {
 }
 
 #[test]
+fn only_a_share_needs_a_size() {
+    assert!(!Target::Percentage.is_complete(None) && Target::Percentage.is_complete(Some(0)));
+    assert!(Target::All.is_complete(None) && Target::Users.is_complete(None));
+}
+
+#[test]
 fn the_first_reason_decides() {
     let all = flag(Target::All);
     assert_eq!(decide(&all), (true, Reason::All));

@@ -2,10 +2,12 @@
 //! itself and the JSON that carries it to the caller.
 
 mod answer;
+pub mod life;
 mod snapshot;
 
 pub use answer::{Answer, Collision, Severity, WINDOW_SECONDS, refusal, rfc3339};
-pub use snapshot::{Binding, License, Plan, Product, Settings, Snapshot, Status, Terms};
+pub use life::{Life, Status};
+pub use snapshot::{Binding, License, Plan, Product, Settings, Snapshot, Terms};
 
 use serde::{Deserialize, Serialize};
 

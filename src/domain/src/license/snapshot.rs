@@ -9,6 +9,8 @@ use crate::address::{Address, AddressKey, Cidr};
 use crate::calendar;
 use crate::settings::{Key, check};
 
+use super::life::Status;
+
 /// Slots of a license whose `custom_limits` say nothing.
 const DEFAULT_MAX_IPS: i64 = 5;
 /// Collisions in 24 hours that a license may have, unless configured.
@@ -80,22 +82,6 @@ pub struct License {
     /// The vendor's notes for its program.
     #[serde(default)]
     pub metadata: Value,
-}
-
-/// Stored status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// In force.
-    Active,
-    /// Stopped, reversibly.
-    Suspended,
-    /// Over; a renewal revives it.
-    Expired,
-    /// Over for good.
-    Cancelled,
-    /// In force on trial.
-    Trial,
 }
 
 /// The plan of a license.

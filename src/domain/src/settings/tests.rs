@@ -167,6 +167,18 @@ fn what_is_stored_counts_unless_it_is_nonsense() {
     }
 }
 
+#[test]
+fn what_is_so_already_is_no_change() {
+    let before = stored(json!({
+        "telemetry.enabled": true, "email.api_key": {"version": 1, "sealed": "x"},
+    }));
+    assert!(!before.would_change(Key::TelemetryEnabled, &json!(true)));
+    assert!(before.would_change(Key::TelemetryEnabled, &Value::Null));
+    assert!(!before.would_change(Key::EmailFrom, &Value::Null));
+    assert!(before.would_change(Key::EmailApiKey, &json!("x")));
+    assert!(!Stored::default().would_change(Key::EmailApiKey, &Value::Null));
+}
+
 proptest! {
     #[test]
     fn no_text_panics_and_none_with_a_line_break_is_right(text in ".*") {

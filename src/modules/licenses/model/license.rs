@@ -1,9 +1,9 @@
 //! A license, how it is made and how it is changed.
 
-use crate::http::types::{Moment, Patch};
+use crate::http::types::{Moment, Patch, not_null};
 use celaest_domain::address::Cidr;
-use celaest_domain::calendar;
-use chrono::{DateTime, Utc};
+pub use celaest_domain::calendar::BillingCycle;
+pub use celaest_domain::license::Status;
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
@@ -65,86 +65,6 @@ pub struct License {
     pub created_at: String,
     /// When it last changed.
     pub updated_at: String,
-}
-
-/// Where a license is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "LicenseStatus")]
-pub enum Status {
-    /// Works.
-    Active,
-    /// Stopped, can be reactivated.
-    Suspended,
-    /// Ran out, can be renewed.
-    Expired,
-    /// Ended for good.
-    Cancelled,
-    /// Works until the trial ends.
-    Trial,
-}
-
-impl Status {
-    /// The value of the `license_status` enum.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Expired => "expired",
-            Self::Cancelled => "cancelled",
-            Self::Trial => "trial",
-        }
-    }
-
-    /// What a license with these dates is at `now`, as long as nobody stopped it.
-    pub fn by_dates(
-        expires_at: Option<DateTime<Utc>>,
-        trial_ends_at: Option<DateTime<Utc>>,
-        now: DateTime<Utc>,
-    ) -> Self {
-        if expires_at.is_some_and(|at| at <= now) || trial_ends_at.is_some_and(|at| at <= now) {
-            Self::Expired
-        } else if trial_ends_at.is_some() {
-            Self::Trial
-        } else {
-            Self::Active
-        }
-    }
-}
-
-/// How a license is billed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BillingCycle {
-    /// Every month.
-    #[default]
-    Monthly,
-    /// Every three months.
-    Quarterly,
-    /// Every year.
-    Yearly,
-    /// Once; never expires.
-    Lifetime,
-    /// By what is consumed, counted monthly.
-    UsageBased,
-}
-
-impl BillingCycle {
-    /// The value of the `billing_cycle` enum.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Monthly => "monthly",
-            Self::Quarterly => "quarterly",
-            Self::Yearly => "yearly",
-            Self::Lifetime => "lifetime",
-            Self::UsageBased => "usage_based",
-        }
-    }
-
-    /// Calendar months of one cycle; `None` for a license that never expires.
-    pub fn months(self) -> Option<u32> {
-        calendar::BillingCycle::parse(self.as_str())?.months()
-    }
 }
 
 /// What differs from the plan for one license.
@@ -306,10 +226,12 @@ pub struct NewLicense {
 #[derive(Default)]
 pub struct LicenseChanges {
     /// Another plan.
+    #[garde(custom(not_null))]
     pub plan_id: Patch<Uuid>,
     /// Another holder.
     pub owner_id: Patch<Uuid>,
     /// Another billing cycle.
+    #[garde(custom(not_null))]
     pub billing_cycle: Patch<BillingCycle>,
     /// Another expiry; null: never.
     pub expires_at: Patch<Moment>,

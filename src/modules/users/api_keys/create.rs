@@ -1,100 +1,52 @@
 //! `POST /api/users/{id}/api-keys`
 
-use super::queries::{COLUMNS, MINE, draw, of, public, record, shown};
-use crate::db::facts::{Action, changes};
-use crate::db::{Tx, sql};
-use crate::error::{Code, Error, Result};
+use super::queries::{API_KEY, Terms, insert, of, shown};
+use crate::error::{Code, Error};
 use crate::http::body::Body;
+use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
-use crate::http::permit::{AccountWrite, ApiKeysWrite, Over};
+use crate::http::permit::{AccountWrite, ApiKeysWrite, OnPerson};
 use crate::http::reply::Created;
-use crate::modules::settings::current;
 use crate::modules::users::model::{ApiKeyShown, NewApiKey};
 use crate::modules::users::queries;
 use crate::platform::clock;
+use crate::settings;
 use celaest_domain::access::Permissions;
-use celaest_domain::membership::{Caller, Wish};
-use serde_json::{Value, json};
-use uuid::Uuid;
+use celaest_domain::membership::{Wish, has_room};
 
 /// Makes an API key and shows it, this once.
 pub async fn create(
-    over: Over<AccountWrite, ApiKeysWrite>,
-    Once(idempotency, Body(new)): Once<Body<NewApiKey>>,
-) -> Result<Created<ApiKeyShown>> {
+    permit: OnPerson<AccountWrite, ApiKeysWrite>,
+    Once(key, Body(new)): Once<Body<NewApiKey>>,
+) -> Outcome<Created<ApiKeyShown>> {
     if new.expires_at.is_some_and(|at| at.0 <= clock::now()) {
-        return Err(Error::field("expires_at", "must be in the future"));
+        return Err(Error::field("expires_at", "must be in the future").into());
     }
-    let powers = over.principal.powers();
     let wanted = Permissions::named(&new.scopes);
-    powers.covers(wanted)?;
-    let caller = over.caller();
-
-    let mut tx = over.begin();
-    if let Some(stored) = idempotency.claim(&mut tx, caller).await? {
-        return Ok(stored);
-    }
-    let owner = queries::lock(&mut tx, over.person).await?.facts;
+    permit.principal.powers().covers(wanted)?;
+    let mut tx = permit.begin_once(key).await?;
+    // Held, so that nobody adds a key while they are counted.
+    let owner = queries::lock(&mut tx, permit.person).await?.facts;
     // A key reaches as far as its owner does, whatever its scopes are.
-    owner.allow(&over, Wish::Edit)?;
-    let owners = Caller {
-        role: owner.role()?,
-        permissions: owner.permissions()?,
+    owner.allow(&permit, Wish::Edit)?;
+    owner.powers()?.covers(wanted)?;
+    let terms = Terms {
+        // A key works in one organization.
+        organization_id: owner.organization_id.ok_or(Code::Conflict)?,
+        name: new.name,
+        scopes: new.scopes,
+        rate_limit_rpm: new.rate_limit_rpm,
+        expires_at: new.expires_at.map(|at| at.0),
     };
-    owners.covers(wanted)?;
-    // A key works in one organization.
-    let organization = owner
-        .organization_id
-        .ok_or_else(|| Error::new(Code::Conflict))?;
-    let most = current::settings().api_keys_per_user();
-    if count(&mut tx, over.person).await? >= i64::from(most) {
+    // Those that work and were not replaced: a rotation needs no room.
+    let there = of(&tx, permit.person).only(
+        "k.is_active AND (k.expires_at IS NULL OR k.expires_at > now()) AND k.replaced_by IS NULL",
+    );
+    let most = settings::settings().api_keys_per_user();
+    if !has_room(most.into(), tx.value(there.count()).await?) {
         return Err(Code::ApiKeyLimitReached.into());
     }
-    let drawn = draw(&over.call)?;
-    let inserted: Option<Value> = tx
-        .row(
-            sql(format!(
-                "INSERT INTO user_api_keys AS k (user_id, organization_id, name, key_hash, key_prefix, scopes,
-                   rate_limit_rpm, expires_at, created_by)
-                 VALUES ($1::uuid, $2::uuid, $3, $4, $5,
-                   ARRAY(SELECT jsonb_array_elements_text($6::jsonb)), $7::integer, $8::timestamptz, $9::uuid)
-                 RETURNING {COLUMNS}"
-            ))
-            .bind(over.person)
-            .bind(organization)
-            .bind(&new.name)
-            .bind(&drawn.hash)
-            .bind(&drawn.prefix)
-            .bind(json!(new.scopes))
-            .bind(new.rate_limit_rpm)
-            .bind(new.expires_at.map(|at| at.0))
-            .bind(over.principal.user_id),
-        )
-        .await?;
-    let row = inserted.ok_or_else(|| Error::internal("an inserted key was not returned"))?;
-    record(
-        &mut tx,
-        Action::Create,
-        "api_key.created",
-        &row,
-        changes(&Value::Null, &row),
-        json!({ "api_key": public(&row) }),
-    )?;
-    let reply = Created::of(&shown(&row, &drawn.key)?);
-    idempotency.settle_sealed(&mut tx, caller, &reply)?;
-    over.commit(tx).await?;
-    Ok(reply)
-}
-
-/// How many keys work and were not replaced: a rotation needs no room. The person's row is held, so nobody adds one meanwhile.
-async fn count(tx: &mut Tx, person: Uuid) -> Result<i64> {
-    let query = of(
-        tx,
-        person,
-        format!(
-            "SELECT to_json(count(*))::text FROM user_api_keys k
-             WHERE {MINE} AND k.is_active AND (k.expires_at IS NULL OR k.expires_at > now()) AND k.replaced_by IS NULL"
-        ),
-    );
-    tx.value(query).await
+    let (made, secret) = insert(&mut tx, &permit, permit.person, &terms).await?;
+    tx.record_new(&API_KEY, "api_key.created", &made);
+    permit.commit_secret(tx, shown(&made, &secret)).await
 }

@@ -5,3 +5,4 @@ pub mod list;
 pub mod queries;
 pub mod remove;
 pub mod rotate;
+pub mod used;

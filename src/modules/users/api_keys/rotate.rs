@@ -1,26 +1,28 @@
 //! `POST /api/users/{id}/api-keys/{inner_id}/rotate`
 
-use super::queries::{COLUMNS, MINE, columns_of, draw, of, public, record, shown};
-use crate::db::Tx;
-use crate::db::facts::{Action, changes};
-use crate::error::{Code, Error, Result};
+use super::queries::{API_KEY, COLUMNS, Terms, insert, of, public, shown};
+use crate::db::facts::{Action, Fact};
+use crate::db::{Raw, Set};
+use crate::error::{Code, Error};
 use crate::http::body::Body;
+use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::params::Inner;
-use crate::http::permit::{AccountWrite, ApiKeysWrite, Over};
+use crate::http::permit::{AccountWrite, ApiKeysWrite, OnPerson};
 use crate::http::reply::Created;
-use crate::modules::users::model::{ApiKeyShown, Rotation};
+use crate::identity::callers::Whom;
+use crate::modules::users::model::{ApiKey, ApiKeyShown, Rotation};
 use crate::modules::users::queries;
-use celaest_domain::access::effective;
-use celaest_domain::membership::Wish;
+use celaest_domain::membership::{Key, Wish};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-/// What the rules look at.
+/// What is looked at of the old key.
 #[derive(Deserialize)]
-struct Facts {
-    scopes: Vec<String>,
+struct Parts {
+    #[serde(flatten)]
+    terms: Terms,
     is_active: bool,
     replaced_by: Option<Uuid>,
 }
@@ -28,87 +30,51 @@ struct Facts {
 /// Makes a new key in a key's place. Both work until the overlap is over; neither works beyond the old
 /// key's own expiry.
 pub async fn rotate(
-    over: Over<AccountWrite, ApiKeysWrite>,
+    permit: OnPerson<AccountWrite, ApiKeysWrite>,
     Inner(id): Inner,
-    Once(idempotency, Body(rotation)): Once<Body<Rotation>>,
-) -> Result<Created<ApiKeyShown>> {
-    let caller = over.caller();
-    let mut tx = over.begin();
-    if let Some(stored) = idempotency.claim(&mut tx, caller).await? {
-        return Ok(stored);
-    }
+    Once(key, Body(rotation)): Once<Body<Rotation>>,
+) -> Outcome<Created<ApiKeyShown>> {
+    let mut tx = permit.begin_once(key).await?;
     // Held, so that rotations of one person's keys come one after the other.
-    let owner = queries::lock(&mut tx, over.person).await?.facts;
+    let owner = queries::lock(&mut tx, permit.person).await?.facts;
     // A key reaches as far as its owner does, whatever its scopes are.
-    owner.allow(&over, Wish::Edit)?;
-    let before = lock(&mut tx, over.person, id).await?;
-    let facts = Facts::deserialize(&before).map_err(Error::internal)?;
-    // Whoever rotates a key holds the new one afterwards.
-    let holds = effective(owner.role()?, &owner.scopes, Some(&facts.scopes));
-    over.principal.powers().covers(holds)?;
-    if !facts.is_active || facts.replaced_by.is_some() {
-        return Err(Code::ApiKeyEnded.into());
-    }
-    let drawn = draw(&over.call)?;
-    let made = of(
-        &tx,
-        over.person,
-        format!(
-            "INSERT INTO user_api_keys AS n (user_id, organization_id, name, key_hash, key_prefix, scopes,
-               rate_limit_rpm, expires_at, created_by)
-             SELECT k.user_id, k.organization_id, k.name, $4, $5, k.scopes, k.rate_limit_rpm, k.expires_at, $6::uuid
-             FROM user_api_keys k WHERE {MINE} AND k.id = $3::uuid
-             RETURNING {}",
-            columns_of("n")
-        ),
-    )
-    .bind(id)
-    .bind(&drawn.hash)
-    .bind(&drawn.prefix)
-    .bind(over.principal.user_id);
-    let made: Option<Value> = tx.row(made).await?;
-    let made = made.ok_or_else(|| Error::internal("an inserted key was not returned"))?;
-    let replaced = of(
-        &tx,
-        over.person,
-        format!(
-            "UPDATE user_api_keys k SET replaced_by = $4::uuid,
-               expires_at = least(k.expires_at, now() + make_interval(secs => $5::integer))
-             WHERE {MINE} AND k.id = $3::uuid RETURNING {COLUMNS}"
-        ),
-    )
-    .bind(id)
-    .bind(made["id"].as_str().unwrap_or_default())
-    .bind(rotation.overlap_seconds);
-    let after: Option<Value> = tx.row(replaced).await?;
-    let after = after.ok_or_else(|| Error::new(Code::NotFound))?;
-    let payload = json!({
-        "api_key": public(&made),
-        "replaced": { "id": id, "expires_at": after["expires_at"] },
+    owner.allow(&permit, Wish::Edit)?;
+    let this = of(&tx, permit.person).id(id);
+    let before: Raw<ApiKey> = tx.one(this.clone().lock(COLUMNS), Code::NotFound).await?;
+    let old: Parts = serde_json::from_str(before.text()).map_err(Error::internal)?;
+    let worth = Key {
+        scopes: &old.terms.scopes,
+        is_active: old.is_active,
+        is_replaced: old.replaced_by.is_some(),
+    };
+    permit
+        .principal
+        .powers()
+        .replaces(&owner.member(&permit)?, &worth)?;
+    let (made, secret) = insert(&mut tx, &permit, permit.person, &old.terms).await?;
+    let fresh = made.tree();
+    let set = Set::new()
+        .to("replaced_by = {}::uuid", fresh["id"].as_str())
+        .to(
+            "expires_at = least(k.expires_at, now() + make_interval(secs => {}::integer))",
+            rotation.overlap_seconds,
+        );
+    let after: Raw<ApiKey> = tx.one(this.set(set, COLUMNS), Code::NotFound).await?;
+    let (was, is) = (before.tree(), after.tree());
+    tx.record(Fact {
+        organization_id: Some(old.terms.organization_id),
+        action: Action::Update,
+        event: "api_key.rotated",
+        resource_type: API_KEY.kind,
+        resource_id: id,
+        changes: API_KEY.changes(&was, &is),
+        payload: Some(json!({
+            "api_key": public(&fresh),
+            "replaced": { "id": id, "expires_at": is["expires_at"] },
+        })),
     });
-    record(
-        &mut tx,
-        Action::Update,
-        "api_key.rotated",
-        &after,
-        changes(&before, &after),
-        payload,
-    )?;
-    let reply = Created::of(&shown(&made, &drawn.key)?);
-    idempotency.settle_sealed(&mut tx, caller, &reply)?;
-    over.commit(tx).await?;
-    Ok(reply)
-}
-
-async fn lock(tx: &mut Tx, person: Uuid, id: Uuid) -> Result<Value> {
-    let query = of(
-        tx,
-        person,
-        format!(
-            "SELECT {COLUMNS} FROM user_api_keys k WHERE {MINE} AND k.id = $3::uuid FOR NO KEY UPDATE OF k"
-        ),
-    )
-    .bind(id);
-    let row: Option<Value> = tx.row(query).await?;
-    row.ok_or_else(|| Error::new(Code::NotFound))
+    permit
+        .forget_callers(&mut tx, Whom::Person(permit.person))
+        .await?;
+    permit.commit_secret(tx, shown(&made, &secret)).await
 }

@@ -1,7 +1,7 @@
 //! A person, how they are invited and how they are changed.
 
 use crate::http::checks;
-use crate::http::types::Patch;
+use crate::http::types::{Patch, not_null};
 use celaest_domain::access::Role;
 use garde::Validate;
 use schemars::JsonSchema;
@@ -212,6 +212,7 @@ pub struct Invitation {
 #[garde(allow_unvalidated)]
 pub struct UserChanges {
     /// Another role.
+    #[garde(custom(not_null))]
     pub role: Patch<UserRole>,
     /// Other scopes.
     #[garde(custom(checks::scopes))]
@@ -233,6 +234,7 @@ pub struct UserChanges {
 #[garde(allow_unvalidated)]
 pub struct MemberChanges {
     /// Another role.
+    #[garde(custom(not_null))]
     pub role: Patch<UserRole>,
     /// Other scopes.
     #[garde(custom(checks::scopes))]
@@ -260,18 +262,19 @@ pub struct ProfileChanges {
     #[garde(custom(checks::phone))]
     pub phone: Patch<String>,
     /// A time zone of the IANA database.
-    #[garde(custom(checks::line::<50>))]
+    #[garde(custom(not_null), custom(checks::line::<50>))]
     pub timezone: Patch<String>,
     /// Their language.
-    #[garde(custom(checks::locale))]
+    #[garde(custom(not_null), custom(checks::locale))]
     pub locale: Patch<String>,
     /// What the user interface keeps for them, up to 16 KB.
     #[garde(custom(checks::small_object))]
     pub preferences: Patch<Map<String, Value>>,
     /// Whether they finished the introduction.
+    #[garde(custom(not_null))]
     pub onboarding_completed: Patch<bool>,
     /// How far they are in it.
-    #[garde(custom(step))]
+    #[garde(custom(not_null), custom(step))]
     pub onboarding_step: Patch<u32>,
 }
 

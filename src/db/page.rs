@@ -1,0 +1,262 @@
+//! One page of a list: what is asked for, and what is found.
+
+use super::raw::Raw;
+use super::rows::Key;
+use crate::error::{Code, Error, Result};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use celaest_domain::calendar;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// Rows of a table that grows without end are counted up to here, and skipped up to here.
+pub const MOST_COUNTED: u64 = 10_000;
+
+/// Sort direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// Smallest first.
+    Asc,
+    /// Largest first.
+    #[default]
+    Desc,
+}
+
+impl Order {
+    /// What an ORDER BY says, with the direction for each `{}`.
+    pub fn applied(self, by: &str) -> String {
+        by.replace("{}", self.sql())
+    }
+
+    /// The SQL keyword.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Order::Asc => "ASC",
+            Order::Desc => "DESC",
+        }
+    }
+}
+
+/// Which page.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Counted from 1.
+    pub page: u32,
+    /// Rows on a full page, at most 100.
+    pub per_page: u32,
+    /// The direction that is asked for.
+    pub order: Option<Order>,
+    /// Where the page before ended, as its `next_cursor` said.
+    pub cursor: Option<String>,
+}
+
+impl Page {
+    /// The direction: the largest first, unless something else is asked for.
+    pub fn direction(&self) -> Order {
+        self.order.unwrap_or_default()
+    }
+
+    /// The same page of a list that has the smallest first, unless something else is asked for.
+    pub fn rising(mut self) -> Self {
+        self.order.get_or_insert(Order::Asc);
+        self
+    }
+
+    /// How many rows come before this page.
+    ///
+    /// # Errors
+    /// 422 when that is more than a table that grows without end skips.
+    pub fn offset(&self, growing: bool) -> Result<u64> {
+        let offset = u64::from(self.page.saturating_sub(1)) * u64::from(self.per_page);
+        match growing && offset > MOST_COUNTED {
+            true => Err(Error::field(
+                "page",
+                "is more than 10000 rows away: follow meta.next_cursor instead",
+            )),
+            false => Ok(offset),
+        }
+    }
+
+    /// The condition that leaves out everything up to the cursor; `put` makes a parameter of a value.
+    ///
+    /// # Errors
+    /// 400 for a cursor that is not one of this list.
+    pub fn beyond(
+        &self,
+        key: Key,
+        alias: &str,
+        mut put: impl FnMut(Option<String>) -> String,
+    ) -> Result<String> {
+        let Some(text) = &self.cursor else {
+            return Ok(String::new());
+        };
+        let values = Cursor::decode(text, key).ok_or_else(|| {
+            Error::new(Code::InvalidQuery)
+                .with_details(json!({ "problem": "cursor: is not one of this list" }))
+        })?;
+        let columns = columns(key, alias);
+        let places: Vec<_> = key
+            .iter()
+            .zip(values)
+            .map(|((_, kind), value)| format!("{}::{kind}", put(Some(value))))
+            .collect();
+        let places = places.join(", ");
+        let than = match self.direction() {
+            Order::Asc => '>',
+            Order::Desc => '<',
+        };
+        Ok(format!(" AND ({columns}) {than} ({places})"))
+    }
+}
+
+fn columns(key: Key, alias: &str) -> String {
+    let all: Vec<_> = key
+        .iter()
+        .map(|(name, _)| format!("{alias}.{name}"))
+        .collect();
+    all.join(", ")
+}
+
+/// The key of the last row of a page, as text that nobody has to understand.
+pub struct Cursor;
+
+impl Cursor {
+    /// The column that makes the key of a full page's last row.
+    pub fn column(key: Key, alias: &str, page: &Page) -> String {
+        let columns = columns(key, alias);
+        let (last, rows) = (i64::from(page.per_page) - 1, page.per_page);
+        let by: Vec<_> = key
+            .iter()
+            .map(|(name, _)| format!("{alias}.{name} {}", page.direction().sql()))
+            .collect();
+        let by = by.join(", ");
+        format!(
+            "(SELECT json_build_array({columns}) FROM chosen {alias}
+              WHERE (SELECT count(*) FROM chosen) = {rows} ORDER BY {by} OFFSET {last} LIMIT 1)"
+        )
+    }
+
+    /// The text of a key.
+    pub fn encode(values: &[&str]) -> String {
+        URL_SAFE_NO_PAD.encode(json!(values).to_string())
+    }
+
+    fn of(values: &RawValue) -> String {
+        URL_SAFE_NO_PAD.encode(values.get())
+    }
+
+    /// The key of a text, if its values have the key's types.
+    fn decode(text: &str, key: Key) -> Option<Vec<String>> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let values: Vec<serde_json::Value> = serde_json::from_slice(&bytes).ok()?;
+        if values.len() != key.len() {
+            return None;
+        }
+        let texts = values.into_iter().map(|value| match value {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        });
+        key.iter()
+            .zip(texts)
+            .map(|((_, kind), text)| {
+                let fits = match *kind {
+                    "uuid" => Uuid::try_parse(&text).is_ok(),
+                    "timestamptz" => calendar::parse_timestamp(&text).is_some(),
+                    "text" => !text.contains('\0'),
+                    _ => text.parse::<i64>().is_ok(),
+                };
+                fits.then_some(text)
+            })
+            .collect()
+    }
+}
+
+/// The numbers of a page.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Meta {
+    /// Counted from 1.
+    pub page: u32,
+    /// Rows on a full page.
+    pub per_page: u32,
+    /// Rows on all pages, exact. Left out where there are more than anybody counts: see `total_at_least`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// How many pages there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_pages: Option<u64>,
+    /// There are more rows than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_at_least: Option<u64>,
+    /// What `cursor` is for the page after this one, in lists that grow without end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// What [`super::rows::Rows::page`] makes.
+#[derive(Debug, Deserialize)]
+#[serde(bound = "")]
+pub struct Found<T> {
+    total: u64,
+    /// Not all rows were counted.
+    capped: bool,
+    rows: Raw<Vec<T>>,
+    next: Option<Box<RawValue>>,
+}
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct Listing<T> {
+    /// The rows, JSON.
+    pub rows: Raw<Vec<T>>,
+    /// The numbers.
+    pub meta: Meta,
+}
+
+impl<T> Listing<T> {
+    /// What was found for a page.
+    pub fn new(found: Found<T>, page: &Page) -> Self {
+        let all = Some(found.total).filter(|total| !found.capped || *total <= MOST_COUNTED);
+        Self {
+            rows: found.rows,
+            meta: Meta {
+                page: page.page,
+                per_page: page.per_page,
+                total: all,
+                total_pages: all.map(|total| total.div_ceil(u64::from(page.per_page.max(1)))),
+                total_at_least: match all {
+                    None => Some(MOST_COUNTED),
+                    Some(_) => None,
+                },
+                next_cursor: found.next.as_deref().map(Cursor::of),
+            },
+        }
+    }
+}
+
+/// The rows of one page and how many there are in all.
+#[derive(Debug, Deserialize)]
+pub struct Counted<T> {
+    total: u64,
+    rows: Raw<Vec<T>>,
+}
+
+impl<T> Listing<T> {
+    /// One page of what was found.
+    pub fn counted(found: Counted<T>, page: u32, per_page: u32) -> Self {
+        Self {
+            rows: found.rows,
+            meta: Meta {
+                page,
+                per_page,
+                total: Some(found.total),
+                total_pages: Some(found.total.div_ceil(u64::from(per_page.max(1)))),
+                total_at_least: None,
+                next_cursor: None,
+            },
+        }
+    }
+}

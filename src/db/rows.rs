@@ -1,0 +1,432 @@
+//! Rows of a table: which ones, said once, and then read, paged through, locked, changed or deleted.
+
+use super::page::{Cursor, MOST_COUNTED, Page};
+use super::query::{Bind, Query, sql};
+use crate::error::{Code, Result};
+
+/// A piece of SQL whose `{}` stand for its value.
+#[derive(Debug, Clone)]
+struct Piece {
+    text: String,
+    value: Option<Option<String>>,
+}
+
+impl Piece {
+    /// The piece as it stands in `query`, which takes its value. An empty object or array of SQL, `'{}'`,
+    /// stays what it is.
+    fn put(self, query: &mut Query) -> String {
+        match self.value {
+            None => self.text,
+            Some(value) => {
+                let place = query.push(value);
+                self.text.replace("'{}'", "'{ }'").replace("{}", &place)
+            }
+        }
+    }
+}
+
+/// Which rows of a table. The first conditions are the tenant's: each module has one function that
+/// begins its `Rows`, and no other way to its table.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    table: &'static str,
+    alias: &'static str,
+    conditions: Vec<Piece>,
+    joins: &'static str,
+    parent: Option<Box<Parent>>,
+    key: Option<Key>,
+}
+
+/// What the rows belong to.
+#[derive(Debug, Clone)]
+struct Parent {
+    rows: Rows,
+    column: &'static str,
+    missing: Code,
+}
+
+/// The columns that order a table that grows without end, with their types.
+pub type Key = &'static [(&'static str, &'static str)];
+
+/// Assignments of an UPDATE.
+#[derive(Debug, Clone, Default)]
+pub struct Set {
+    pieces: Vec<Piece>,
+    along: Vec<Piece>,
+}
+
+impl Set {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An assignment without a value from outside: `suspended_at = now()`.
+    pub fn fixed(mut self, assignment: &str) -> Self {
+        self.pieces.push(Piece {
+            text: assignment.into(),
+            value: None,
+        });
+        self
+    }
+
+    /// `column = {}::type`, with a value; `None` is NULL.
+    pub fn to(mut self, assignment: &str, value: impl Bind) -> Self {
+        self.pieces.push(Piece {
+            text: assignment.into(),
+            value: Some(value.text()),
+        });
+        self
+    }
+
+    /// [`Set::to`] for what goes along with a change, as who made it: rows for which everything else is
+    /// set already are left alone, and not read.
+    pub fn along(mut self, assignment: &str, value: impl Bind) -> Self {
+        self.along.push(Piece {
+            text: assignment.into(),
+            value: Some(value.text()),
+        });
+        self
+    }
+
+    /// Inserts a row with these columns, and reads it; the other columns have their defaults.
+    pub fn insert(self, table: &str, alias: &str, columns: &str) -> Query {
+        let mut query = sql("");
+        let (names, values): (Vec<_>, Vec<_>) = self
+            .pieces
+            .into_iter()
+            .chain(self.along)
+            .map(|one| one.put(&mut query))
+            .filter_map(|text| {
+                let (name, value) = text.split_once(" = ")?;
+                Some((name.to_owned(), value.to_owned()))
+            })
+            .unzip();
+        let (names, values) = (names.join(", "), values.join(", "));
+        query.of(format!(
+            "INSERT INTO {table} AS {alias} ({names}) VALUES ({values}) RETURNING {columns}"
+        ))
+    }
+
+    /// [`Set::to`] where there is something to set.
+    pub fn when(self, assignment: &str, value: Option<impl Bind>) -> Self {
+        match value {
+            Some(value) => self.to(assignment, value),
+            None => self,
+        }
+    }
+}
+
+impl Rows {
+    /// All rows of `table`, which conditions and columns call `alias`.
+    pub fn of(table: &'static str, alias: &'static str) -> Self {
+        Self {
+            table,
+            alias,
+            conditions: Vec::new(),
+            joins: "",
+            parent: None,
+            key: None,
+        }
+    }
+
+    /// A condition without a value from outside.
+    pub fn only(mut self, condition: impl Into<String>) -> Self {
+        self.conditions.push(Piece {
+            text: condition.into(),
+            value: None,
+        });
+        self
+    }
+
+    /// A condition whose `{}` stand for the value; without one there is no condition.
+    pub fn when(mut self, condition: impl Into<String>, value: Option<impl Bind>) -> Self {
+        if let Some(value) = value {
+            self.conditions.push(Piece {
+                text: condition.into(),
+                value: Some(value.text()),
+            });
+        }
+        self
+    }
+
+    /// The row with this id.
+    pub fn id(self, id: uuid::Uuid) -> Self {
+        let condition = format!("{}.id = {{}}::uuid", self.alias);
+        self.when(condition, Some(id))
+    }
+
+    /// What is joined to the rows once they are chosen.
+    pub fn joined(mut self, joins: &'static str) -> Self {
+        self.joins = joins;
+        self
+    }
+
+    /// Rows that belong to one of `parent`, by their `column`. Without a parent a page is `missing`.
+    pub fn within(mut self, parent: Rows, column: &'static str, missing: Code) -> Self {
+        self.parent = Some(Box::new(Parent {
+            rows: parent,
+            column,
+            missing,
+        }));
+        self
+    }
+
+    /// What a page is without a parent.
+    pub(super) fn missing(&self) -> Code {
+        self.parent
+            .as_ref()
+            .map_or(Code::NotFound, |parent| parent.missing)
+    }
+
+    /// The table grows without end: pages follow `key`, and not all rows are counted.
+    pub fn growing(mut self, key: Key) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Reads the rows.
+    pub fn read(self, columns: &str) -> Query {
+        let mut query = sql("");
+        let (table, alias, joins) = (self.table, self.alias, self.joins);
+        let conditions = self.conditions(&mut query);
+        query.of(format!(
+            "SELECT {columns} FROM {table} {alias} {joins} WHERE {conditions}"
+        ))
+    }
+
+    /// Reads the rows and holds them until the transaction ends. Others may still refer to them.
+    pub fn lock(self, columns: &str) -> Query {
+        let alias = self.alias;
+        self.lock_as(alias, columns)
+    }
+
+    /// [`Rows::lock`] for something that is joined to the rows.
+    pub fn lock_as(self, alias: &str, columns: &str) -> Query {
+        let read = self.read(columns);
+        read.and(&format!(" FOR NO KEY UPDATE OF {alias}"))
+    }
+
+    /// Changes the rows and reads what became of them; with nothing to set it only reads.
+    pub fn set(self, set: Set, columns: &str) -> Query {
+        if set.pieces.is_empty() {
+            return self.read(columns);
+        }
+        let mut query = sql("");
+        let (table, alias) = (self.table, self.alias);
+        let mut conditions = self.conditions(&mut query);
+        let mut put = |pieces: Vec<Piece>| -> Vec<String> {
+            pieces.into_iter().map(|one| one.put(&mut query)).collect()
+        };
+        let (mut assignments, along) = (put(set.pieces), put(set.along));
+        if !along.is_empty() {
+            let differing: Vec<_> = assignments
+                .iter()
+                .filter_map(|one| one.split_once(" = "))
+                .map(|(name, value)| format!("{alias}.{name} IS DISTINCT FROM {value}"))
+                .collect();
+            conditions = format!("{conditions} AND ({})", differing.join(" OR "));
+            assignments.extend(along);
+        }
+        let assignments = assignments.join(", ");
+        query.of(format!(
+            "UPDATE {table} {alias} SET {assignments} WHERE {conditions} RETURNING {columns}"
+        ))
+    }
+
+    /// Deletes the rows and reads what they were.
+    pub fn delete(self, columns: &str) -> Query {
+        let mut query = sql("");
+        let (table, alias) = (self.table, self.alias);
+        let conditions = self.conditions(&mut query);
+        query.of(format!(
+            "DELETE FROM {table} {alias} WHERE {conditions} RETURNING {columns}"
+        ))
+    }
+
+    /// Counts the rows.
+    pub fn count(self) -> Query {
+        let mut query = sql("");
+        let (table, alias) = (self.table, self.alias);
+        let conditions = self.conditions(&mut query);
+        query.of(format!(
+            "SELECT to_json(count(*))::text FROM {table} {alias} WHERE {conditions}"
+        ))
+    }
+
+    /// One page, as [`super::page::Found`]. The rows are chosen before anything is joined to them. `by` is
+    /// what an ORDER BY says, with `{}` where the direction goes.
+    ///
+    /// # Errors
+    /// 422 for a page that is too far away, 400 for a cursor that is none.
+    pub fn page(self, columns: &str, by: &str, page: &Page) -> Result<Query> {
+        let mut query = sql("");
+        let (table, alias, joins, key) = (self.table, self.alias, self.joins, self.key);
+        let parent = self.parent.clone();
+        let with = match &parent {
+            None => String::new(),
+            Some(parent) => {
+                let (table, alias) = (parent.rows.table, parent.rows.alias);
+                let conditions = parent.rows.clone().conditions(&mut query);
+                format!("parent AS (SELECT {alias}.id FROM {table} {alias} WHERE {conditions}), ")
+            }
+        };
+        let conditions = self.conditions(&mut query);
+        let (beyond, count, next) = match key {
+            None => (String::new(), String::new(), "NULL".to_owned()),
+            Some(key) => (
+                page.beyond(key, alias, |value| query.push(value))?,
+                format!("LIMIT {}", MOST_COUNTED + 1),
+                Cursor::column(key, alias, page),
+            ),
+        };
+        let capped = key.is_some();
+        let order = page.direction().applied(by);
+        let (limit, offset) = (page.per_page, page.offset(key.is_some())?);
+        let listed = format!(
+            "json_build_object(
+               'total', (SELECT count(*) FROM (SELECT 1 FROM {table} {alias} WHERE {conditions} {count}) counted), 'capped', {capped},
+               'rows', (SELECT coalesce(json_agg(shown), '[]') FROM shown), 'next', {next})"
+        );
+        let listed = match parent {
+            None => listed,
+            Some(_) => format!("CASE WHEN EXISTS (SELECT 1 FROM parent) THEN {listed} END"),
+        };
+        Ok(query.of(format!(
+            "WITH {with}chosen AS (
+               SELECT {alias}.* FROM {table} {alias} WHERE {conditions}{beyond}
+               ORDER BY {order} LIMIT {limit} OFFSET {offset}
+             ), shown AS (
+               SELECT {columns} FROM chosen {alias} {joins} ORDER BY {order}
+             ) SELECT {listed}::text"
+        )))
+    }
+
+    fn conditions(self, query: &mut Query) -> String {
+        let mut all: Vec<String> = self
+            .conditions
+            .into_iter()
+            .map(|one| one.put(query))
+            .collect();
+        if let Some(parent) = self.parent {
+            all.push(format!("{} = (SELECT id FROM parent)", parent.column));
+        }
+        match all.is_empty() {
+            true => "true".into(),
+            false => all.join(" AND "),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(cursor: Option<&str>) -> Page {
+        Page {
+            page: 2,
+            per_page: 20,
+            order: None,
+            cursor: cursor.map(str::to_owned),
+        }
+    }
+
+    fn text(query: &Query) -> String {
+        let words: Vec<_> = query.text().split_whitespace().collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn conditions_number_themselves_and_vanish() {
+        let rows = Rows::of("licenses", "l")
+            .when("l.organization_id = {}::uuid", Some("o"))
+            .when("l.status = {}::license_status", None::<&str>)
+            .when("(l.key ILIKE {} OR l.notes ILIKE {})", Some("x"));
+        let query = rows.read("l.id");
+        assert_eq!(
+            text(&query),
+            "SELECT l.id FROM licenses l WHERE l.organization_id = $1::uuid AND (l.key ILIKE $2 OR l.notes ILIKE $2)"
+        );
+        assert_eq!(query.params(), [Some("o".into()), Some("x".into())]);
+    }
+
+    #[test]
+    fn what_is_set_comes_after_the_conditions() {
+        let set = Set::new()
+            .fixed("suspended_at = now()")
+            .to("reason = {}", None::<&str>)
+            .when("notes = {}", None::<&str>);
+        let query = Rows::of("licenses", "l")
+            .when("l.id = {}::uuid", Some("i"))
+            .set(set, "l.id");
+        assert_eq!(
+            text(&query),
+            "UPDATE licenses l SET suspended_at = now(), reason = $2 WHERE l.id = $1::uuid RETURNING l.id"
+        );
+        let made = Set::new().to("name = {}", "x").fixed("made_at = now()");
+        assert_eq!(
+            text(&made.insert("licenses", "l", "l.id")),
+            "INSERT INTO licenses AS l (name, made_at) VALUES ($1, now()) RETURNING l.id"
+        );
+        let nothing = Rows::of("licenses", "l").set(Set::new(), "l.id");
+        assert_eq!(text(&nothing), "SELECT l.id FROM licenses l WHERE true");
+    }
+
+    #[test]
+    fn what_goes_along_is_no_change() {
+        let set = Set::new()
+            .to("metadata = coalesce({}::jsonb, '{}')", None::<&str>)
+            .fixed("is_on = true")
+            .along("updated_by = {}::uuid", "u");
+        assert_eq!(
+            text(&Rows::of("flags", "f").set(set, "f.id")),
+            "UPDATE flags f SET metadata = coalesce($1::jsonb, '{ }'), is_on = true, updated_by = $2::uuid \
+             WHERE true AND (f.metadata IS DISTINCT FROM coalesce($1::jsonb, '{ }') OR f.is_on IS DISTINCT FROM true) \
+             RETURNING f.id"
+        );
+        let nothing = Set::new().along("updated_by = {}::uuid", "u");
+        assert_eq!(
+            text(&Rows::of("flags", "f").set(nothing, "f.id")),
+            "SELECT f.id FROM flags f WHERE true"
+        );
+    }
+
+    #[test]
+    fn a_page_is_chosen_before_it_is_joined() {
+        let query = Rows::of("licenses", "l")
+            .when("l.organization_id = {}::uuid", Some("o"))
+            .page("l.id", "l.created_at {}, l.id {}", &page(None))
+            .unwrap();
+        assert_eq!(
+            text(&query),
+            "WITH chosen AS ( SELECT l.* FROM licenses l WHERE l.organization_id = $1::uuid \
+             ORDER BY l.created_at DESC, l.id DESC LIMIT 20 OFFSET 20 ), \
+             shown AS ( SELECT l.id FROM chosen l ORDER BY l.created_at DESC, l.id DESC ) \
+             SELECT json_build_object( 'total', (SELECT count(*) FROM (SELECT 1 FROM licenses l \
+             WHERE l.organization_id = $1::uuid ) counted), 'capped', false, 'rows', (SELECT coalesce(json_agg(shown), '[]') FROM shown), \
+             'next', NULL)::text"
+        );
+    }
+
+    #[test]
+    fn what_grows_is_followed_by_its_key() {
+        const KEY: Key = &[("created_at", "timestamptz"), ("id", "uuid")];
+        let cursor = Cursor::encode(&["2026-01-01T00:00:00+00:00", "40000000-0000-4000-8000-000000000001"]);
+        let parent = Rows::of("licenses", "l").when("l.id = {}::uuid", Some("p"));
+        let rows = || {
+            Rows::of("license_validations", "v")
+                .within(parent.clone(), "v.license_id", Code::LicenseNotFound)
+                .growing(KEY)
+        };
+        let first = Page { page: 1, ..page(Some(&cursor)) };
+        let query = rows().page("v.id", "v.created_at {}, v.id {}", &first).unwrap();
+        let text = text(&query);
+        assert!(text.contains("(v.created_at, v.id) < ($2::timestamptz, $3::uuid)"), "{text}");
+        assert!(text.contains("v.license_id = (SELECT id FROM parent)"), "{text}");
+        assert!(text.contains("LIMIT 10001"), "{text}");
+        for wrong in ["x", &Cursor::encode(&["a", "b"]), &Cursor::encode(&["2026-01-01T00:00:00Z"])] {
+            assert!(rows().page("v.id", "v.id {}", &Page { page: 1, ..page(Some(wrong)) }).is_err());
+        }
+        assert!(rows().page("v.id", "v.id {}", &Page { page: 502, ..page(None) }).is_err());
+    }
+}

@@ -1,0 +1,21 @@
+//! Bytes as text.
+
+use std::fmt::Write;
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn two_digits_a_byte() {
+        assert_eq!(super::hex(&[0, 10, 255]), "000aff");
+    }
+}

@@ -1,0 +1,81 @@
+// Requests, in one step into the worker and one out: the head of a request goes in as one text, and the
+// answer comes back as one. Each look of the worker at a header would be a call of its own.
+
+import { bundle, enter } from './instance.mjs';
+
+/** The headers the worker reads, in the order of `src/platform/incoming.rs`. */
+const READ = [
+  'x-request-id', 'accept-language', 'cf-connecting-ip', 'user-agent', 'origin', 'access-control-request-method',
+  'authorization', 'x-api-key', 'idempotency-key', 'content-length',
+];
+
+/** A body of up to so many bytes is read at once and goes along with the head. */
+const SMALL = 16 * 1024;
+
+/** The headers that every answer has; they keep browsers from doing harm with it. */
+const COMMON = new Headers({
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'strict-transport-security': 'max-age=31536000; includeSubDomains',
+  vary: 'Origin, Accept-Language',
+  'cache-control': 'no-store',
+});
+
+/** The rest of a request, for the worker to ask for. */
+class Rest {
+  #request;
+
+  constructor(request) {
+    this.#request = request;
+  }
+
+  /** At most `limit` bytes of the body, or null when there are more: then nothing further is read. */
+  async read(limit) {
+    const parts = [];
+    let length = 0;
+    for await (const part of this.#request.body ?? []) {
+      length += part.length;
+      if (length > limit) return null;
+      parts.push(part);
+    }
+    const bytes = new Uint8Array(length);
+    let at = 0;
+    for (const part of parts) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    return bytes;
+  }
+}
+
+function headOf(request) {
+  const { headers } = request;
+  let head = '';
+  for (const name of READ) head += `${headers.get(name) ?? ''}\n`;
+  return `${head}${request.method}\n${request.url}`;
+}
+
+/** The response that an answer's text describes; `body` replaces the one in the text. */
+function responseOf(text, body) {
+  const end = text.indexOf('\n\n');
+  const lines = (end < 0 ? text : text.slice(0, end)).split('\n');
+  const headers = new Headers(COMMON);
+  for (let index = 1; index < lines.length; index += 1) {
+    const at = lines[index].indexOf(': ');
+    headers.set(lines[index].slice(0, at), lines[index].slice(at + 2));
+  }
+  return new Response(body ?? (text.length > end + 2 ? text.slice(end + 2) : null), { status: Number(lines[0]), headers });
+}
+
+const settled = (answer) => (typeof answer === 'string' ? responseOf(answer) : responseOf(answer[0], answer[1].body));
+
+/** Answers one request. */
+export async function answer(request, env, context) {
+  const length = request.headers.get('content-length');
+  // Read before the worker is entered: a second way in would cost as much as the first.
+  const body = length > 0 && length <= SMALL ? new Uint8Array(await request.arrayBuffer()) : undefined;
+  const made = enter(() => bundle.serve(headOf(request), body, new Rest(request), env, context));
+  return settled(typeof made === 'string' ? made : await made);
+}

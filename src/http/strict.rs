@@ -1,0 +1,184 @@
+//! What is read from outside is read strictly: bodies and query strings alike.
+
+use crate::error::{Code, Error, Result};
+use garde::Validate;
+use crate::db::page::{Order, Page};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+/// Parses JSON strictly.
+///
+/// # Errors
+/// 400 naming the place that is wrong. Text with a NUL character is refused here for every field,
+/// because PostgreSQL cannot store one.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let refuse = |path: String, problem: String| {
+        Error::new(Code::InvalidBody).with_details(json!({ "path": path, "problem": problem }))
+    };
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| refuse(String::new(), "the body is not UTF-8".into()))?;
+    if has_nul(text) {
+        return Err(refuse(
+            String::new(),
+            "text must not contain the NUL character".into(),
+        ));
+    }
+    // serde would read an array as a struct, field by field.
+    if text
+        .trim_start_matches([' ', '\t', '\r', '\n'])
+        .starts_with('[')
+    {
+        return Err(refuse(String::new(), "the body is not an object".into()));
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| refuse(error.path().to_string(), error.inner().to_string()))?;
+    reader
+        .end()
+        .map_err(|error| refuse(String::new(), error.to_string()))?;
+    Ok(value)
+}
+
+/// Whether the JSON text contains the escape for U+0000 (an odd backslash before it, an even number is text).
+fn has_nul(text: &str) -> bool {
+    text.match_indices("\\u0000").any(|(at, _)| {
+        let backslashes = text[..at]
+            .bytes()
+            .rev()
+            .take_while(|byte| *byte == b'\\')
+            .count();
+        backslashes % 2 == 0
+    })
+}
+
+/// Checks the bounds that the type declares.
+///
+/// # Errors
+/// 422 with the problems of each field.
+pub fn validate<T: Validate<Context = ()>>(value: &T) -> Result<()> {
+    value.validate().map_err(|report| {
+        let mut fields = Map::new();
+        for (path, problem) in report.iter() {
+            let list = fields.entry(path.to_string()).or_insert_with(|| json!([]));
+            if let Value::Array(list) = list {
+                list.push(json!(problem.message()));
+            }
+        }
+        Error::new(Code::ValidationFailed).with_details(json!({ "fields": fields }))
+    })
+}
+
+/// A query string as `T`.
+///
+/// # Errors
+/// 400 for what `T` does not know or cannot be, 422 for values out of bounds.
+pub fn query<T: DeserializeOwned + Validate<Context = ()>>(text: Option<&str>) -> Result<T> {
+    let text = text.unwrap_or_default();
+    if text.contains("%00") {
+        return Err(wrong_query("text must not contain the NUL character"));
+    }
+    let query: T =
+        serde_urlencoded::from_str(text).map_err(|error| wrong_query(&error.to_string()))?;
+    validate(&query)?;
+    Ok(query)
+}
+
+/// Takes out of a query string what every list knows, and leaves the list's own filters.
+///
+/// # Errors
+/// As [`query`].
+pub fn page(text: Option<&str>) -> Result<(Page, String)> {
+    let (mut common, mut rest) = (Vec::new(), Vec::new());
+    for pair in text.unwrap_or_default().split('&') {
+        let name = pair.split('=').next().unwrap_or_default();
+        match ["page", "per_page", "order", "cursor"].contains(&name) {
+            true => common.push(pair),
+            false => rest.push(pair),
+        }
+    }
+    let asked: AskedPage = query(Some(&common.join("&")))?;
+    let page = Page {
+        page: asked.page,
+        per_page: asked.per_page,
+        order: asked.order,
+        cursor: asked.cursor,
+    };
+    Ok((page, rest.join("&")))
+}
+
+/// What every list knows.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields, default)]
+#[garde(allow_unvalidated)]
+#[schemars(rename = "Page")]
+pub struct AskedPage {
+    /// Direction. Lists have the largest, the latest first, unless they say otherwise.
+    order: Option<Order>,
+    /// Counted from 1.
+    #[garde(range(min = 1, max = 1_000_000))]
+    page: u32,
+    /// Rows on a page.
+    #[garde(range(min = 1, max = 100))]
+    per_page: u32,
+    /// For lists that grow without end: where the page before ended, as its `next_cursor` said.
+    #[garde(length(bytes, max = 500))]
+    cursor: Option<String>,
+}
+
+impl Default for AskedPage {
+    fn default() -> Self {
+        Self {
+            order: None,
+            page: 1,
+            per_page: 20,
+            cursor: None,
+        }
+    }
+}
+
+/// Refuses query parameters where there are none.
+///
+/// # Errors
+/// 400.
+pub fn no_query(query: Option<&str>) -> Result<()> {
+    match query {
+        None | Some("") => Ok(()),
+        Some(_) => Err(wrong_query("this route has no query parameters")),
+    }
+}
+
+fn wrong_query(problem: &str) -> Error {
+    Error::new(Code::InvalidQuery).with_details(json!({ "problem": problem }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nul_is_found_only_where_it_is_one() {
+        assert!(has_nul(r#"{"a":"x\u0000"}"#));
+        assert!(!has_nul(r#"{"a":"\\u0000"}"#));
+        assert!(has_nul(r#"{"a":"\\\u0000"}"#));
+    }
+
+    #[test]
+    fn the_wrong_place_is_named() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Inner {
+            #[allow(dead_code, reason = "only parsed")]
+            n: u32,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Outer {
+            #[allow(dead_code, reason = "only parsed")]
+            list: Vec<Inner>,
+        }
+        let error = parse::<Outer>(br#"{"list":[{"n":1},{"n":"x"}]}"#).unwrap_err();
+        assert_eq!(error.details.unwrap()["path"], "list[1].n");
+        assert!(parse::<Outer>(b"\xff").is_err());
+        assert!(parse::<Outer>(br#"{"list":[]} x"#).is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! The objects that know who is calling, and what makes them forget.
+//!
+//! A person has one for their tokens and one for each API key. They are named so that neither a token nor
+//! a key needs PostgreSQL to find its object.
+
+use crate::call::Call;
+use crate::db::facts::Message;
+use crate::db::{Tx, sql};
+use crate::error::{Error, Result};
+use crate::run::Run;
+use celaest_durable::caller;
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::rc::Rc;
+use uuid::Uuid;
+use worker::Env;
+
+/// The topic of outbox rows that repeat what objects were told.
+const TOPIC: &str = "caller.changed";
+/// Objects told before an answer leaves. Those of a larger organization learn of it by the outbox, and by
+/// the age of what they know.
+const MOST_AT_ONCE: u32 = 500;
+/// Objects told by one message of the outbox.
+const MOST_BEHIND: u32 = 10_000;
+
+/// Of whom something changed that their callers depend on.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whom {
+    /// A person.
+    Person(Uuid),
+    /// Everybody in an organization.
+    Organization(Uuid),
+}
+
+/// The object of a person's tokens.
+pub fn of_subject(subject: Uuid) -> String {
+    format!("sub:{subject}")
+}
+
+/// The object of an API key, by the form in which the key is stored.
+pub fn of_key(hash: &str) -> String {
+    format!("key:{hash}")
+}
+
+/// The objects of `whom`, for [`forget`] after the commit. The outbox repeats it, should the worker die in
+/// between.
+///
+/// # Errors
+/// When the database fails.
+pub async fn changed(tx: &mut Tx, whom: Whom) -> Result<Vec<String>> {
+    tx.tell(TOPIC, json!(whom));
+    names(tx, whom, MOST_AT_ONCE).await
+}
+
+async fn names(tx: &mut Tx, whom: Whom, most: u32) -> Result<Vec<String>> {
+    let (person, organization) = match whom {
+        Whom::Person(id) => (Some(id), None),
+        Whom::Organization(id) => (None, Some(id)),
+    };
+    tx.value(
+        sql("WITH people AS (
+               SELECT u.id, u.auth_user_id, u.last_login_at FROM users_profile u
+               WHERE u.id = $1::uuid OR u.organization_id = $2::uuid
+               ORDER BY u.last_login_at DESC NULLS LAST LIMIT $3::bigint
+             ), names AS (
+               SELECT 'sub:' || coalesce(auth_user_id, id) AS name, 1 AS kind, last_login_at AS at FROM people
+               UNION ALL
+               SELECT 'key:' || k.key_hash, 0, k.last_used_at
+               FROM people p JOIN user_api_keys k ON k.user_id = p.id
+               WHERE k.revoked_at IS NULL OR k.revoked_at > now() - interval '1 hour')
+             SELECT coalesce(json_agg(name), '[]')::text FROM (
+               SELECT name FROM names ORDER BY kind, at DESC NULLS LAST LIMIT $3::bigint) AS latest")
+        .bind(person)
+        .bind(organization)
+        .bind(most),
+    )
+    .await
+}
+
+/// Makes objects forget who they belong to.
+///
+/// # Errors
+/// 503 when one cannot be reached; the outbox repeats it, and what it knows ages.
+pub fn forget(call: &Rc<Call>, names: Vec<String>) -> impl Future<Output = Result<()>> + 'static {
+    let call = call.clone();
+    async move {
+        names.iter().for_each(|_| call.count_object_call());
+        forget_from(call.env(), &names).await
+    }
+}
+
+async fn forget_from(env: &Env, names: &[String]) -> Result<()> {
+    let told = names.iter().map(|name| caller::forget(env, name));
+    let told = join_all(told).await.into_iter();
+    told.collect::<std::result::Result<(), _>>()
+        .map_err(Error::unavailable)
+}
+
+/// Repeats what a change told before its answer, for the one that died in between.
+///
+/// # Errors
+/// When the database or an object cannot be reached; the message comes again then.
+pub async fn told(run: &Run, message: &Message) -> Result<()> {
+    if message.topic != TOPIC {
+        return Ok(());
+    }
+    let whom = serde_json::from_value(message.payload.clone()).map_err(Error::internal)?;
+    let mut tx = run.begin();
+    let names = names(&mut tx, whom, MOST_BEHIND).await?;
+    tx.commit().await?;
+    for some in names.chunks(MOST_AT_ONCE as usize) {
+        forget_from(&run.env, some).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! A caller that has proved who it is.
+
+use super::token::Token;
+use crate::call::Call;
+use crate::db::Scope;
+use crate::db::facts::Actor;
+use crate::error::{Code, Result};
+use celaest_domain::access::{Permissions, Role};
+use celaest_domain::membership::Caller;
+use uuid::Uuid;
+
+/// A caller that has proved who it is.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    /// The user, also when an API key of theirs is used.
+    pub user_id: Uuid,
+    /// The API key, when one is used.
+    pub api_key_id: Option<Uuid>,
+    /// The user's organization.
+    pub organization_id: Option<Uuid>,
+    /// The user's role.
+    pub role: Role,
+    /// What the caller may do.
+    pub permissions: Permissions,
+    /// What the token says, when one was used.
+    pub token: Option<Token>,
+}
+
+impl Principal {
+    /// Whose rows the caller's transactions see.
+    ///
+    /// # Errors
+    /// 403 for a user without an organization.
+    pub fn scope(&self) -> Result<Scope> {
+        match (self.role, self.organization_id) {
+            (Role::SuperAdmin, _) => Ok(Scope::System),
+            (role, Some(organization)) => Ok(Scope::Tenant {
+                organization,
+                owner: (role == Role::Client).then_some(self.user_id),
+            }),
+            (_, None) => Err(Code::Forbidden.into()),
+        }
+    }
+
+    /// What the caller may give to others, and whom they may touch.
+    pub fn powers(&self) -> Caller {
+        Caller {
+            role: self.role,
+            permissions: self.permissions,
+        }
+    }
+
+    /// The caller as the audit log names it.
+    pub fn actor(&self, call: &Call) -> Actor {
+        Actor {
+            kind: if self.api_key_id.is_some() {
+                "api_key"
+            } else {
+                "user"
+            },
+            user_id: Some(self.user_id),
+            api_key_id: self.api_key_id,
+            request_id: call.request_id.clone(),
+            ip: Some(call.ip.clone()),
+            user_agent: call.user_agent.clone(),
+        }
+    }
+}
