@@ -65,9 +65,10 @@ await bootstrap(async ({ packages }) => {
   const { SEEDS, createDatabase, migrate, seed, setAppPassword, withClient } = await import('../../scripts/lib/database.mjs');
   const { APP_ROLE, Cluster, DATABASE, randomPassword } = await import('../../scripts/lib/postgres.mjs');
   const { freePort } = await import('../../scripts/lib/processes.mjs');
-  const { signToken } = await import('../../scripts/lib/token.mjs');
+  const { claimsOf, signToken } = await import('../../scripts/lib/token.mjs');
   const { PgBouncer, ensurePgBouncer } = await import('../harness/pgbouncer.mjs');
-  const { insertApiKey, insertLicenses } = await import('./keys.mjs');
+  const { insertApiKey } = await import('../support/tokens.mjs');
+  const { insertLicenses } = await import('./keys.mjs');
   const { startWorkerd } = await import('./workerd.mjs');
   const { linesOf, measure, median, table } = await import('./lines.mjs');
   const { costTable, countCosts } = await import('./costs.mjs');
@@ -112,7 +113,7 @@ await bootstrap(async ({ packages }) => {
       await seed(url, SEEDS.sample, vars.LICENSE_KEY_SECRET);
       await withClient(url, async (client) => {
         keys = await insertLicenses(client, { organization: ACME, product: 'BEN', count: KEYS, vars });
-        apiKey = await insertApiKey(client, { user: ADMIN, organization: ACME, vars });
+        ({ key: apiKey } = await insertApiKey(client, vars, { user: ADMIN, organization: ACME }));
         await insertAuditRows(client);
         // For the floor, which has no tenants: a view sees what its owner sees.
         await client.query(`CREATE VIEW bench_licenses AS SELECT * FROM licenses; GRANT SELECT ON bench_licenses TO ${APP_ROLE}; ANALYZE`);
@@ -125,7 +126,7 @@ await bootstrap(async ({ packages }) => {
       database = { port: pooler.port, name: DATABASE, user: APP_ROLE, password };
       return `${KEYS} licenses, ${AUDIT_ROWS} audit rows`;
     });
-    const token = await signToken(vars, { sub: ADMIN });
+    const token = await signToken(claimsOf(vars, ADMIN, {}, 12 * 3600), { key: vars.SUPABASE_JWT_SECRET });
     /** Starts workerd; whoever stops it earlier than the end does no harm. */
     const start = async (name, options) => {
       const workerd = await startWorkerd({ folder: join(folder, name), vars, database, ...options });
