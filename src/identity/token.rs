@@ -9,7 +9,7 @@ use crate::platform::signature::{PublicKey, Scheme};
 use crate::platform::{clock, fetch};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use sha2::Sha256;
