@@ -219,7 +219,7 @@ impl Sealer<'_> {
         last: Option<&Head>,
         rows: &[RowHash],
     ) -> Result<Option<Step>> {
-        let made = seal(Uuid::new_v4(), tenant, last, rows, clock::now(), &self.keys)
+        let made = seal(tenant, last, rows, clock::now(), &self.keys)
             .ok_or_else(|| Error::internal("nothing to seal"))?;
         let query = sql(
             "INSERT INTO audit_seals SELECT * FROM jsonb_populate_record(NULL::audit_seals, $1::jsonb)
