@@ -76,6 +76,10 @@ permissions! {
     TelemetryRead = "telemetry:read",
     /// Send telemetry.
     TelemetryWrite = "telemetry:write",
+    /// See dead letters, backlogs, jobs and events of the system itself.
+    SystemRead = "system:read",
+    /// Send dead letters again, or drop them.
+    SystemWrite = "system:write",
 }
 
 /// Permissions nobody but a super administrator holds, whatever a scope says.
@@ -85,6 +89,8 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::SettingsWrite,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
+    Permission::SystemRead,
+    Permission::SystemWrite,
 ];
 
 /// What every role holds.
