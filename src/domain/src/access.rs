@@ -223,6 +223,12 @@ impl Permissions {
         Self(self.0 | others.0)
     }
 
+    /// The permissions that both sets have.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     fn without(self, others: &[Permission]) -> Self {
         Self(self.0 & !Self::of(others).0)
     }

@@ -11,7 +11,7 @@ pub use signature::{SigningSecret, signature};
 use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
-use crate::access::{Permission, Permissions};
+use crate::access::{Permission, Permissions, Role};
 
 /// How far back events can be sent again; the outbox keeps them a day longer.
 const REPLAYABLE: TimeDelta = TimeDelta::days(7);
@@ -59,6 +59,26 @@ pub fn needed_by<S: AsRef<str>>(subscriptions: &[S]) -> Permissions {
         .map(needed_for)
         .collect();
     Permissions::of(&needed)
+}
+
+/// Everything that events can need and somebody with these permissions has, by name: what a webhook may
+/// carry that they subscribe.
+#[must_use]
+pub fn carriable(permissions: Permissions) -> Vec<&'static str> {
+    let all: Vec<_> = CATALOGUE.iter().map(EventType::needs).collect();
+    Permissions::of(&all)
+        .common(permissions)
+        .iter()
+        .map(Permission::as_str)
+        .collect()
+}
+
+/// Whether a webhook of somebody with this role and these permissions is told of such an event; `own` says
+/// whether it is about something of theirs. A client reads only that, except about the organization.
+#[must_use]
+pub fn is_told(role: Role, permissions: Permissions, event_type: &str, own: bool) -> bool {
+    let shared = family_of(event_type) == "organization";
+    permissions.has(needed_for(event_type)) && (role != Role::Client || own || shared)
 }
 
 /// The families of events that somebody with these permissions may read.
@@ -258,7 +278,6 @@ mod tests {
 
     #[test]
     fn a_webhook_carries_what_its_owner_may_read() {
-        use crate::access::Role;
         for event in CATALOGUE {
             assert_ne!(event.needs(), Permission::SettingsWrite, "{}", event.name);
         }
@@ -277,6 +296,23 @@ mod tests {
                 .permissions()
                 .covers(needed_by(&["api_key.*", "user.*", "*"]))
         );
+    }
+
+    #[test]
+    fn a_client_is_told_of_what_is_its_own() {
+        let told = |role: Role, event: &str, own| is_told(role, role.permissions(), event, own);
+        assert!(told(Role::Client, "license.created", true));
+        assert!(!told(Role::Client, "license.created", false));
+        assert!(told(Role::Client, "organization.updated", false));
+        assert!(!told(Role::Client, "user.updated", true));
+        assert!(told(Role::Developer, "license.created", false));
+        assert!(!told(Role::Developer, "user.updated", false));
+        assert_eq!(
+            carriable(Role::Developer.permissions()),
+            ["licenses:read", "organizations:read", "webhooks:read"]
+        );
+        let narrowed = Permissions::named(&carriable(Permissions::named(&["webhooks:*"])));
+        assert!(!is_told(Role::Admin, narrowed, "license.created", true));
     }
 
     #[test]
