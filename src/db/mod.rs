@@ -14,14 +14,14 @@ mod rows;
 pub use page::{Listing, Page};
 pub use query::{Bind, Query, containing, patched, sql};
 pub use raw::Raw;
-pub use rows::{Key, Rows, Set};
+pub use rows::{Key, Rows, Search, Set};
 
 use crate::error::{Code, Error, Result};
 use crate::platform::clock;
 use crate::platform::postgres::{Connection, Failure, Statement};
 use facts::{Action, Actor, Fact, Mail, Message, Subject};
-use page::Found;
 use futures_util::future::LocalBoxFuture;
+use page::Found;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
