@@ -1,13 +1,15 @@
 // The database of `npm start`, in `.celaest/postgres`: started, migrated and seeded.
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { SEEDS, createDatabase, migrate, seed, setAppPassword } from './database.mjs';
 import { ensureDevVars } from './dev-vars.mjs';
 import { LOGS, ROOT, STATE } from './paths.mjs';
+import { Pooler } from './pooler.mjs';
 import { APP_ROLE, Cluster, DATABASE, choosePort, connectionString, randomPassword } from './postgres.mjs';
 import { portFrom } from './processes.mjs';
+import { readState, writeState } from './state.mjs';
 import { Problem } from './terminal.mjs';
 
 const FOLDER = join(STATE, 'postgres');
@@ -15,16 +17,19 @@ const PASSWORDS = join(STATE, 'passwords.json');
 const SEEDED = join(STATE, 'seeded.json');
 const DEFAULT_PORT = 54329;
 
+/** How many connections the worker's pooler keeps to the local server, which takes 100. */
+const PLACES = 20;
+
 /** The passwords of the local roles, made on the first start. */
 function passwords() {
-  mkdirSync(STATE, { recursive: true });
-  if (!existsSync(PASSWORDS)) {
-    if (existsSync(FOLDER)) {
-      throw new Problem(`${PASSWORDS} is gone, and with it the way into ${FOLDER}: run "npm run db:reset" to start over (the local data is lost).`);
-    }
-    writeFileSync(PASSWORDS, JSON.stringify({ owner: randomPassword(), app: randomPassword() }), { mode: 0o600 });
+  const known = readState(PASSWORDS);
+  if (known) return known;
+  if (existsSync(FOLDER)) {
+    throw new Problem(`${PASSWORDS} is gone, and with it the way into ${FOLDER}: run "npm run db:reset" to start over (the local data is lost).`);
   }
-  return JSON.parse(readFileSync(PASSWORDS, 'utf8'));
+  const fresh = { owner: randomPassword(), app: randomPassword() };
+  writeState(PASSWORDS, fresh, 0o600);
+  return fresh;
 }
 
 /**
@@ -33,7 +38,7 @@ function passwords() {
  */
 export async function removeLocalData() {
   await new Cluster({ folder: FOLDER }).stopLeftover();
-  for (const path of [FOLDER, `${FOLDER}.new`, PASSWORDS, SEEDED, join(STATE, 'wrangler')]) {
+  for (const path of [FOLDER, `${FOLDER}.new`, PASSWORDS, SEEDED, join(STATE, 'worker')]) {
     rmSync(path, { recursive: true, force: true });
   }
 }
@@ -60,7 +65,8 @@ export async function startLocalServer({ share = false } = {}) {
     isNew: isNew || created,
     cluster,
     ownerUrl: cluster.ownerUrl(DATABASE),
-    appUrl: connectionString({ user: APP_ROLE, password: secret.app, port: cluster.port }),
+    /** What the worker connects to. */
+    openPooler: () => Pooler.open(connectionString({ user: APP_ROLE, password: secret.app, port: cluster.port }), PLACES),
     appPassword: secret.app,
     stop: () => cluster.stop(),
   };
@@ -81,7 +87,7 @@ export async function migrateLocal(server, note) {
  */
 export async function seedLocal(server, { catalogue = false, again = false } = {}) {
   const { LICENSE_KEY_SECRET } = ensureDevVars();
-  const done = existsSync(SEEDED) && !server.isNew ? JSON.parse(readFileSync(SEEDED, 'utf8')) : {};
+  const done = (!server.isNew && readState(SEEDED)) || {};
   const files = [SEEDS.sample, ...(catalogue ? [SEEDS.catalogue] : [])];
   const ran = [];
   for (const file of files) {
@@ -91,6 +97,6 @@ export async function seedLocal(server, { catalogue = false, again = false } = {
     done[file] = digest;
     ran.push(file);
   }
-  writeFileSync(SEEDED, JSON.stringify(done));
+  writeState(SEEDED, done);
   return ran.length ? `${ran.join(' and ')} applied` : 'sample data already there';
 }
