@@ -143,3 +143,20 @@ async fn pruned(run: &Run, table: &str, days: i32, gone: &mut u64) -> Result<()>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use celaest_domain::settings::Key;
+
+    #[test]
+    fn what_the_table_says_is_what_the_settings_say() {
+        let migration = include_str!("../../migrations/V030__growing_tables.sql");
+        let kept = Key::ALL.map(|key| (key.as_str(), key.default_value()));
+        let mut count = 0;
+        for (name, days) in kept.iter().filter(|(name, _)| name.ends_with("retention_days")) {
+            assert!(migration.contains(&format!("'{name}', {days})")), "{name}");
+            count += 1;
+        }
+        assert!(count >= 5, "{count}");
+    }
+}
