@@ -218,8 +218,8 @@ pub struct Meta {
     pub next_cursor: Option<String>,
     /// Further rows of this page would have made the answer larger than 1 MB: follow `next_cursor`, or ask for
     /// fewer rows.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<bool>,
 }
 
 /// What [`super::rows::Rows::page`] makes.
@@ -265,7 +265,7 @@ impl<T> Listing<T> {
                     Some(_) => None,
                 },
                 next_cursor: found.next.as_deref().map(Cursor::of),
-                truncated: found.cut,
+                truncated: found.cut.then_some(true),
             },
         }
     }
@@ -290,7 +290,7 @@ impl<T> Listing<T> {
                 total_pages: Some(found.total.div_ceil(u64::from(per_page.max(1)))),
                 total_at_least: None,
                 next_cursor: None,
-                truncated: false,
+                truncated: None,
             },
         }
     }
