@@ -1,6 +1,7 @@
 //! What happened, written down with the change itself: the audit row and the outbox row.
 
 use super::{Query, sql};
+use celaest_domain::audit::redacted;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -138,7 +139,7 @@ pub struct Subject {
     pub kind: &'static str,
     /// The field with its organization.
     pub tenant: &'static str,
-    /// Fields whose values nobody should find in a log.
+    /// Fields whose values nobody should find in a log, besides those whose name says so.
     pub secret: &'static [&'static str],
     /// What the outside learns of it; `None`: nothing.
     pub told: Option<fn(&Value) -> Value>,
@@ -199,10 +200,7 @@ impl Subject {
     }
 
     fn shown(&self, key: &str, value: &Value) -> Value {
-        match self.secret.contains(&key) && !value.is_null() {
-            true => json!("[redacted]"),
-            false => value.clone(),
-        }
+        redacted(key, value, self.secret)
     }
 }
 
@@ -281,6 +279,16 @@ mod tests {
             fact.changes,
             json!({"before": {"license_key": "[redacted]"}, "after": {"license_key": "[redacted]"}})
         );
+    }
+
+    #[test]
+    fn nested_secrets_stay_out_and_are_a_change() {
+        let kept = |word: &str| json!({"id": ID, "metadata": {"password": word, "seats": 3}});
+        let fact = LICENSE
+            .fact("license.updated", &kept("a"), &kept("b"))
+            .unwrap();
+        let shown = json!({"metadata": {"password": "[redacted]", "seats": 3}});
+        assert_eq!(fact.changes, json!({"before": shown, "after": shown}));
     }
 
     #[test]

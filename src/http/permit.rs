@@ -60,6 +60,8 @@ permissions!(
     AuditExport,
     TelemetryRead,
     TelemetryWrite,
+    SystemRead,
+    SystemWrite,
 );
 
 /// A caller that may go on, and its way to the data. Only the door makes one.

@@ -8,6 +8,7 @@ pub mod health;
 pub mod licenses;
 pub mod organizations;
 pub mod settings;
+pub mod system;
 pub mod telemetry;
 pub mod users;
 pub mod webhooks;

@@ -76,6 +76,10 @@ permissions! {
     TelemetryRead = "telemetry:read",
     /// Send telemetry.
     TelemetryWrite = "telemetry:write",
+    /// See dead letters, backlogs, jobs and events of the system itself.
+    SystemRead = "system:read",
+    /// Send dead letters again, or drop them.
+    SystemWrite = "system:write",
 }
 
 /// Permissions nobody but a super administrator holds, whatever a scope says.
@@ -85,6 +89,8 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::SettingsWrite,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
+    Permission::SystemRead,
+    Permission::SystemWrite,
 ];
 
 /// What every role holds.
@@ -215,6 +221,12 @@ impl Permissions {
     #[must_use]
     pub const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
+    }
+
+    /// The permissions that both sets have.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     fn without(self, others: &[Permission]) -> Self {

@@ -13,6 +13,7 @@ pub mod csv;
 pub mod egress;
 pub mod flags;
 pub mod hex;
+pub mod json;
 pub mod key_set;
 pub mod license;
 pub mod license_key;

@@ -29,6 +29,14 @@ pub enum Key {
     TelemetryRetentionDays,
     /// `webhooks.max_per_organization`
     WebhooksMaxPerOrganization,
+    /// `sessions.retention_days`
+    SessionsRetentionDays,
+    /// `system_events.retention_days`
+    SystemEventsRetentionDays,
+    /// `tasks.retention_days`
+    TasksRetentionDays,
+    /// `webhooks.retention_days`
+    WebhooksRetentionDays,
     /// `email.from`
     EmailFrom,
     /// `email.api_url`
@@ -114,7 +122,7 @@ impl Kind {
 
 impl Key {
     /// Every setting, in the order they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::ApiRateLimitPerMin,
         Self::ApiKeysMaxPerUser,
         Self::EmailApiKey,
@@ -122,9 +130,13 @@ impl Key {
         Self::EmailFrom,
         Self::LicenseCollisionAutoRevoke,
         Self::LicenseCollisionThreshold,
+        Self::SessionsRetentionDays,
+        Self::SystemEventsRetentionDays,
+        Self::TasksRetentionDays,
         Self::TelemetryEnabled,
         Self::TelemetryRetentionDays,
         Self::WebhooksMaxPerOrganization,
+        Self::WebhooksRetentionDays,
     ];
 
     /// The setting with this name.
@@ -144,6 +156,10 @@ impl Key {
             Self::TelemetryEnabled => "telemetry.enabled",
             Self::TelemetryRetentionDays => "telemetry.retention_days",
             Self::WebhooksMaxPerOrganization => "webhooks.max_per_organization",
+            Self::SessionsRetentionDays => "sessions.retention_days",
+            Self::SystemEventsRetentionDays => "system_events.retention_days",
+            Self::TasksRetentionDays => "tasks.retention_days",
+            Self::WebhooksRetentionDays => "webhooks.retention_days",
             Self::EmailFrom => "email.from",
             Self::EmailApiUrl => "email.api_url",
             Self::EmailApiKey => "email.api_key",
@@ -159,7 +175,11 @@ impl Key {
                 min: 1,
                 max: 100_000,
             },
-            Self::TelemetryRetentionDays => Kind::Integer { min: 1, max: 3_650 },
+            Self::TelemetryRetentionDays
+            | Self::SessionsRetentionDays
+            | Self::SystemEventsRetentionDays
+            | Self::TasksRetentionDays
+            | Self::WebhooksRetentionDays => Kind::Integer { min: 1, max: 3_650 },
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => {
                 Kind::Integer { min: 0, max: 1_000 }
             }
@@ -185,6 +205,12 @@ impl Key {
             Self::TelemetryEnabled => "Whether telemetry is taken in",
             Self::TelemetryRetentionDays => "Days after which telemetry is deleted",
             Self::WebhooksMaxPerOrganization => "Webhooks that one organization may have at a time",
+            Self::SessionsRetentionDays => "Days after which sign-ins that nobody uses are deleted",
+            Self::SystemEventsRetentionDays => "Days after which events of the system are deleted",
+            Self::TasksRetentionDays => "Days after which AI tasks are deleted",
+            Self::WebhooksRetentionDays => {
+                "Days after which the log of webhook deliveries is deleted"
+            }
             Self::EmailFrom => "The sender of e-mail",
             Self::EmailApiUrl => "Where e-mail is handed over to its provider",
             Self::EmailApiKey => "The key of the e-mail provider",
@@ -209,7 +235,11 @@ impl Key {
                 license::Settings::default().collision_auto_revoke.into()
             }
             Self::TelemetryEnabled => true.into(),
-            Self::TelemetryRetentionDays => 90.into(),
+            Self::TelemetryRetentionDays
+            | Self::SessionsRetentionDays
+            | Self::SystemEventsRetentionDays
+            | Self::WebhooksRetentionDays => 90.into(),
+            Self::TasksRetentionDays => 730.into(),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => 20.into(),
             Self::ApiRateLimitPerMin | Self::EmailFrom | Self::EmailApiUrl | Self::EmailApiKey => {
                 Value::Null
@@ -290,12 +320,6 @@ impl Stored {
     #[must_use]
     pub fn telemetry_enabled(&self) -> bool {
         self.flag(Key::TelemetryEnabled)
-    }
-
-    /// Days after which telemetry is deleted.
-    #[must_use]
-    pub fn telemetry_retention_days(&self) -> u32 {
-        self.number(Key::TelemetryRetentionDays)
     }
 
     /// Webhooks that one organization may have.
