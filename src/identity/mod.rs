@@ -1,6 +1,5 @@
 //! Who is calling: a signed-in person or an API key.
 
-mod activation;
 pub mod api_key;
 pub mod callers;
 pub mod limits;
@@ -120,11 +119,8 @@ async fn by_token(call: &Call, text: &str) -> Result<(Profile, Option<Token>)> {
     let token = token::verify(text, call.config).await?;
     let profile = match by_subject(call, &token).await? {
         Some(profile) => profile,
-        None => {
-            activation::activate(call, text, &token).await?;
-            let activated = by_subject(call, &token).await?;
-            activated.ok_or_else(|| Error::new(Code::ProfileNotFound))?
-        }
+        // Somebody invited comes by accepting, never by signing in alone.
+        None => return Err(Code::ProfileNotFound.into()),
     };
     session::check(profile.session.as_ref())?;
     Ok((profile, Some(token)))
@@ -136,7 +132,7 @@ async fn by_subject(call: &Call, token: &Token) -> Result<Option<Profile>> {
         sql(format!(
             "SELECT u.id AS user_id, u.organization_id, u.role, u.scopes, NULL AS key, {SEEN}, {}
              FROM users_profile u LEFT JOIN organizations o ON o.id = u.organization_id
-             WHERE (u.auth_user_id = $1::uuid OR (u.id = $1::uuid AND u.auth_user_id IS NULL))
+             WHERE (u.auth_user_id = $1::uuid OR (u.id = $1::uuid AND u.auth_user_id IS NULL AND u.invited_at IS NULL))
                AND u.deleted_at IS NULL AND o.deleted_at IS NULL",
             settings::column(call)
         ))

@@ -47,6 +47,7 @@ pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
         });
         if let Some(to) = &webhook.to {
             tx.post(Mail {
+                link: None,
                 id: Uuid::new_v4(),
                 organization_id: Some(webhook.organization_id),
                 to: to.clone(),
