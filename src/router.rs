@@ -7,7 +7,7 @@ use crate::error::{Code, Error, Result};
 use crate::http::endpoint::Endpoint;
 use crate::http::params::Params;
 use crate::modules::{
-    audit, auth, feature_flags, health, licenses, organizations, settings, telemetry, users,
+    audit, auth, feature_flags, health, licenses, organizations, plans, settings, telemetry, users,
     webhooks,
 };
 use std::cell::OnceCell;
@@ -94,6 +94,13 @@ endpoints! {
     post   "/api/licenses/{id}/revoke"                      => licenses::actions::revoke::revoke, "Suspends a license with a reason";
     post   "/api/licenses/{id}/reactivate"                  => licenses::actions::revoke::reactivate, "Lifts a suspension";
     get    "/api/licenses/{id}/usage"                       => licenses::usage::usage,           "What a license has consumed, by period";
+
+    // Plans
+    get    "/api/plans"                                     => plans::list::list,                "Lists plans";
+    post   "/api/plans"                                     => plans::create::create,            "Makes a plan";
+    get    "/api/plans/{id}"                                => plans::read::read,                "One plan";
+    patch  "/api/plans/{id}"                                => plans::update::update,            "Changes a plan";
+    delete "/api/plans/{id}"                                => plans::delete::delete,            "Takes a plan off the list";
 
     // Settings and feature flags
     get    "/api/settings"                                  => settings::read::list,             "Every setting of the system";

@@ -2,7 +2,7 @@
 
 use crate::db::facts::Message;
 use crate::error::{Error, Result};
-use crate::modules::{licenses, organizations, users, webhooks};
+use crate::modules::{licenses, users, webhooks};
 use crate::run::{self, Run};
 use serde::Deserialize;
 use serde_json::Value;
@@ -41,7 +41,7 @@ pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
     }
     for message in &messages {
         licenses::edge::told(run, message).await?;
-        organizations::closed::told(run, message).await?;
+        licenses::many::told(run, message).await?;
     }
     webhooks::fan_out::fan_out(run, &messages).await?;
     run.processed(&messages).await

@@ -9,7 +9,7 @@ use super::model::header;
 use super::queries::{COLUMNS, KEYS, columns};
 use crate::db::facts::{Action, Actor, Fact};
 use crate::db::{Database, Scope, sql};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::http::params::Query;
 use crate::http::permit::{AuditExport, Permit};
 use crate::http::reply::Streamed;
@@ -55,6 +55,13 @@ struct Page {
     rows: Box<RawValue>,
 }
 
+/// What is known before the first page.
+#[derive(Deserialize)]
+struct Known {
+    horizon: i64,
+    is_there: bool,
+}
+
 /// A file on its way.
 struct Export {
     database: Database,
@@ -74,9 +81,16 @@ pub async fn export(
 ) -> Result<Streamed> {
     let organization = permit.reach(filters.organization_id)?;
     let mut tx = permit.begin();
-    let horizon = tx
-        .value(sql("SELECT to_json(audit_horizon())::text"))
+    let Known { horizon, is_there } = tx
+        .value(
+            sql("SELECT json_build_object('horizon', audit_horizon(), 'is_there',
+                   $1::uuid IS NULL OR EXISTS (SELECT 1 FROM organizations WHERE id = $1::uuid))::text")
+            .bind(organization),
+        )
         .await?;
+    if !is_there {
+        return Err(Code::OrganizationNotFound.into());
+    }
     let (extension, content_type) = match filters.more.format {
         Format::Csv => ("csv", Streamed::CSV),
         Format::Jsonl => ("jsonl", Streamed::JSON_LINES),
