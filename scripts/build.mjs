@@ -16,7 +16,7 @@ await bootstrap(async ({ packages }) => {
     env = target.env;
     return target.words;
   });
-  await step('worker-build and wasm-bindgen', installTools);
+  await step('wasm-bindgen', installTools);
   await step('worker', (note) => buildWorker({
     note, env, fast: process.argv.includes('--dev'), force: process.argv.includes('--force'),
   }));

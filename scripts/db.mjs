@@ -2,11 +2,11 @@
 // db:seed takes --catalogue for the second seed file. With DATABASE_URL set, db:migrate
 // migrates that database instead.
 
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootstrap } from './lib/bootstrap.mjs';
 import { STATE } from './lib/paths.mjs';
 import { commandOf } from './lib/processes.mjs';
+import { readState } from './lib/state.mjs';
 import { Problem, steps } from './lib/terminal.mjs';
 
 const COMMANDS = {
@@ -17,9 +17,7 @@ const COMMANDS = {
 
 /** Throws while `npm start` runs: its database cannot be taken away. */
 function refuseWhileRunning() {
-  const file = join(STATE, 'run.json');
-  if (!existsSync(file)) return;
-  const { pid } = JSON.parse(readFileSync(file, 'utf8'));
+  const pid = readState(join(STATE, 'run.json'))?.pid;
   if (commandOf(pid)?.includes('start.mjs')) {
     throw new Problem(`npm start is running here (process ${pid}): stop it with Ctrl-C before the database is reset.`);
   }

@@ -1,28 +1,33 @@
 // npm start: everything from a fresh clone to a running worker, then the logs until Ctrl-C.
 //
+// npm run dev is the same with --watch: it builds with the fast profile, and again whenever
+// a source changes. What does not compile is shown whole, and the last good build goes on.
+//
 // Options: --dev builds with the fast profile; --catalogue adds the second seed file;
 // --once stops after the worker has validated a license (for a build server).
 
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootstrap, onStop } from './lib/bootstrap.mjs';
-import { DEV_VARS, LOGS, ROOT, STATE } from './lib/paths.mjs';
+import { BUILD, LOGS, ROOT, STATE } from './lib/paths.mjs';
 import { commandOf, endAll, portFrom, portIsFree, until } from './lib/processes.mjs';
+import { readState, writeState } from './lib/state.mjs';
 import { Problem, duration, printError, steps } from './lib/terminal.mjs';
 
 const RUN = join(STATE, 'run.json');
 const DEMO_LICENSE = '40000000-0000-4000-8000-000000000001';
 const DEMO_ADMIN = '20000000-0000-4000-8000-000000000002';
+const TOKEN_LIFETIME = 12 * 3600;
 
 /** Refuses a second start, and ends a worker that a killed one left behind. */
 async function settleEarlierRun() {
-  if (!existsSync(RUN)) return;
-  const earlier = JSON.parse(readFileSync(RUN, 'utf8'));
+  const earlier = readState(RUN);
+  if (!earlier) return;
   if (earlier.pid !== process.pid && commandOf(earlier.pid)?.includes('start.mjs')) {
     throw new Problem(`npm start is already running here (process ${earlier.pid}, ${earlier.url}): stop it with Ctrl-C, or with "kill ${earlier.pid}".`);
   }
   // Its guards end what it started; they need a moment.
-  const gone = () => !commandOf(earlier.worker)?.includes('wrangler');
+  const gone = () => !commandOf(earlier.worker)?.includes('worker.mjs');
   if (!await until(gone, 10_000)) {
     process.kill(-earlier.worker, 'SIGKILL');
     await until(gone, 5000);
@@ -38,8 +43,9 @@ async function checkPort(port) {
 
 /** What to type next. */
 async function printInvitation({ url, vars, key }) {
-  const { signToken } = await import('./lib/token.mjs');
-  const token = await signToken(vars, { sub: DEMO_ADMIN, email: 'admin@acme.test' });
+  const { claimsOf, signToken } = await import('./lib/token.mjs');
+  const claims = claimsOf(vars, DEMO_ADMIN, { email: 'admin@acme.test' }, TOKEN_LIFETIME);
+  const token = await signToken(claims, { key: vars.SUPABASE_JWT_SECRET });
   process.stdout.write(`
 CELAEST Core runs at ${url}
 API documentation:   ${url}/docs
@@ -71,14 +77,34 @@ async function tryValidation(url, key) {
   process.stdout.write('The seeded license is valid.\n');
 }
 
+const print = (line) => process.stdout.write(`${line}\n`);
+const watching = process.argv.includes('--watch');
+
+/** Starts the worker again each time that it ends by itself; gives up when it keeps ending. */
+async function keepRunning(ended, run, isStopping) {
+  const starts = [];
+  for (;;) {
+    await ended();
+    if (isStopping()) return;
+    starts.push(Date.now());
+    if (starts.length > 5 && Date.now() - starts.at(-6) < 60_000) {
+      throw new Problem(`The worker keeps ending by itself: its last lines are in ${join(LOGS, 'worker.log')}.`);
+    }
+    print('The worker has ended by itself: starting it again.');
+    await run();
+    print('The worker answers again.');
+  }
+}
+
 await bootstrap(async ({ packages }) => {
   const { checkRust, wasmTarget } = await import('./lib/rust.mjs');
   const { installTools } = await import('./lib/tools.mjs');
   const { buildWorker } = await import('./lib/build.mjs');
+  const { startClock } = await import('./lib/clock.mjs');
   const { ensureDevVars } = await import('./lib/dev-vars.mjs');
   const { licenseKey } = await import('./lib/database.mjs');
   const { migrateLocal, seedLocal, startLocalServer } = await import('./lib/local-database.mjs');
-  const { startWorker } = await import('./lib/wrangler.mjs');
+  const { readWorker, startWorker } = await import('./lib/worker.mjs');
 
   const started = Date.now();
   let server;
@@ -104,7 +130,7 @@ await bootstrap(async ({ packages }) => {
     await settleEarlierRun();
     await checkPort(port);
     const url = `http://127.0.0.1:${port}`;
-    writeFileSync(RUN, JSON.stringify({ pid: process.pid, url }));
+    writeState(RUN, { pid: process.pid, url });
 
     let env = {};
     await next('npm packages', () => packages);
@@ -114,8 +140,17 @@ await bootstrap(async ({ packages }) => {
       env = target.env;
       return target.words;
     });
-    await next('worker-build and wasm-bindgen', installTools);
-    await next('build of the worker', (note) => buildWorker({ note, env, fast: process.argv.includes('--dev') }));
+    await next('wasm-bindgen', installTools);
+    const build = (note) => buildWorker({ note, env, fast: watching || process.argv.includes('--dev') });
+    await next('build of the worker', async (note) => {
+      try {
+        return await build(note);
+      } catch (error) {
+        if (!watching || !(error instanceof Problem) || !existsSync(BUILD)) throw error;
+        printError(error);
+        return 'the last good build is there';
+      }
+    });
     const vars = ensureDevVars();
     await next('PostgreSQL 18', async () => {
       server = await startLocalServer();
@@ -128,12 +163,18 @@ await bootstrap(async ({ packages }) => {
       key = await licenseKey(server.ownerUrl, DEMO_LICENSE);
       return `${migrated}, ${seeded}`;
     });
-    await next('wrangler dev', async () => {
-      worker = await startWorker({
-        folder: ROOT, state: join(STATE, 'wrangler'), envFile: DEV_VARS, databaseUrl: server.appUrl, port,
-        log: join(LOGS, 'worker.log'), onLine: (line) => process.stdout.write(`${line}\n`),
-      });
-      writeFileSync(RUN, JSON.stringify({ pid: process.pid, url, worker: worker.service.pid }));
+    const wishes = {
+      state: join(STATE, 'worker'), vars, port, log: join(LOGS, 'worker.log'), onLine: print, watch: true,
+      databaseUrl: await server.openDoor(),
+    };
+    const run = async () => {
+      worker = await startWorker({ worker: facts, ...wishes });
+      writeState(RUN, { pid: process.pid, url, worker: worker.service.pid });
+    };
+    let facts;
+    await next('worker', async () => {
+      facts = await readWorker(ROOT);
+      await run();
       return 'ready';
     });
     if (stopping) return 130;
@@ -143,12 +184,14 @@ await bootstrap(async ({ packages }) => {
       await tryValidation(url, key);
       return 0;
     }
-    const ended = await Promise.race([
-      stopped,
-      worker.service.exit.then(() => ['wrangler dev', 'worker.log']),
-      server.cluster.service.exit.then(() => ['PostgreSQL', 'postgres.log']),
-    ]);
-    if (!stopping) throw new Problem(`${ended[0]} ended by itself: its last lines are in ${join(LOGS, ended[1])}.`);
+    startClock(url, facts.cronTriggers, print);
+    print(`Cron fires as wrangler.toml says: ${facts.cronTriggers.join(', ')} (UTC).`);
+    if (watching) {
+      const { watchSources } = await import('./lib/watch.mjs');
+      watchSources({ build, migrate: () => migrateLocal(server, print), print });
+    }
+    await Promise.race([stopped, keepRunning(() => worker.service.exit, run, () => stopping), server.cluster.service.exit]);
+    if (!stopping) throw new Problem(`PostgreSQL ended by itself: its last lines are in ${join(LOGS, 'postgres.log')}.`);
     await stopped;
     return 0;
   } catch (error) {
@@ -156,7 +199,7 @@ await bootstrap(async ({ packages }) => {
     return 130;
   } finally {
     await endAll().catch(printError);
-    if (existsSync(RUN) && JSON.parse(readFileSync(RUN, 'utf8')).pid === process.pid) rmSync(RUN);
+    if (readState(RUN)?.pid === process.pid) rmSync(RUN);
     if (stopping) process.stdout.write('everything has stopped.\n');
   }
 });

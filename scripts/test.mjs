@@ -1,13 +1,15 @@
 // npm test: everything the tests need, the tests, and nothing left behind.
 //
 // Options: --only <text> runs the test files whose name contains the text, without the
-// Rust tests; --dev tests the fast build; --rust runs the Rust tests alone.
+// Rust tests; --dev tests the fast build; --rust runs the Rust tests alone; --slow runs
+// the slow proofs alone; --lanes <n> runs so many files at a time.
 
 import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { bootstrap, onStop } from './lib/bootstrap.mjs';
 import { ROOT } from './lib/paths.mjs';
-import { Service, endAll } from './lib/processes.mjs';
+import { endAll, run } from './lib/processes.mjs';
 import { Problem, duration, printError, steps } from './lib/terminal.mjs';
 
 const option = (name) => {
@@ -15,12 +17,31 @@ const option = (name) => {
   return index === -1 ? null : process.argv[index + 1] ?? '';
 };
 
-/** The test files, those whose name contains `only`. */
-function testFiles(only) {
+/** The slow proofs have a command of their own. */
+const isSlow = (name) => name.endsWith('.slow.test.mjs');
+
+/** The test files: those whose name contains `only`, the slow ones, or all others. */
+function testFiles(only, slow) {
   const files = readdirSync(join(ROOT, 'tests')).filter((name) => name.endsWith('.test.mjs')).sort();
-  const chosen = files.filter((name) => name.includes(only ?? ''));
+  const chosen = files.filter((name) => (only === null ? isSlow(name) === slow : name.includes(only)));
   if (!chosen.length) throw new Problem(`No test file has "${only}" in its name: there are ${files.join(', ')}.`);
   return chosen.map((name) => join('tests', name));
+}
+
+/** Files that walk over all routes do so module by module, each for itself. */
+function partsOfFiles() {
+  const modules = readdirSync(join(ROOT, 'tests/routes')).map((name) => name.replace('.mjs', ''));
+  return { 'routes.test.mjs': modules };
+}
+
+/** The Rust tests; returns how many passed. */
+async function testRust(note) {
+  note('cargo test --workspace');
+  const output = await run('cargo', ['test', '--workspace'], { cwd: ROOT, note, failure: 'The Rust tests failed: see the lines above.' });
+  if (existsSync(join(ROOT, 'public/openapi.json'))) {
+    await run(process.execPath, [join(ROOT, 'scripts/openapi.mjs'), '--check'], { cwd: ROOT, note, failure: 'The API description is out of date.' });
+  }
+  return [...output.matchAll(/^test result: ok\. (\d+) passed/gm)].reduce((sum, [, passed]) => sum + Number(passed), 0);
 }
 
 await bootstrap(async ({ packages }) => {
@@ -29,10 +50,15 @@ await bootstrap(async ({ packages }) => {
   const { buildWorker } = await import('./lib/build.mjs');
   const { Stage } = await import('../tests/harness/stage.mjs');
   const { ensurePgBouncer } = await import('../tests/harness/pgbouncer.mjs');
+  const { jobsOf, runJobs } = await import('../tests/harness/runner.mjs');
 
   const only = option('--only');
   const onlyRust = process.argv.includes('--rust');
-  const files = onlyRust ? [] : testFiles(only);
+  const slow = process.argv.includes('--slow');
+  const withRust = only === null && !slow;
+  const files = onlyRust ? [] : testFiles(only, slow);
+  // Tests wait for the worker, for the log and for the clock more than they compute.
+  const lanes = Number(option('--lanes') ?? availableParallelism() + 2);
   const started = Date.now();
   let stage;
   let stopping = false;
@@ -41,70 +67,63 @@ await bootstrap(async ({ packages }) => {
     endAll().catch(printError);
   });
 
-  /** Runs a program whose output is for the person, and returns its exit code. */
-  const show = async (command, args, env = process.env) => {
-    const service = await Service.start(command, args, {
-      cwd: ROOT, env, patience: 3000, onLine: (line) => process.stdout.write(`${line}\n`),
-    });
-    return service.exit;
-  };
-
-  const step = steps(2 + (onlyRust ? 0 : 6) + (only === null ? 1 : 0));
+  const step = steps(onlyRust ? 3 : 7);
   const next = (title, work) => {
     if (stopping) throw new Problem('Stopped.');
     return step(title, work);
   };
-  const color = process.stdout.isTTY ? { FORCE_COLOR: '1', CARGO_TERM_COLOR: 'always' } : {};
 
   try {
     let env = {};
+    let rustPassed = 0;
     await next('npm packages', () => packages);
     await next('Rust', () => checkRust());
-    if (only === null) {
-      await next('Rust tests', async (note) => {
-        note('cargo test --workspace');
-        if (await show('cargo', ['test', '--workspace'], { ...process.env, ...color })) throw new Problem('The Rust tests failed.');
-        if (existsSync(join(ROOT, 'public/openapi.json'))
-          && await show(process.execPath, [join(ROOT, 'scripts/openapi.mjs'), '--check'])) {
-          throw new Problem('The API description is out of date.');
-        }
-        return 'passed';
-      });
+    const testsOfRust = async (note) => {
+      rustPassed = await testRust(note);
+      note(`${rustPassed} Rust tests passed`);
+    };
+    if (onlyRust) {
+      await next('Rust tests', testsOfRust);
+      process.stdout.write(`${rustPassed} passed, 0 failed\n`);
+      return 0;
     }
-    if (onlyRust) return 0;
     await next('WebAssembly target', async (note) => {
       const target = await wasmTarget(note);
       env = target.env;
       return target.words;
     });
-    await next('worker-build and wasm-bindgen', installTools);
-    await next('build of the worker', (note) => buildWorker({ note, env, fast: process.argv.includes('--dev') }));
+    await next('wasm-bindgen', installTools);
     await next('PgBouncer', ensurePgBouncer);
+    // Linking the worker keeps one core busy: the other one has the Rust tests meanwhile.
+    await next(withRust ? 'build of the worker, and Rust tests' : 'build of the worker', async (note) => {
+      const [words] = await Promise.all([
+        buildWorker({ note, env, fast: process.argv.includes('--dev') }),
+        withRust && testsOfRust(note),
+      ]);
+      return words;
+    });
     await next('PostgreSQL 18 and schema', async (note) => {
       stage = new Stage();
-      stage.keepBundle();
-      return `${await stage.startServers()}, ${await stage.prepareDatabase(note)}`;
+      const [words] = await Promise.all([stage.startServer(note), stage.keepBundle()]);
+      return words;
     });
-    let shared;
-    await next('worker', async () => {
-      shared = await stage.startStack();
-      return shared.url;
-    });
-    const address = await stage.listen();
-    process.stdout.write('\n');
-    const code = await show(process.execPath, [
-      '--test', '--test-concurrency=1', '--test-timeout=300000', '--test-reporter=spec', ...files,
-    ], {
-      ...process.env,
-      ...color,
-      CELAEST_STAGE: address,
-      CELAEST_SHARED_STACK: JSON.stringify(shared),
-      DATABASE_URL: stage.cluster.ownerUrl('postgres'),
-      APP_DATABASE_URL: shared.poolerUrl,
+    const jobs = jobsOf(files, partsOfFiles());
+    process.stdout.write(`\n${files.length} test files, ${Math.min(lanes, jobs.length)} at a time\n\n`);
+    const { passed, failed, skipped } = await runJobs(jobs, {
+      lanes,
+      folder: stage.folder,
+      env: {
+        ...process.env,
+        ...(process.stdout.isTTY && { FORCE_COLOR: '1' }),
+        CELAEST_STAGE: await stage.listen(),
+        DATABASE_URL: stage.server.urls('postgres').ownerUrl,
+        APP_DATABASE_URL: stage.server.urls('postgres').poolerUrl,
+      },
     });
     if (stopping) return 130;
-    process.stdout.write(`\n${code ? 'The tests failed' : 'All tests passed'} after ${duration(Date.now() - started)}.${code ? ' Logs of the worker and the database: .celaest/logs/test' : ''}\n`);
-    return code;
+    process.stdout.write(`\n${failed ? 'The tests failed' : 'All tests passed'} after ${duration(Date.now() - started)}${rustPassed ? `, ${rustPassed} of them in Rust` : ''}${skipped ? `; ${skipped} were skipped` : ''}.${failed ? ' Logs of the workers and databases: .celaest/logs/test' : ''}\n`);
+    process.stdout.write(`${passed + rustPassed} passed, ${failed} failed\n`);
+    return failed ? 1 : 0;
   } catch (error) {
     if (!stopping) throw error;
     return 130;

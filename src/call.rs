@@ -9,7 +9,7 @@ use crate::log;
 use crate::platform::clock;
 use crate::platform::incoming::{Head, Incoming};
 use celaest_domain::address::Address;
-use celaest_durable::rate_limit::Decision;
+use celaest_durable::caller::Decision;
 use std::cell::Cell;
 use std::rc::Rc;
 use uuid::Uuid;

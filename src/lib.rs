@@ -25,11 +25,12 @@ pub mod run;
 pub mod settings;
 
 // Named here, or they silently vanish from the wasm.
+pub use celaest_durable::CallerObject;
 pub use celaest_durable::LicenseObject;
-pub use celaest_durable::RateLimitObject;
 pub use celaest_durable::SealHeadObject;
 pub use celaest_durable::WebhookObject;
 
+use futures_util::FutureExt;
 use platform::incoming::{Head, Incoming, Rest};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -45,9 +46,10 @@ pub fn serve(
     rest: Rest,
     env: Env,
     context: worker_sys::Context,
-) -> JsValue {
+) -> Result<JsValue, JsValue> {
     let (head, incoming) = (Head::new(head), Incoming::new(body, rest));
-    platform::promise::now_or_later(door::answer(head, incoming, env, Context::new(context)))
+    let answer = door::answer(head, incoming, env, Context::new(context));
+    celaest_durable::storage::now_or_later(answer.map(Ok))
 }
 
 /// Messages.

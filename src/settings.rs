@@ -1,29 +1,25 @@
 //! What the settings are now, for the rest of the worker.
 //!
-//! Each isolate remembers them. They are renewed in passing, by the statement that finds out who is
-//! calling, and, where nobody signs in (the validations), behind the answer on a connection of its own:
-//! so a change is felt everywhere within a minute, and no request waits or spends a statement for it.
+//! Each isolate remembers them, and renews them behind an answer on a connection of its own: so a change
+//! is felt everywhere within a minute, and no request waits or spends a statement for it.
 
+use crate::call::Call;
 use crate::db::facts::Actor;
 use crate::db::{Database, Scope, sql};
 use crate::error::Result;
-use crate::call::Call;
 use crate::log;
 use crate::platform::clock;
 use celaest_domain::settings::Stored;
 use celaest_durable::license::CurrentSettings;
-use serde::Deserialize;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Age in milliseconds at which the settings are read again.
 const RENEW_AFTER_MS: i64 = 25_000;
+/// Age in milliseconds at which nobody is judged by them any more.
+const OLD_AFTER_MS: i64 = 55_000;
 /// Pause in milliseconds between two attempts to read them behind an answer.
 const ATTEMPT_EVERY_MS: i64 = 10_000;
-
-/// The settings in a statement's column `settings`. Sensitive ones stay in the database.
-const COLUMN: &str =
-    "(SELECT json_object_agg(key, value) FROM system_config WHERE NOT is_sensitive) AS settings";
 
 /// The settings as one read showed them.
 #[derive(Clone)]
@@ -46,8 +42,7 @@ fn is_due(now: i64) -> bool {
     known().is_none_or(|known| now - known.read_at >= RENEW_AFTER_MS)
 }
 
-/// The settings as this isolate knows them; the defaults until they were read. Never waits. Behind a
-/// `Permit` they are younger than a minute.
+/// The settings as this isolate knows them; the defaults until they were read. Never waits.
 pub fn settings() -> Arc<Stored> {
     known().map(|known| known.values).unwrap_or_default()
 }
@@ -61,19 +56,27 @@ pub fn rate_limit_per_min(call: &Call) -> u32 {
 /// What goes with a validation to its license's object, whose snapshot may be older. Nothing when
 /// nothing is known yet: then the snapshot's own count.
 pub fn for_edge(call: &Call) -> Option<CurrentSettings> {
-    if is_due(call.started_ms) {
-        renew_behind(call);
-    }
+    keep_fresh(call);
     known().map(|known| known.edge)
 }
 
-/// The column `settings` for a statement that is run anyway: the settings when they are due to be read,
-/// NULL otherwise. What comes back goes to [`learn`].
-pub fn column(call: &Call) -> &'static str {
+/// Reads the settings behind the answer when they are due.
+fn keep_fresh(call: &Call) {
     if is_due(call.started_ms) {
-        COLUMN
+        renew_behind(call);
+    }
+}
+
+/// For callers who sign in: what they are judged by is younger than a minute. Only after a silence is
+/// there something to wait for.
+pub async fn fresh(call: &Call) {
+    let now = call.started_ms;
+    if known().is_none_or(|known| now - known.read_at >= OLD_AFTER_MS) {
+        let database = call.another_database();
+        renew(&database, &call.request_id).await;
+        database.close();
     } else {
-        "NULL AS settings"
+        keep_fresh(call);
     }
 }
 
@@ -108,32 +111,30 @@ pub async fn read(database: &Database) -> Result<Stored> {
 
 /// Reads the settings after the answer, on a connection of its own.
 fn renew_behind(call: &Call) {
-    let began = clock::now_ms();
-    if NEXT_ATTEMPT.load(Ordering::Relaxed) > began {
+    let now = clock::now_ms();
+    if NEXT_ATTEMPT.load(Ordering::Relaxed) > now {
         return;
     }
-    NEXT_ATTEMPT.store(began + ATTEMPT_EVERY_MS, Ordering::Relaxed);
-    let database = call.another_database();
-    let request_id = call.request_id.clone();
+    NEXT_ATTEMPT.store(now + ATTEMPT_EVERY_MS, Ordering::Relaxed);
+    let (database, request_id) = (call.another_database(), call.request_id.clone());
     call.background(async move {
-        let read = database
-            .begin(Scope::System, Actor::default())
-            .only_row::<Renewed>(sql(format!("SELECT {COLUMN}")));
-        match read.await {
-            Ok(renewed) => learn(
-                renewed.and_then(|row| row.settings).unwrap_or_default(),
-                began,
-            ),
-            // The old ones stand until it works.
-            Err(error) => log::warn(&request_id, "the settings were not read", &error),
-        }
+        renew(&database, &request_id).await;
         database.close();
     });
 }
 
-#[derive(Deserialize)]
-struct Renewed {
-    settings: Option<Stored>,
+async fn renew(database: &Database, request_id: &str) {
+    let began = clock::now_ms();
+    let read = database
+        .begin(Scope::System, Actor::default())
+        .only_value::<Option<Stored>>(sql(
+            "SELECT json_object_agg(key, value)::text FROM system_config WHERE NOT is_sensitive",
+        ));
+    match read.await {
+        Ok(values) => learn(values.unwrap_or_default(), began),
+        // The old ones stand until it works.
+        Err(error) => log::warn(request_id, "the settings were not read", &error),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Edge, eventually, manyAddresses, pause, tally } from './support/edge.mjs';
+import { Edge, eventuallyHolds, manyAddresses, pause, tally } from './support/edge.mjs';
 
 const edge = await Edge.open();
 
@@ -10,7 +10,7 @@ const UNLIMITED = { max_ips: -1 };
 
 /** The collisions of a license once there are `count`, and a moment later still. */
 async function settled(license, count) {
-  await eventually(async () => assert.equal((await edge.collisions(license)).length, count));
+  await eventuallyHolds(async () => assert.equal((await edge.collisions(license)).length, count));
   await pause(1500);
   const rows = await edge.collisions(license);
   assert.equal(rows.length, count, JSON.stringify(rows));
@@ -121,7 +121,7 @@ describe('suspension above the threshold', { concurrency: true }, () => {
     assert.equal(last.ip.bound, false);
     assert.equal(await edge.code(license.key, { ip: one }), 'SUSPENDED', 'at once, before PostgreSQL knows');
 
-    await eventually(async () => {
+    await eventuallyHolds(async () => {
       const row = await edge.row('SELECT status, suspension_reason, suspended_at FROM licenses WHERE id = $1', [license.id]);
       assert.equal(row.status, 'suspended');
       assert.equal(row.suspension_reason, 'COLLISION_LIMIT');
@@ -154,11 +154,11 @@ describe('suspension above the threshold', { concurrency: true }, () => {
     const codes = [];
     for (const ip of ips.slice(0, 3)) codes.push(await edge.code(license.key, { ip }));
     assert.deepEqual(codes, ['VALID', 'VALID', 'SUSPENDED']);
-    await eventually(async () => assert.equal((await audits(license, 'license.revoked')).length, 1));
+    await eventuallyHolds(async () => assert.equal((await audits(license, 'license.revoked')).length, 1));
     await edge.api('POST', `${license.path}/reactivate`, {});
     assert.equal(await edge.code(license.key, { ip: ips[0] }), 'VALID');
     assert.equal(await edge.code(license.key, { ip: ips[3] }), 'SUSPENDED', 'three new pairs are above one');
-    await eventually(async () => assert.equal((await audits(license, 'license.revoked')).length, 2));
+    await eventuallyHolds(async () => assert.equal((await audits(license, 'license.revoked')).length, 2));
     await edge.api('POST', `${license.path}/reactivate`, {});
     assert.equal(await edge.code(license.key, { ip: ips[1] }), 'VALID');
   });

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Edge, address, inParallel, manyAddresses, pause, random8, tally } from './support/edge.mjs';
+import { Edge, address, inParallel, manyAddresses, pause, tally } from './support/edge.mjs';
 
 const PER_LICENSE = 20;
 const PER_IP = 10;
@@ -63,7 +63,7 @@ test('a limited validation takes no slot and leaves no row', async () => {
 test('per address: the connection is counted, not the address it names', async () => {
   await earlyInTheMinute(15);
   const [from, other] = manyAddresses(2);
-  const key = edge.stack.keyFor('MKT', random8());
+  const key = edge.key();
   const bad = `${key.slice(0, -4)}${key.endsWith('0000') ? '1111' : '0000'}`;
   const answers = await inParallel(10, Array.from({ length: 25 }, (_, index) => () => edge.validate(bad, { from, ip: `192.0.2.${index}` })));
   assert.deepEqual(tally(answers.map((answer) => answer.status)), { 200: PER_IP, 429: 25 - PER_IP });
@@ -79,7 +79,7 @@ test('per address: the items of a batch count one by one, and get their own erro
   const license = await edge.license();
   const ip = address();
   const items = Array.from({ length: 15 }, () => ({ license_key: license.key, ip_address: ip }));
-  const answer = await edge.stack.fetchJson('POST', '/api/licenses/batch-validate', {
+  const answer = await edge.nobody('POST', '/api/licenses/batch-validate', {
     body: { items }, headers: { 'cf-connecting-ip': address() },
   });
   assert.equal(answer.status, 200);

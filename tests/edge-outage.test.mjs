@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Edge, address, eventually, manyAddresses, pause } from './support/edge.mjs';
+import { Edge, address, eventuallyHolds, manyAddresses, pause } from './support/edge.mjs';
 
 // What a killed worker may take with it: two seconds in the object's buffer, and
 // locally what the queue holds in memory, one second and the insert.
@@ -10,7 +10,7 @@ const LOSABLE_MS = 6000;
 const TTL_S = 2;
 
 let edge;
-before(async () => { edge = await Edge.open({ vars: { SNAPSHOT_TTL_SECONDS: TTL_S } }); });
+before(async () => { edge = await Edge.open({ ownServer: true, vars: { SNAPSHOT_TTL_SECONDS: TTL_S } }); });
 after(() => edge?.close());
 
 describe('a killed worker', () => {
@@ -50,7 +50,7 @@ describe('a killed worker', () => {
       const data = await edge.verdict(license.key, { ip });
       assert.deepEqual(data.ip, { address: ip, bound: true, newly_bound: false });
     }
-    await eventually(async () => {
+    await eventuallyHolds(async () => {
       const mirrored = new Set((await edge.bindings(license)).map((row) => row.ip));
       assert.deepEqual(before.filter((one) => !mirrored.has(one.ip)).map((one) => one.ip), []);
     });
@@ -71,7 +71,7 @@ describe('a killed worker', () => {
     const now = [];
     for (const ip of ips) now.push((await edge.verdict(strict.key, { ip })).code);
     assert.deepEqual(now, ['VALID', 'VALID', 'IP_LIMIT_REACHED']);
-    await eventually(async () => {
+    await eventuallyHolds(async () => {
       const row = await edge.row('SELECT status, suspension_reason FROM licenses WHERE id = $1', [leaked.id]);
       assert.deepEqual(row, { status: 'suspended', suspension_reason: 'COLLISION_LIMIT' });
     }, 60_000);
@@ -106,7 +106,7 @@ describe('PostgreSQL away', () => {
       assert.equal(unknown.body.error.code, 'SERVICE_UNAVAILABLE');
       assert.ok(Number(unknown.headers.get('retry-after')) >= 1);
 
-      const batch = await edge.stack.fetchJson('POST', '/api/licenses/batch-validate', {
+      const batch = await edge.nobody('POST', '/api/licenses/batch-validate', {
         body: { items: [{ license_key: cold.key }, { license_key: warm.key, ip_address: home, nonce: `away-${sent++}` }] },
         headers: { 'cf-connecting-ip': address() },
       });
@@ -122,19 +122,19 @@ describe('PostgreSQL away', () => {
         assert.equal(answer.body.success, false);
         assert.ok(Number(answer.headers.get('retry-after')) >= 1);
       }
-      const ready = await edge.stack.fetchJson('GET', '/health/ready', {});
+      const ready = await edge.nobody('GET', '/health/ready', {});
       assert.equal(ready.status, 503);
       assert.deepEqual(ready.body.error.details, { postgres: 'failed', objects: 'ok' });
-      assert.equal((await edge.stack.fetchJson('GET', '/health/live', {})).status, 200);
+      assert.equal((await edge.nobody('GET', '/health/live', {})).status, 200);
     } finally {
       await edge.stack.startPostgres();
     }
-    await eventually(async () => assert.equal((await edge.stack.fetchJson('GET', '/health/ready', {})).status, 200), 60_000);
+    await eventuallyHolds(async () => assert.equal((await edge.nobody('GET', '/health/ready', {})).status, 200), 60_000);
     const rows = await edge.wholeLog(warm, 1 + sent, 120_000);
     const nonces = rows.map((row) => row.nonce).filter(Boolean);
     assert.deepEqual(nonces.sort(), Array.from({ length: sent }, (_, index) => `away-${index}`).sort());
     assert.deepEqual((await edge.bindings(warm)).map((row) => row.ip).sort(), [home, away].sort());
-    await eventually(async () => assert.equal(await edge.code(cold.key), 'VALID'));
+    await eventuallyHolds(async () => assert.equal(await edge.code(cold.key), 'VALID'));
     await edge.api('POST', `${warm.path}/revoke`, {});
     assert.equal(await edge.code(warm.key, { ip: home }), 'SUSPENDED');
   });

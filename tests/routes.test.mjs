@@ -82,7 +82,7 @@ const takes = (name, parameter) => operations.get(name)?.parameters?.some((one) 
 async function audited({ method, path, route }, answer) {
   const { rows } = await stack.pg.query(
     'SELECT event FROM audit_logs WHERE request_id = $1', [answer.headers.get('x-request-id')]);
-  const changes = method !== 'GET' && !route.open && !route.unaudited;
+  const changes = method !== 'GET' && !route.open && !route.leavesNoAuditRow;
   assert.equal(rows.length > 0, changes || path.endsWith('/export'), JSON.stringify(rows));
 }
 
@@ -102,8 +102,8 @@ test('the tables say of every route what they can say', () => {
     assert.deepEqual(Object.keys(route).filter((field) => !FIELDS.includes(field)), [], name);
     assert.equal(FIELDS.slice(0, 3).filter((field) => route[field]).length, 1, `${name}: who may call it?`);
     if (route.permission) assert.ok(PERMISSIONS.includes(route.permission), name);
-    if (route.own) assert.ok(route.permission && PERMISSIONS.includes(route.own) && parameters[0] === 'id', name);
-    if (parameters.length) assert.ok(route.prepare, `${name}: what does the path name?`);
+    if (route.permissionForOneself) assert.ok(route.permission && PERMISSIONS.includes(route.permissionForOneself) && parameters[0] === 'id', name);
+    if (parameters.length) assert.ok(route.make, `${name}: what does the path name?`);
   }
 });
 
@@ -111,12 +111,16 @@ test('the document says who may call what', () => {
   for (const { name, route } of routes) {
     const operation = operations.get(name);
     assert.equal(operation['x-permission'], route.permission, name);
-    assert.equal(operation['x-permission-own'], route.own, name);
+    assert.equal(operation['x-permission-own'], route.permissionForOneself, name);
     assert.equal(operation.security === undefined, route.open === true, name);
   }
 });
 
-for (const { name, method, path, route, parameters } of routes) {
+// npm test runs this file once for each module, on a worker of its own.
+const part = process.env.CELAEST_PART;
+
+for (const { name, method, path, route, parameters, module } of routes) {
+  if (part && part !== module) continue;
   if (route.open) {
     test(`${name} is open`, unchanged(async () => {
       good(await caller(stack)(method, path, await target(route, world)), route.status);
@@ -133,9 +137,9 @@ for (const { name, method, path, route, parameters } of routes) {
 
   describe(name, () => {
     const isSuper = isSuperOnly(route.permission);
-    const isTenants = !isSuper && !route.shared;
-    const notFound = route.notFound ?? 'NOT_FOUND';
-    const innerNotFound = route.innerNotFound ?? 'NOT_FOUND';
+    const isTenants = !isSuper && !route.belongsToNoTenant;
+    const notFound = route.errorWhenUnknown ?? 'NOT_FOUND';
+    const innerNotFound = route.errorWhenInnerUnknown ?? 'NOT_FOUND';
     const mayDo = route.permission ? ROLES.filter((role) => holds(role, route.permission)) : ROLES;
     const mayNot = ROLES.filter((role) => !mayDo.includes(role));
     // Somebody with the permission: the super administrator sees every tenant, so only where nobody else can.
@@ -146,7 +150,7 @@ for (const { name, method, path, route, parameters } of routes) {
     let spare;
 
     before(async () => {
-      const owner = () => (route.own ? world.createUser() : ours.users.client);
+      const owner = () => (route.permissionForOneself ? world.createUser() : ours.users.client);
       args = await target(route, world, await owner());
       spare = await target(route, world, await owner());
       assert.equal(args.body !== undefined, takesBody(name), 'the table has a body where the document has one');
@@ -172,13 +176,13 @@ for (const { name, method, path, route, parameters } of routes) {
       });
     }
 
-    if (route.own) {
+    if (route.permissionForOneself) {
       test('oneself: allowed, but not to a key without the scope', async () => {
         for (const role of ['viewer', 'client']) {
           const self = await newcomer(role);
           const own = await target(route, world, self.id);
           assert.equal(own.id, self.id);
-          const scopes = PERMISSIONS.filter((one) => one !== route.own && one !== route.permission);
+          const scopes = PERMISSIONS.filter((one) => one !== route.permissionForOneself && one !== route.permission);
           const key = await withApiKey(stack, self.id, ours.id, { scopes });
           const details = refused(await key(method, path, own), 403, 'FORBIDDEN');
           assert.deepEqual(details, { required: route.permission });
@@ -223,7 +227,7 @@ for (const { name, method, path, route, parameters } of routes) {
       });
     }
 
-    for (const name of ['key', 'type'].filter((parameter) => has(parameter) && notFound)) {
+    for (const name of ['key', 'type'].filter((parameter) => has(parameter) && !route.anyNameIsFine)) {
       test(`a ${name} that does not exist: 404`, unchanged(async () => {
         for (const text of [...UNGUESSABLE, `${args[name]}x`, randomUUID()]) {
           refused(await boss(method, path, { ...args, [name]: text }), 404, notFound);
@@ -231,7 +235,7 @@ for (const { name, method, path, route, parameters } of routes) {
       }));
     }
 
-    if (route.list !== undefined) {
+    if (route.rowsOfNewTenant !== undefined) {
       const whole = () => ({ ...args, query: { ...args.query, ...(takes(name, 'per_page') && { per_page: 100 }) } });
 
       test("another tenant's rows are not listed", unchanged(async () => {
@@ -242,11 +246,11 @@ for (const { name, method, path, route, parameters } of routes) {
         for (const id of [ours.id, ...(mine.data ?? []).map((row) => row.id).filter(Boolean)]) {
           assert.ok(!answer.text.includes(id), `${id} is listed`);
         }
-        if (typeof route.list === 'number') assert.equal(answer.data.length, route.list);
+        if (typeof route.rowsOfNewTenant === 'number') assert.equal(answer.data.length, route.rowsOfNewTenant);
         if (answer.body?.meta?.total !== undefined) assert.equal(answer.body.meta.total, answer.data.length);
       }));
 
-      if (route.owned) {
+      if (route.clientSeesOwnOnly) {
         test('a client: only the own ones are listed', async () => {
           const other = await target(route, world, ours.users.viewer);
           const text = JSON.stringify(good(await ours.as.client(method, path, whole())));
@@ -274,7 +278,7 @@ for (const { name, method, path, route, parameters } of routes) {
       }));
     }
 
-    if (has('id') && route.owned) {
+    if (has('id') && route.clientSeesOwnOnly) {
       test("a client: somebody else's is 404, the own one is not", async () => {
         const other = await target(route, world, ours.users.viewer);
         refused(await ours.as.client(method, path, other), 404, notFound);

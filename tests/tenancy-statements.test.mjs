@@ -36,7 +36,8 @@ let tenantTables;
 let ofB;
 
 before(async () => {
-  stack = await startStack();
+  // Its server's log is read.
+  stack = await startStack({ ownServer: true });
   [a, b] = [await furnishedOrganization(stack), await furnishedOrganization(stack)];
   for (const role of ['admin', 'client']) good(await a.as[role]('GET', '/api/licenses'));
   // Their sign-ins are written behind: not while a route is recorded.
@@ -83,15 +84,15 @@ const tablesOf = ({ sql }) => [...sql.matchAll(/\b(?:FROM|JOIN|UPDATE)\s+(\w+)/g
  */
 async function record({ method, path, route }, { role = 'admin', person, owner }) {
   const world = worldOf(stack, a, b);
-  const args = await target(route, world, owner ?? (route.own ? await world.createUser() : a.users.client));
-  const twin = await target(route, worldOf(stack, b, a), route.own ? await createUser(stack, b.id, 'viewer') : b.users.client);
+  const args = await target(route, world, owner ?? (route.permissionForOneself ? await world.createUser() : a.users.client));
+  const twin = await target(route, worldOf(stack, b, a), route.permissionForOneself ? await createUser(stack, b.id, 'viewer') : b.users.client);
   const known = new Set([...await uuidsOf(a), ...await uuidsOf(b)]);
   const call = person ? await signedIn(stack, person) : a.as[role];
   const { result, transactions } = await log.recorded(() => call(method, path, args));
   good(result, route.status);
   const exchange = differences({ users: a.users, organization: a.id }, { users: b.users, organization: b.id });
   // What belongs to no tenant is nobody's to be exchanged.
-  if (!route.shared) differences(args, twin, exchange);
+  if (!route.belongsToNoTenant) differences(args, twin, exchange);
   if (person) exchange[person] = b.users.admin;
   const own = transactions.filter(({ settings: [access, organization] }) => access === 'tenant' && organization === a.id);
   // Whatever was made up on the way is made up anew.
@@ -171,7 +172,7 @@ describe('reading', () => {
       assert.equal(exposed, reads, 'row-level security makes a difference');
     });
 
-    if (route.signedIn || holds('client', route.own ?? route.permission)) {
+    if (route.signedIn || holds('client', route.permissionForOneself ?? route.permission)) {
       test(`${name} by a client`, async () => {
         const { own } = await record(one, { role: 'client', owner: a.users.client });
         await again(stack, async (tx) => {

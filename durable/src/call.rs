@@ -1,71 +1,49 @@
-//! The call from a worker to an object, on the shortest road: the stub's own
-//! `fetch` with a string body, without building a `worker::Request` first.
+//! The call from a worker to an object, in one step out of WebAssembly: `src/entry/objects.mjs` is what
+//! answers on the other side.
 
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen::{JsCast, JsValue};
 use worker::js_sys::{Promise, futures::JsFuture};
-use worker::{ObjectNamespace, Result, web_sys};
+use worker::{Env, Error, Result};
 
-#[wasm_bindgen]
+#[wasm_bindgen(
+    inline_js = "export const ask = (env, binding, name, what, text) => env[binding].getByName(name).ask(what, text);"
+)]
 extern "C" {
-    /// A Durable Object stub, seen as something that fetches.
-    type Fetcher;
-
-    #[wasm_bindgen(method, catch, js_name = fetch)]
-    fn fetch(
-        this: &Fetcher,
-        url: &str,
-        init: &web_sys::RequestInit,
+    #[wasm_bindgen(catch, js_name = ask)]
+    fn hop(
+        env: &JsValue,
+        binding: &str,
+        name: &str,
+        what: &str,
+        text: &str,
     ) -> std::result::Result<Promise, JsValue>;
 }
 
-/// What an object answered.
-pub struct Reply {
-    /// HTTP status; each client gives it its meaning.
-    pub status: u16,
-    /// Body as text.
-    pub text: String,
-}
-
-/// Sends one request to the object called `name`.
+/// Asks the object called `name` behind `binding` for `what`.
 ///
 /// # Errors
 /// The object could not be reached or threw.
-pub async fn send(
-    namespace: &ObjectNamespace,
-    name: &str,
-    url: &str,
-    body: Option<&str>,
-) -> Result<Reply> {
-    let stub: Fetcher = namespace.id_from_name(name)?.get_stub()?.into_rpc();
-    let init = web_sys::RequestInit::new();
-    if let Some(body) = body {
-        init.set_method("POST");
-        init.set_body(&JsValue::from_str(body));
-    }
-    let response = JsFuture::from(stub.fetch(url, &init)?).await?;
-    let response: web_sys::Response = response.dyn_into()?;
-    let text = JsFuture::from(response.text()?).await?;
-    Ok(Reply {
-        status: response.status(),
-        text: text.as_string().unwrap_or_default(),
-    })
+pub async fn ask(env: &Env, binding: &str, name: &str, what: &str, text: &str) -> Result<String> {
+    let answer = JsFuture::from(hop(env.as_ref(), binding, name, what, text)?).await?;
+    let text = answer.as_string();
+    text.ok_or_else(|| Error::RustError(format!("{binding} did not answer {what} with a text")))
 }
 
-/// Like [`send`], once more when the object was lost on the way (a deployment,
-/// a move). Only for calls that may happen twice.
+/// Like [`ask`], once more when the object was lost on the way (a deployment, a move). Only for calls
+/// that may happen twice.
 ///
 /// # Errors
 /// The object could not be reached or threw, twice.
-pub async fn send_idempotent(
-    namespace: &ObjectNamespace,
+pub async fn ask_twice(
+    env: &Env,
+    binding: &str,
     name: &str,
-    url: &str,
-    body: Option<&str>,
-) -> Result<Reply> {
-    match send(namespace, name, url, body).await {
-        // A stub that failed once may stay broken: `send` makes a new one.
-        Err(_) => send(namespace, name, url, body).await,
-        reply => reply,
+    what: &str,
+    text: &str,
+) -> Result<String> {
+    match ask(env, binding, name, what, text).await {
+        Err(_) => ask(env, binding, name, what, text).await,
+        answer => answer,
     }
 }

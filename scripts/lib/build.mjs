@@ -1,8 +1,10 @@
 // The worker's build: sources to `build/`, and only when they changed.
 
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import {
+  copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync,
+} from 'node:fs';
+import { basename, join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { BUILD, ROOT, STATE } from './paths.mjs';
 import { run } from './processes.mjs';
@@ -12,6 +14,16 @@ import { installTools, toolchain } from './tools.mjs';
 
 /** What the bundle may weigh, gzipped. */
 export const BUDGET = 1_500_000;
+
+const TARGET = 'wasm32-unknown-unknown';
+const STAGE = join(STATE, 'stage');
+const FILES = ['index.js', 'wasm_bg.wasm'];
+
+// Those that rustc uses for the target, and no newer ones that the platform may not know yet.
+const FEATURES = [
+  'mutable-globals', 'sign-ext', 'nontrapping-float-to-int', 'bulk-memory', 'multivalue', 'reference-types',
+  'exception-handling',
+];
 
 const STAMP = join(STATE, 'build.json');
 const SOURCES = ['src', 'durable', 'Cargo.toml', 'Cargo.lock'];
@@ -40,7 +52,7 @@ function* filesBelow(path) {
 /** A digest of all that the bundle depends on. */
 function fingerprint(profile, env) {
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([profile, env.RUSTC ?? 'rustc', toolchain().versions]));
+  hash.update(JSON.stringify([profile, env.RUSTC ?? 'rustc', toolchain().version]));
   for (const source of SOURCES) {
     for (const file of filesBelow(join(ROOT, source))) {
       hash.update(`\0${relative(ROOT, file)}\0`).update(readFileSync(file));
@@ -51,7 +63,7 @@ function fingerprint(profile, env) {
 
 /** The bundle's size in bytes, as it is and gzipped. */
 export function bundleSize() {
-  const files = ['index.js', 'index_bg.wasm'].map((name) => readFileSync(join(BUILD, name)));
+  const files = FILES.map((name) => readFileSync(join(BUILD, name)));
   return {
     raw: files.reduce((sum, file) => sum + file.length, 0),
     gzipped: files.reduce((sum, file) => sum + gzipSync(file, { level: 9 }).length, 0),
@@ -81,31 +93,56 @@ export async function buildWorker({ note, env, fast = false, force = false }) {
   copyViewer();
   const profile = fast ? 'fast' : 'release';
   const digest = fingerprint(profile, env);
-  const built = join(BUILD, 'worker/shim.mjs');
+  const built = join(BUILD, FILES[0]);
   const last = existsSync(STAMP) && existsSync(built) ? JSON.parse(readFileSync(STAMP, 'utf8')) : {};
   if (!force && last.digest === digest) return `nothing changed, ${sizeWords(fast)}`;
 
-  const { workerBuild, env: tools } = toolchain();
-  const args = ['--release', ...(fast ? ['--no-opt'] : [])];
-  note(fast ? 'worker-build, fast profile' : 'worker-build with link-time optimization, a few minutes the first time');
   rmSync(STAMP, { force: true });
-  await run(workerBuild, args, {
-    cwd: ROOT, note,
-    env: { ...process.env, ...(fast ? FAST_PROFILE : {}), ...env, ...tools },
-    failure: 'The worker could not be built: see the lines above.',
-  });
-  if (!fast) await strip(tools.WASM_OPT_BIN, note);
+  await compile({ note, env, fast });
+  await bundle({ note, fast });
   mkdirSync(STATE, { recursive: true });
   writeFileSync(STAMP, JSON.stringify({ digest, profile }));
   return `built, ${sizeWords(fast)}`;
 }
 
-/** Takes the functions' names out of the bundle: a twelfth of it, and nobody reads them there. */
-async function strip(wasmOpt, note) {
-  const file = join(BUILD, 'index_bg.wasm');
-  await run(wasmOpt, ['--all-features', '--strip-debug', '--strip-producers', file, '-o', file], {
-    cwd: ROOT, note, failure: 'The bundle could not be stripped: see the lines above.',
+/** From Rust to WebAssembly. */
+async function compile({ note, env, fast }) {
+  note(fast ? 'cargo build, fast profile' : 'cargo build with link-time optimization, a few minutes the first time');
+  await run('cargo', ['build', '--release', '--lib', '--target', TARGET, ...(fast ? [] : ['--locked'])], {
+    cwd: ROOT, note,
+    env: { ...process.env, ...(fast ? FAST_PROFILE : {}), ...env },
+    failure: 'The worker could not be built: see the lines above.',
   });
+}
+
+/** From WebAssembly to the two files that the platform loads: made in a folder of their own, then put in place. */
+async function bundle({ note, fast }) {
+  const { wasmBindgen, wasmOpt, esbuild } = toolchain();
+  const folder = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
+  const step = (program, args) => run(program, args, {
+    cwd: ROOT, note, failure: `The bundle could not be made: see the lines of ${basename(program)} above.`,
+  });
+  rmSync(STAGE, { recursive: true, force: true });
+  await step(wasmBindgen, [
+    '--target', 'module', '--no-typescript', '--out-dir', STAGE, '--out-name', 'wasm',
+    // A panic ends the instance; src/entry/instance.mjs begins a new one.
+    '--experimental-reset-state-function', '--force-enable-abort-handler',
+    join(folder, TARGET, 'release/celaest_core.wasm'),
+  ]);
+  const wasm = join(STAGE, 'wasm_bg.wasm');
+  // Without the functions' names, which are a twelfth of it and read by nobody there.
+  if (!fast) await step(wasmOpt, ['-Os', ...FEATURES.map((name) => `--enable-${name}`), '--strip-debug', '--strip-producers', wasm, '-o', wasm]);
+  await step(esbuild, [
+    join(ROOT, 'src/entry/index.mjs'), '--bundle', '--format=esm', '--minify', `--outfile=${join(STAGE, 'index.js')}`,
+    `--alias:celaest-wasm=${join(STAGE, 'wasm.js')}`, '--external:./wasm_bg.wasm', '--external:cloudflare:*',
+    '--supported:import-source=true', '--log-level=warning',
+  ]);
+  const entry = join(STAGE, 'index.js');
+  // The platform knows only the plain form of importing a module of WebAssembly.
+  writeFileSync(entry, readFileSync(entry, 'utf8').replace(/import source /, 'import '));
+  mkdirSync(BUILD, { recursive: true });
+  for (const name of FILES.toReversed()) renameSync(join(STAGE, name), join(BUILD, name));
+  rmSync(STAGE, { recursive: true, force: true });
 }
 
 /** A release build from nothing: the target and the tools are seen to first. */

@@ -1,30 +1,36 @@
 // The database of `npm start`, in `.celaest/postgres`: started, migrated and seeded.
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { SEEDS, createDatabase, migrate, seed, setAppPassword } from './database.mjs';
 import { ensureDevVars } from './dev-vars.mjs';
 import { LOGS, ROOT, STATE } from './paths.mjs';
 import { APP_ROLE, Cluster, DATABASE, choosePort, connectionString, randomPassword } from './postgres.mjs';
 import { portFrom } from './processes.mjs';
+import { readState, writeState } from './state.mjs';
 import { Problem } from './terminal.mjs';
+import { openTurnstile } from './turnstile.mjs';
 
 const FOLDER = join(STATE, 'postgres');
 const PASSWORDS = join(STATE, 'passwords.json');
 const SEEDED = join(STATE, 'seeded.json');
 const DEFAULT_PORT = 54329;
 
+/** How many connections the local server takes, and how many of them the worker gets at a time. */
+const CONNECTIONS = 120;
+const PLACES = 80;
+
 /** The passwords of the local roles, made on the first start. */
 function passwords() {
-  mkdirSync(STATE, { recursive: true });
-  if (!existsSync(PASSWORDS)) {
-    if (existsSync(FOLDER)) {
-      throw new Problem(`${PASSWORDS} is gone, and with it the way into ${FOLDER}: run "npm run db:reset" to start over (the local data is lost).`);
-    }
-    writeFileSync(PASSWORDS, JSON.stringify({ owner: randomPassword(), app: randomPassword() }), { mode: 0o600 });
+  const known = readState(PASSWORDS);
+  if (known) return known;
+  if (existsSync(FOLDER)) {
+    throw new Problem(`${PASSWORDS} is gone, and with it the way into ${FOLDER}: run "npm run db:reset" to start over (the local data is lost).`);
   }
-  return JSON.parse(readFileSync(PASSWORDS, 'utf8'));
+  const fresh = { owner: randomPassword(), app: randomPassword() };
+  writeState(PASSWORDS, fresh, 0o600);
+  return fresh;
 }
 
 /**
@@ -33,7 +39,7 @@ function passwords() {
  */
 export async function removeLocalData() {
   await new Cluster({ folder: FOLDER }).stopLeftover();
-  for (const path of [FOLDER, `${FOLDER}.new`, PASSWORDS, SEEDED, join(STATE, 'wrangler')]) {
+  for (const path of [FOLDER, `${FOLDER}.new`, PASSWORDS, SEEDED, join(STATE, 'worker')]) {
     rmSync(path, { recursive: true, force: true });
   }
 }
@@ -47,7 +53,9 @@ export async function removeLocalData() {
  */
 export async function startLocalServer({ share = false } = {}) {
   const secret = passwords();
-  const cluster = new Cluster({ folder: FOLDER, password: secret.owner, log: join(LOGS, 'postgres.log') });
+  const cluster = new Cluster({
+    folder: FOLDER, password: secret.owner, log: join(LOGS, 'postgres.log'), settings: [`max_connections=${CONNECTIONS}`],
+  });
   const isNew = await cluster.initialise();
   const other = cluster.running();
   if (other?.ready && share) {
@@ -60,7 +68,11 @@ export async function startLocalServer({ share = false } = {}) {
     isNew: isNew || created,
     cluster,
     ownerUrl: cluster.ownerUrl(DATABASE),
-    appUrl: connectionString({ user: APP_ROLE, password: secret.app, port: cluster.port }),
+    /** What the worker connects to: a door at which hundreds may wait. */
+    openDoor: async () => {
+      const { port } = await openTurnstile(cluster.port, PLACES);
+      return connectionString({ user: APP_ROLE, password: secret.app, port });
+    },
     appPassword: secret.app,
     stop: () => cluster.stop(),
   };
@@ -81,7 +93,7 @@ export async function migrateLocal(server, note) {
  */
 export async function seedLocal(server, { catalogue = false, again = false } = {}) {
   const { LICENSE_KEY_SECRET } = ensureDevVars();
-  const done = existsSync(SEEDED) && !server.isNew ? JSON.parse(readFileSync(SEEDED, 'utf8')) : {};
+  const done = (!server.isNew && readState(SEEDED)) || {};
   const files = [SEEDS.sample, ...(catalogue ? [SEEDS.catalogue] : [])];
   const ran = [];
   for (const file of files) {
@@ -91,6 +103,6 @@ export async function seedLocal(server, { catalogue = false, again = false } = {
     done[file] = digest;
     ran.push(file);
   }
-  writeFileSync(SEEDED, JSON.stringify(done));
+  writeState(SEEDED, done);
   return ran.length ? `${ran.join(' and ')} applied` : 'sample data already there';
 }

@@ -11,13 +11,22 @@ const running = new Set();
 const services = new Set();
 let ending = false;
 
+/** What cargo says of its progress, and the backtrace of a tool that only passes on a failure. */
+const PROGRESS = /^\s*(Compiling|Checking|Downloading|Downloaded|Updating|Locking|Adding|Blocking|Finished|Fresh|Running|Doc-tests) /;
+
+/** Lines without what nobody needs who looks for the failure. */
+function essence(lines) {
+  const end = lines.findIndex((line) => /^\s*(Stack backtrace|stack backtrace):/.test(line));
+  return (end < 0 ? lines : lines.slice(0, end)).filter((line) => !PROGRESS.test(line)).join('\n').trim();
+}
+
 /**
  * Runs a program to its end and returns what it printed to standard output.
  *
  * Its error output is followed: every `every` seconds `note` receives the seconds so
  * far and the last line, so that a long step is never silent.
  *
- * @throws {Problem} `failure` (a sentence) with the last lines when it does not end well
+ * @throws {Problem} `failure` (a sentence) when it does not end well, below what it printed
  */
 export function run(command, args, { note, every = 20, failure, describe = (line) => line, timeout, ...options } = {}) {
   return new Promise((resolve, reject) => {
@@ -25,18 +34,24 @@ export function run(command, args, { note, every = 20, failure, describe = (line
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
     running.add(child);
     let output = '';
-    let tail = [];
-    const follow = (chunk) => {
-      tail = [...tail, ...chunk.split(/\r?\n|\r/).filter((line) => line.trim())].slice(-25);
+    const lines = [];
+    const follow = (stream, onChunk = () => {}) => {
+      let rest = '';
+      stream.setEncoding('utf8').on('data', (chunk) => {
+        onChunk(chunk);
+        const parts = (rest + chunk).split(/\r?\n|\r/);
+        rest = parts.pop();
+        lines.push(...parts);
+      }).on('end', () => rest && lines.push(rest));
     };
-    child.stdout.setEncoding('utf8').on('data', (chunk) => {
+    follow(child.stdout, (chunk) => {
       output += chunk;
-      follow(chunk);
     });
-    child.stderr.setEncoding('utf8').on('data', follow);
+    follow(child.stderr);
     const heartbeat = note && setInterval(() => {
       const seconds = Math.round((Date.now() - started) / 1000);
-      note(`${String(seconds).padStart(4)} s  ${describe(tail.at(-1)?.trim() ?? 'working').slice(0, 100)}`);
+      const last = lines.findLast((line) => line.trim())?.trim() ?? 'working';
+      note(`${String(seconds).padStart(4)} s  ${describe(last).slice(0, 100)}`);
     }, every * 1000);
     const deadline = timeout && setTimeout(() => child.kill('SIGKILL'), timeout);
     const settle = () => {
@@ -53,8 +68,9 @@ export function run(command, args, { note, every = 20, failure, describe = (line
       if (code === 0) return resolve(output);
       const why = signal ? `it was ended by ${signal}` : `exit code ${code}`;
       const sentence = failure ?? `${command} ${args.join(' ')} failed (${why}).`;
-      const error = new Problem(tail.length ? `${tail.join('\n')}\n\n${sentence}` : sentence);
-      error.tail = tail;
+      const words = essence(lines);
+      const error = new Problem(words ? `${words}\n\n${sentence}` : sentence);
+      error.tail = lines.filter((line) => line.trim()).slice(-25);
       reject(error);
     });
   });

@@ -38,7 +38,15 @@ export function steps(total) {
   };
 }
 
+/** What is wrong with a folder or a disk, by the system's name for it. */
+const REFUSALS = {
+  EACCES: 'is not yours to write', EPERM: 'is not yours to write', EROFS: 'cannot be written to', ENOSPC: 'is on a disk that is full',
+};
+
 /** Prints an error as a person needs it: a problem as a sentence, the rest with its stack. */
 export function printError(error) {
-  process.stderr.write(error instanceof Problem ? `\n${error.message}\n` : `\n${error?.stack ?? error}\n`);
+  let text = error?.stack ?? error;
+  if (error instanceof Problem) text = error.message;
+  else if (error?.code in REFUSALS && error.path) text = `${error.path} ${REFUSALS[error.code]} (${error.code}): change that, or move the project to a folder of yours.`;
+  process.stderr.write(`\n${text}\n`);
 }

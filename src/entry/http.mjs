@@ -1,6 +1,8 @@
 // Requests, in one step into the worker and one out: the head of a request goes in as one text, and the
 // answer comes back as one. Each look of the worker at a header would be a call of its own.
 
+import { bundle, enter } from './instance.mjs';
+
 /** The headers the worker reads, in the order of `src/platform/incoming.rs`. */
 const READ = [
   'x-request-id', 'accept-language', 'cf-connecting-ip', 'user-agent', 'origin', 'access-control-request-method',
@@ -69,11 +71,11 @@ function responseOf(text, body) {
 
 const settled = (answer) => (typeof answer === 'string' ? responseOf(answer) : responseOf(answer[0], answer[1].body));
 
-/** Answers one request by the worker's `serve`. */
-export async function answer(serve, request, env, context) {
+/** Answers one request. */
+export async function answer(request, env, context) {
   const length = request.headers.get('content-length');
   // Read before the worker is entered: a second way in would cost as much as the first.
   const body = length > 0 && length <= SMALL ? new Uint8Array(await request.arrayBuffer()) : undefined;
-  const made = serve(headOf(request), body, new Rest(request), env, context);
+  const made = enter(() => bundle.serve(headOf(request), body, new Rest(request), env, context));
   return settled(typeof made === 'string' ? made : await made);
 }

@@ -95,13 +95,24 @@ mod tests {
     fn what_cannot_be_a_key_is_not_looked_for() {
         let key = draw("p").unwrap().key;
         let long = format!("{key}A");
-        for wrong in ["", "celk_", &key[1..], &long, &"ñ".repeat(CHARS / 2), &"A".repeat(10_000)] {
+        for wrong in [
+            "",
+            "celk_",
+            &key[1..],
+            &long,
+            &"ñ".repeat(CHARS / 2),
+            &"A".repeat(10_000),
+        ] {
             assert_eq!(read(wrong, "p"), None, "{wrong}");
         }
         for at in 0..CHARS {
             let mut changed = key.clone().into_bytes();
             changed[at] = if changed[at] == b'x' { b'y' } else { b'x' };
-            assert_eq!(read(&String::from_utf8(changed).unwrap(), "p"), None, "{at}");
+            assert_eq!(
+                read(&String::from_utf8(changed).unwrap(), "p"),
+                None,
+                "{at}"
+            );
         }
     }
 }

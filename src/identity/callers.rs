@@ -7,7 +7,6 @@ use crate::call::Call;
 use crate::db::facts::Message;
 use crate::db::{Tx, sql};
 use crate::error::{Error, Result};
-use crate::platform::objects;
 use crate::run::Run;
 use celaest_durable::caller;
 use futures_util::future::join_all;
@@ -93,8 +92,7 @@ pub fn forget(call: &Rc<Call>, names: Vec<String>) -> impl Future<Output = Resul
 }
 
 async fn forget_from(env: &Env, names: &[String]) -> Result<()> {
-    let namespace = objects::callers(env)?;
-    let told = names.iter().map(|name| caller::forget(&namespace, name));
+    let told = names.iter().map(|name| caller::forget(env, name));
     let told = join_all(told).await.into_iter();
     told.collect::<std::result::Result<(), _>>()
         .map_err(Error::unavailable)

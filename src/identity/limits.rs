@@ -2,11 +2,9 @@
 
 use crate::call::Call;
 use crate::error::{Code, Error, Result};
-use crate::platform::objects;
 use crate::settings;
-use celaest_durable::rate_limit::{Decision, LocalLimiter};
+use celaest_durable::caller::{self, Decision, LocalLimiter};
 use std::cell::RefCell;
-use uuid::Uuid;
 
 /// The length of a rate-limit window, in seconds.
 const WINDOW_S: u32 = 60;
@@ -21,28 +19,20 @@ thread_local! {
     static ADDRESSES: RefCell<LocalLimiter> = RefCell::new(LocalLimiter::new(MAX_ADDRESSES));
 }
 
-/// Counts one request of a caller in that caller's own object, and the use of its API key if it has one.
+/// Counts a request of somebody who did not prove who they are: the address pays, in an object of its own.
 ///
 /// # Errors
-/// 429 when the caller is over its limit; 503 when the object does not answer.
-pub async fn count_caller(
-    call: &Call,
-    caller: &str,
-    limit: u32,
-    api_key: Option<Uuid>,
-) -> Result<()> {
-    call.count_object_call();
-    let decision = objects::count(call.env(), caller, limit, WINDOW_S, api_key).await?;
-    apply(call, decision)
-}
-
-/// Counts a request of somebody who did not prove who they are: the address pays.
-///
-/// # Errors
-/// As [`count_caller`].
+/// 429 when the address is over its limit; 503 when the object does not answer.
 pub async fn count_address(call: &Call) -> Result<()> {
     let limit = settings::rate_limit_per_min(call);
-    count_caller(call, &format!("ip:{}", call.ip), limit, None).await
+    apply(call, count(call, &format!("ip:{}", call.ip), limit).await?)
+}
+
+async fn count(call: &Call, name: &str, limit: u32) -> Result<Decision> {
+    call.count_object_call();
+    caller::count(call.env(), name, limit)
+        .await
+        .map_err(Error::unavailable)
 }
 
 /// Counts a validation from the connection's address.
@@ -51,9 +41,8 @@ pub async fn count_address(call: &Call) -> Result<()> {
 /// 429 when the address is over its limit.
 pub fn count_validation(call: &Call) -> Result<()> {
     let limit = call.config.validate_limit_per_ip;
-    let decision = ADDRESSES.with_borrow_mut(|addresses| {
-        addresses.check(&call.ip, limit, WINDOW_S, call.started_ms)
-    });
+    let decision = ADDRESSES
+        .with_borrow_mut(|addresses| addresses.check(&call.ip, limit, WINDOW_S, call.started_ms));
     apply(call, decision)
 }
 
@@ -62,9 +51,7 @@ pub fn count_validation(call: &Call) -> Result<()> {
 /// # Errors
 /// When it does not.
 pub async fn ping(call: &Call) -> Result<()> {
-    call.count_object_call();
-    let asked = objects::count(call.env(), "health", u32::MAX, WINDOW_S, None);
-    asked.await.map(|_| ())
+    count(call, "health", u32::MAX).await.map(|_| ())
 }
 
 /// Shows the limit in the response's headers and stops a caller that is over it.

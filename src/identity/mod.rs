@@ -12,97 +12,88 @@ pub use principal::Principal;
 
 use crate::call::{Call, CallerLog};
 use crate::db::facts::Actor;
-use crate::db::{Scope, sql};
+use crate::db::{Query, Scope, sql};
 use crate::error::{Code, Error, Result};
 use crate::settings;
 use celaest_domain::access::{self, Role};
-use celaest_domain::settings::Stored;
+use celaest_durable::caller::{self, Answer, Ask, Supply};
 use serde::Deserialize;
-use session::{SEEN, Seen};
-use subtle::ConstantTimeEq;
+use serde_json::value::RawValue;
 use token::Token;
 use uuid::Uuid;
 
-/// The row that both ways of signing in end at.
+/// A caller can change while it is being read; each time it is read again.
+const ATTEMPTS: usize = 5;
+
+/// Who a caller is, as its object keeps it.
 #[derive(Deserialize)]
-struct Profile {
+struct Who {
     user_id: Uuid,
     organization_id: Option<Uuid>,
     role: String,
     scopes: Vec<String>,
     key: Option<Key>,
-    session: Option<Seen>,
-    /// The system's settings, when they were due to be read.
-    settings: Option<Stored>,
 }
 
-/// What is stored of an API key.
+/// What is known of an API key.
 #[derive(Deserialize)]
 struct Key {
     id: Uuid,
-    hash: String,
     scopes: Vec<String>,
-    rate_limit_rpm: Option<u32>,
-    usable: bool,
 }
 
-/// Finds out who is calling and counts the request against their limit.
+/// How somebody says who they are.
+enum Claim {
+    /// A good access token.
+    Token(Token),
+    /// A well-formed API key, in the form in which it is stored.
+    Key(String),
+}
+
+/// Finds out who is calling and counts the request against their limit: one call to the caller's object,
+/// and a statement only when it does not know.
 ///
 /// # Errors
 /// 401 with the reason; 429 when the caller, or for failed attempts the address, is over its limit.
 pub async fn authenticate(call: &Call) -> Result<Principal> {
-    let attempt = match (bearer(call), call.head.api_key()) {
-        (Some(token), _) => by_token(call, token).await,
-        (None, Some(key)) => by_key(call, key).await.map(|profile| (profile, None)),
-        (None, None) => Err(Code::Unauthenticated.into()),
+    let attempt = async {
+        let claim = claim(call).await?;
+        let (who, note) = recognise(call, &claim).await?;
+        Ok((claim, who, note))
     };
-    let (mut profile, token) = match attempt {
+    let (claim, who, note) = match attempt.await {
         Ok(found) => found,
         Err(error) => {
             // Nobody is signed in, so the address pays: guessing is limited like any other request.
+            let error: Error = error;
             if error.code.status() == 401 {
                 limits::count_address(call).await?;
             }
             return Err(error);
         }
     };
-    if let Some(known) = profile.settings.take() {
-        settings::learn(known, call.started_ms);
-    }
-    let role = Role::parse(&profile.role)
+    let role = Role::parse(&who.role)
         .ok_or_else(|| Error::internal("a role this version does not know"))?;
-    let key_scopes = profile.key.as_ref().map(|key| key.scopes.as_slice());
+    let key_scopes = who.key.as_ref().map(|key| key.scopes.as_slice());
     let principal = Principal {
-        user_id: profile.user_id,
-        api_key_id: profile.key.as_ref().map(|key| key.id),
-        organization_id: profile.organization_id,
+        user_id: who.user_id,
+        api_key_id: who.key.as_ref().map(|key| key.id),
+        organization_id: who.organization_id,
         role,
-        permissions: access::effective(role, &profile.scopes, key_scopes),
-        token,
+        permissions: access::effective(role, &who.scopes, key_scopes),
+        token: match claim {
+            Claim::Token(token) => Some(token),
+            Claim::Key(_) => None,
+        },
     };
     call.set_caller(CallerLog {
-        kind: Some(if principal.api_key_id.is_some() {
-            "api_key"
-        } else {
-            "user"
+        kind: Some(match principal.api_key_id {
+            Some(_) => "api_key",
+            None => "user",
         }),
         organization: principal.organization_id,
     });
-    let (name, limit) = match &profile.key {
-        Some(key) => (
-            format!("key:{}", key.id),
-            key.rate_limit_rpm
-                .unwrap_or_else(|| settings::rate_limit_per_min(call)),
-        ),
-        None => (
-            format!("user:{}", profile.user_id),
-            settings::rate_limit_per_min(call),
-        ),
-    };
-    limits::count_caller(call, &name, limit, principal.api_key_id).await?;
-    if let Some(token) = &principal.token
-        && !profile.session.is_some_and(|seen| seen.lately)
-    {
+    if let Some(token) = principal.token.as_ref().filter(|_| note) {
         session::note(call, &principal, token.session);
     }
     Ok(principal)
@@ -115,68 +106,102 @@ pub fn bearer(call: &Call) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-async fn by_token(call: &Call, text: &str) -> Result<(Profile, Option<Token>)> {
-    let token = token::verify(text, call.config).await?;
-    let profile = match by_subject(call, &token).await? {
-        Some(profile) => profile,
-        // Somebody invited comes by accepting, never by signing in alone.
-        None => return Err(Code::ProfileNotFound.into()),
-    };
-    session::check(profile.session.as_ref())?;
-    Ok((profile, Some(token)))
-}
-
-async fn by_subject(call: &Call, token: &Token) -> Result<Option<Profile>> {
-    lookup(
-        call,
-        sql(format!(
-            "SELECT u.id AS user_id, u.organization_id, u.role, u.scopes, NULL AS key, {SEEN}, {}
-             FROM users_profile u LEFT JOIN organizations o ON o.id = u.organization_id
-             WHERE (u.auth_user_id = $1::uuid OR (u.id = $1::uuid AND u.auth_user_id IS NULL AND u.invited_at IS NULL))
-               AND u.deleted_at IS NULL AND o.deleted_at IS NULL",
-            settings::column(call)
-        ))
-        .bind(token.subject)
-        .bind(token.session),
-    )
-    .await
-}
-
-async fn by_key(call: &Call, key: &str) -> Result<Profile> {
-    let wrong = || Error::new(Code::InvalidApiKey);
-    if false {
-        return Err(wrong());
+/// What can be known without asking anybody.
+async fn claim(call: &Call) -> Result<Claim> {
+    match (bearer(call), call.head.api_key()) {
+        (Some(text), _) => token::verify(text, call.config)
+            .await
+            .map(Claim::Token),
+        (None, Some(text)) => api_key::read(text, call.config.api_key_pepper.expose())
+            .map(Claim::Key)
+            .ok_or_else(|| Code::InvalidApiKey.into()),
+        (None, None) => Err(Code::Unauthenticated.into()),
     }
-    let prefix = &key[..api_key::PREFIX_CHARS];
-    let candidates: Vec<Profile> = call
-        .database
-        .begin(Scope::System, Actor::default())
-        .only_rows(
-            sql(format!("SELECT u.id AS user_id, u.organization_id, u.role, u.scopes, json_build_object(
-                   'id', k.id, 'hash', k.key_hash, 'scopes', k.scopes, 'rate_limit_rpm', k.rate_limit_rpm,
-                   'usable', k.is_active AND (k.expires_at IS NULL OR k.expires_at > now())) AS key, NULL AS session, {}
-                 FROM user_api_keys k
-                 JOIN users_profile u ON u.id = k.user_id
-                 LEFT JOIN organizations o ON o.id = u.organization_id
-                 WHERE k.key_prefix = $1 AND u.deleted_at IS NULL AND o.deleted_at IS NULL
-                 LIMIT 10", settings::column(call)))
-            .bind(prefix),
-        )
-        .await?;
-    let hash = api_key::hash(key, call.config.api_key_pepper.expose());
-    candidates
-        .into_iter()
-        .find(|profile| {
-            profile.key.as_ref().is_some_and(|stored| {
-                bool::from(stored.hash.as_bytes().ct_eq(hash.as_bytes())) && stored.usable
-            })
-        })
-        .ok_or_else(wrong)
 }
 
-async fn lookup(call: &Call, query: crate::db::Query) -> Result<Option<Profile>> {
-    call.database
-        .begin(Scope::System, Actor::default())
-        .only_row(query)
-        .await
+/// Who it is, and whether it is time to note that the sign-in is in use.
+async fn recognise(call: &Call, claim: &Claim) -> Result<(Who, bool)> {
+    let (name, session) = match claim {
+        Claim::Token(token) => (callers::of_subject(token.subject), Some(token.session)),
+        Claim::Key(hash) => (callers::of_key(hash), None),
+    };
+    settings::fresh(call).await;
+    let mut found: Option<(u64, Box<RawValue>)> = None;
+    for _ in 0..ATTEMPTS {
+        let ask = Ask {
+            session,
+            limit: settings::rate_limit_per_min(call),
+            max_age_s: call.config.snapshot_ttl_seconds,
+            profile: false,
+            supply: found.as_ref().map(|(token, data)| Supply {
+                token: *token,
+                data,
+            }),
+        };
+        call.count_object_call();
+        let answer = caller::ask(call.env(), &name, &ask).await;
+        match answer.map_err(Error::unavailable)? {
+            Answer::Known {
+                who,
+                decision,
+                note,
+                ..
+            } => {
+                limits::apply(call, decision)?;
+                let who = serde_json::from_str(who.get()).map_err(Error::internal)?;
+                return Ok((who, note));
+            }
+            Answer::Limited(decision) => limits::apply(call, decision)?,
+            Answer::Ended => return Err(Code::SessionEnded.into()),
+            Answer::Expired => return Err(Code::InvalidApiKey.into()),
+            Answer::Need { token } => found = Some((token, look_up(call, claim).await?)),
+        }
+    }
+    Err(Error::unavailable("the caller keeps changing"))
+}
+
+/// Reads a caller from PostgreSQL, in the form in which its object takes it.
+async fn look_up(call: &Call, claim: &Claim) -> Result<Box<RawValue>> {
+    match claim {
+        Claim::Key(hash) => {
+            let found = look(call, by_key(hash)).await?;
+            found.ok_or_else(|| Code::InvalidApiKey.into())
+        }
+        // Somebody invited comes by accepting, never by signing in alone.
+        Claim::Token(token) => {
+            let found = look(call, by_subject(token)).await?;
+            found.ok_or_else(|| Code::ProfileNotFound.into())
+        }
+    }
+}
+
+async fn look(call: &Call, query: Query) -> Result<Option<Box<RawValue>>> {
+    let mut tx = call.database.begin(Scope::System, Actor::default());
+    let found = tx.row(query).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+fn by_subject(token: &Token) -> Query {
+    sql("SELECT json_build_object('user_id', u.id, 'organization_id', u.organization_id, 'role', u.role,
+           'scopes', u.scopes) AS who,
+           (SELECT json_build_object('ended', NOT s.is_active, 'lately', s.last_seen_at > now() - interval '1 minute')
+            FROM user_sessions s WHERE s.session_token = $2) AS session
+         FROM users_profile u LEFT JOIN organizations o ON o.id = u.organization_id
+         WHERE (u.auth_user_id = $1::uuid OR (u.id = $1::uuid AND u.auth_user_id IS NULL AND u.invited_at IS NULL))
+           AND u.deleted_at IS NULL AND o.deleted_at IS NULL")
+    .bind(token.subject)
+    .bind(token.session)
+}
+
+fn by_key(hash: &str) -> Query {
+    sql("SELECT json_build_object('user_id', u.id, 'organization_id', u.organization_id, 'role', u.role,
+           'scopes', u.scopes, 'key', json_build_object('id', k.id, 'scopes', k.scopes)) AS who,
+           k.id AS api_key_id, k.rate_limit_rpm AS limit,
+           floor(extract(epoch FROM k.expires_at) * 1000)::bigint AS expires_ms
+         FROM user_api_keys k
+         JOIN users_profile u ON u.id = k.user_id
+         LEFT JOIN organizations o ON o.id = u.organization_id
+         WHERE k.key_hash = $1 AND k.is_active AND u.deleted_at IS NULL AND o.deleted_at IS NULL")
+    .bind(hash)
 }

@@ -1,7 +1,7 @@
 //! Sign-ins: noticed when a token of theirs is used, and ended for all their tokens at once.
 //!
-//! A session is looked up in the statement that finds the caller, so it costs no trip of its own and
-//! its end is seen everywhere by the next request. That it was seen is written behind.
+//! A session is read with its caller, whose object remembers it, so it costs nothing of its own; its end
+//! makes the object forget, and is seen everywhere by the next request. That it is in use is written behind.
 
 use crate::call::Call;
 use crate::db::facts::{Action, Actor, Fact, Subject};
@@ -12,20 +12,6 @@ use crate::log;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-/// What the look-up of the caller says of the token's session.
-#[derive(Debug, Deserialize)]
-pub struct Seen {
-    /// It was ended.
-    pub ended: bool,
-    /// It was noted within the last minute.
-    pub lately: bool,
-}
-
-/// The session of a token in the statement that finds its user `u`; `$2` is its id.
-pub const SEEN: &str = "(SELECT json_build_object('ended', NOT s.is_active,
-      'lately', s.last_seen_at > now() - interval '1 minute')
-    FROM user_sessions s WHERE s.session_token = $2) AS session";
 
 /// What the log learns of a sign-in.
 pub const SESSION: Subject = Subject {
@@ -154,17 +140,6 @@ pub fn device(agent: Option<&str>) -> Value {
         os.map(|_| "desktop")
     };
     json!({ "browser": browser, "os": os, "device_type": kind })
-}
-
-/// A token of a session that was ended, or of one that is fine.
-///
-/// # Errors
-/// [`crate::error::Code::SessionEnded`].
-pub fn check(seen: Option<&Seen>) -> Result<()> {
-    match seen {
-        Some(Seen { ended: true, .. }) => Err(crate::error::Code::SessionEnded.into()),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

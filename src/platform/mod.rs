@@ -5,7 +5,6 @@ pub mod fetch;
 pub mod incoming;
 pub mod objects;
 pub mod postgres;
-pub mod promise;
 pub mod queues;
 pub mod random;
 pub mod signature;

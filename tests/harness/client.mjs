@@ -1,16 +1,13 @@
 // What a test file imports: a running worker and the ways to it.
 //
-//   import { sharedStack, startStack, ids, eventually } from './harness/client.mjs';
 //   const stack = await sharedStack();
-//   const { status, body, counts } = await stack.fetchJson('POST', '/api/licenses/validate', {
-//     body: { license_key: stack.keyFor('MKT', 'A8F9D2E1') },
-//   });
+//   const nobody = caller(stack);                       // support/api.mjs
+//   const home = await createOrganization(stack);       // support/world.mjs
+//   good(await home.as.admin('GET', '/api/licenses'));
 
 import { readFileSync } from 'node:fs';
 import { after } from 'node:test';
 import pg from 'pg';
-import { licenseKey } from '../../scripts/lib/license-key.mjs';
-import { signToken } from '../../scripts/lib/token.mjs';
 
 const numbered = (prefix) => (number) => `${prefix}0000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
 
@@ -36,13 +33,7 @@ async function call(name, content = {}) {
   return result;
 }
 
-/** `db;desc="2", do;desc="1"` as numbers; null where a response has no counts. */
-function countsOf(headers) {
-  const entries = [...(headers.get('server-timing') ?? '').matchAll(/(\w+);desc="?(\d+)"?/g)];
-  return entries.length ? Object.fromEntries(entries.map(([, name, count]) => [name, Number(count)])) : null;
-}
-
-/** A worker, its database, and what its callers carry. */
+/** A worker and its database. */
 class Stack {
   constructor(facts) {
     Object.assign(this, facts);
@@ -52,46 +43,6 @@ class Stack {
     this.pg.on('error', () => {});
     /** The address of the run-time role, without the pooler. */
     this.pgApp = facts.appUrl;
-  }
-
-  /** A bearer token; the claims replace the usual ones (`iss`, `aud`, `exp`, `session_id`…). */
-  token(claims = {}) {
-    return signToken(this.vars, { sub: ids.users.admin, ...claims }, '1h');
-  }
-
-  /** A license key with a right checksum. */
-  keyFor(productCode, random) {
-    return licenseKey(productCode, random, this.vars.LICENSE_KEY_SECRET);
-  }
-
-  /**
-   * A request. A `body` that is a string or bytes goes as it is, anything else as JSON.
-   *
-   * @returns `{status, headers, body, text, counts: {db, do} | null}`; `body` is null
-   *   when the answer is not JSON
-   */
-  async fetchJson(method, path, { token, apiKey, body, headers = {}, signal } = {}) {
-    const isRaw = body === undefined || typeof body === 'string' || body instanceof Uint8Array;
-    const response = await fetch(`${this.url}${path}`, {
-      method,
-      signal,
-      redirect: 'manual',
-      headers: {
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(token ? { authorization: `Bearer ${token}` } : {}),
-        ...(apiKey ? { 'x-api-key': apiKey } : {}),
-        ...headers,
-      },
-      body: isRaw ? body : JSON.stringify(body),
-    });
-    const text = await response.text();
-    let json = null;
-    try {
-      json = JSON.parse(text);
-    } catch {
-      // Not every answer is JSON; the test sees `text`.
-    }
-    return { status: response.status, headers: response.headers, body: json, text, counts: countsOf(response.headers) };
   }
 
   /** Runs the cron job of an expression in wrangler.toml, at a time if one is given. */
@@ -113,14 +64,14 @@ class Stack {
     Object.assign(this, await call('restart', { id: this.id, wishes }));
   }
 
-  /** Stops PostgreSQL (PgBouncer stays), for all workers of the run. */
+  /** Stops PostgreSQL (PgBouncer stays); only where the stack was started with `ownServer`. */
   stopPostgres() {
-    return call('stopPostgres');
+    return call('stopPostgres', { id: this.id });
   }
 
   /** Starts PostgreSQL again, with its data. */
   startPostgres() {
-    return call('startPostgres');
+    return call('startPostgres', { id: this.id });
   }
 
   /** What the worker has printed so far. */
@@ -137,38 +88,25 @@ class Stack {
 
 let shared;
 // At the top, for the whole file: within a test or hook it would end with that.
-after(() => shared?.pg.end());
+after(async () => {
+  await shared?.pg.end();
+  if (shared) await call('giveBack', { id: shared.id });
+});
 
-/** The worker that all test files share; it stays after them. */
+/** A worker that this file has to itself, and another file after it. */
 export async function sharedStack() {
-  if (!shared) {
-    // An earlier file may have failed while the server was stopped.
-    await call('startPostgres');
-    shared = new Stack(JSON.parse(process.env.CELAEST_SHARED_STACK));
-  }
+  shared ??= new Stack(await call('lend'));
   return shared;
 }
 
 /**
- * A worker of the test's own, with its own copy of the sample data; about 3 s.
+ * A worker of the test's own, with its own copy of the sample data; about a second.
  *
  * @param {object} [wishes]
  * @param {object} [wishes.vars] variables to change; null leaves one out
+ * @param {boolean} [wishes.ownServer] with a PostgreSQL of its own, which can be stopped; 2 s more
  * @param {boolean} [wishes.waitReady] false: do not wait for `/health/ready`
  */
 export async function startStack(wishes = {}) {
   return new Stack(await call('start', { wishes }));
-}
-
-/** Repeats `check` until it no longer throws, and returns what it returned. */
-export async function eventually(check, patience = 10_000, pause = 100) {
-  const end = Date.now() + patience;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
-  }
 }

@@ -1,21 +1,20 @@
-// What a test run stands on, in a folder of its own that goes away with it: one server
-// with PgBouncer before it, and workers. It lives in the process of `npm test`; test
-// files reach it over HTTP (client.mjs), so that nothing they start can outlive them.
+// What a test run stands on, in a folder of its own that goes away with it: a server and workers. It lives
+// in the process of `npm test`; test files reach it over HTTP (client.mjs), so that nothing they start can
+// outlive them.
 
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SEEDS, createDatabase, dropDatabase, migrate, seed, setAppPassword } from '../../scripts/lib/database.mjs';
+import { dropDatabase } from '../../scripts/lib/database.mjs';
 import { freshVars } from '../../scripts/lib/dev-vars.mjs';
 import { BUILD, LOGS, ROOT } from '../../scripts/lib/paths.mjs';
-import { APP_ROLE, Cluster, OWNER, connectionString, randomPassword } from '../../scripts/lib/postgres.mjs';
+import { APP_ROLE, OWNER, randomPassword } from '../../scripts/lib/postgres.mjs';
 import { commandOf, freePort } from '../../scripts/lib/processes.mjs';
-import { startWorker } from '../../scripts/lib/wrangler.mjs';
-import { PgBouncer } from './pgbouncer.mjs';
+import { readWorker, startWorker } from '../../scripts/lib/worker.mjs';
+import { Server } from './server.mjs';
 
 const PREFIX = 'celaest-test-';
-const TEMPLATE = 'celaest_template';
 
 // Limits only get in the way of a test that is not about them.
 const UNLIMITED = {
@@ -32,6 +31,8 @@ function sweep() {
 
 export class Stage {
   #stacks = new Map();
+  /** Workers that any file may have for itself, one file after the other. */
+  #idle = [];
   #count = 0;
 
   constructor() {
@@ -43,54 +44,35 @@ export class Stage {
     this.vars = { ...freshVars(), ...UNLIMITED };
   }
 
-  /** Starts PostgreSQL and PgBouncer. */
-  async startServers() {
-    this.cluster = new Cluster({
-      folder: join(this.folder, 'postgres'),
-      password: this.passwords[OWNER],
-      log: join(this.folder, 'logs/postgres.log'),
-      // Nobody needs this data after a power cut.
-      settings: ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'max_connections=300'],
-    });
-    await this.cluster.initialise();
-    await this.cluster.start(await freePort());
-    this.pooler = await PgBouncer.start({
-      folder: join(this.folder, 'pgbouncer'),
-      serverPort: this.cluster.port,
-      users: this.passwords,
-      onLine: (line) => writeFileSync(join(this.folder, 'logs/pgbouncer.log'), `${line}\n`, { flag: 'a' }),
-    });
-    return `ports ${this.cluster.port} and ${this.pooler.port}`;
-  }
-
-  /** Makes the database that every worker gets a copy of. */
-  async prepareDatabase(note) {
-    const url = this.cluster.ownerUrl(TEMPLATE);
-    await createDatabase(this.cluster.ownerUrl('postgres'), TEMPLATE);
-    const lines = await migrate(url, note);
-    await setAppPassword(url, this.passwords[APP_ROLE]);
-    await seed(url, SEEDS.sample, this.vars.LICENSE_KEY_SECRET);
-    return `${lines.length} migrations applied, sample data added`;
+  /** Prepares the database and starts the server that most workers share. */
+  async startServer(note) {
+    const { folder, passwords } = this;
+    const applied = await Server.prepare({ folder, passwords, secret: this.vars.LICENSE_KEY_SECRET, note });
+    this.server = await Server.start({ folder, passwords, name: 'postgres' });
+    return `${applied} migrations applied, sample data added`;
   }
 
   /** Keeps this run's bundle: a build that happens meanwhile does not reach the tests. */
-  keepBundle() {
-    cpSync(BUILD, join(this.folder, 'bundle/build'), { recursive: true });
-    cpSync(join(ROOT, 'public'), join(this.folder, 'bundle/public'), { recursive: true });
-    cpSync(join(ROOT, 'wrangler.toml'), join(this.folder, 'bundle/wrangler.toml'));
+  async keepBundle() {
+    const folder = join(this.folder, 'bundle');
+    cpSync(BUILD, join(folder, 'build'), { recursive: true });
+    cpSync(join(ROOT, 'public'), join(folder, 'public'), { recursive: true });
+    cpSync(join(ROOT, 'wrangler.toml'), join(folder, 'wrangler.toml'));
+    this.worker = await readWorker(folder);
   }
 
   /** Starts a worker with a database of its own; see client.mjs for what it is told. */
-  async startStack(wishes = {}) {
+  async startStack({ ownServer = false, ...wishes } = {}) {
     this.#count += 1;
     const id = String(this.#count);
-    const folder = join(this.folder, `worker-${id}`);
-    const database = `celaest_stack_${id}`;
-    cpSync(join(this.folder, 'bundle'), folder, { recursive: true });
-    await this.startPostgres();
-    await createDatabase(this.cluster.ownerUrl('postgres'), database, TEMPLATE);
-    const stack = { id, folder, database, port: await freePort(), vars: { ...this.vars } };
+    const { folder, passwords } = this;
+    const server = ownServer ? await Server.start({ folder, passwords, name: `postgres-${id}` }) : this.server;
+    const stack = {
+      id, server, ownServer, folder: join(folder, `worker-${id}`), database: `celaest_stack_${id}`,
+      log: join(folder, `logs/worker-${id}.log`), port: await freePort(), vars: { ...this.vars },
+    };
     this.#stacks.set(id, stack);
+    await server.createDatabase(stack.database);
     await this.#run(stack, wishes);
     return this.#describe(stack);
   }
@@ -100,32 +82,28 @@ export class Stage {
       if (value === null) delete stack.vars[name];
       else stack.vars[name] = String(value);
     }
-    const envFile = join(stack.folder, '.env.test');
-    writeFileSync(envFile, Object.entries(stack.vars).map(([name, value]) => `${name}='${value}'\n`).join(''));
-    stack.log = join(this.folder, `logs/worker-${stack.id}.log`);
     stack.worker = await startWorker({
-      folder: stack.folder, state: join(stack.folder, 'state'), envFile, port: stack.port, log: stack.log, waitReady,
-      databaseUrl: this.#appUrl(stack, this.pooler.port),
+      worker: this.worker, state: stack.folder, vars: stack.vars, port: stack.port, log: stack.log, waitReady,
+      databaseUrl: stack.server.urls(stack.database).poolerUrl,
       // Its storage goes away with it.
       patience: 0,
     });
   }
 
-  #appUrl({ database }, port) {
-    return connectionString({ user: APP_ROLE, password: this.passwords[APP_ROLE], port, database });
+  #describe(stack) {
+    const { id, vars, log, server, worker: { url }, database } = stack;
+    return { id, url, vars, log, serverLog: server.log, ...server.urls(database) };
   }
 
-  #describe(stack) {
-    return {
-      id: stack.id,
-      url: stack.worker.url,
-      vars: stack.vars,
-      log: stack.log,
-      serverLog: this.cluster.log,
-      ownerUrl: this.cluster.ownerUrl(stack.database),
-      appUrl: this.#appUrl(stack, this.cluster.port),
-      poolerUrl: this.#appUrl(stack, this.pooler.port),
-    };
+  /** A worker with the usual variables that nobody else uses until it is given back. */
+  async lend() {
+    const stack = this.#idle.pop();
+    return stack ? this.#describe(stack) : this.startStack();
+  }
+
+  /** Takes back what was lent. */
+  async giveBack(id) {
+    this.#idle.push(this.#stacks.get(id));
   }
 
   /** Ends a worker, by force or politely, and starts it again on what it had stored. */
@@ -141,29 +119,30 @@ export class Stage {
     if (!stack) return;
     this.#stacks.delete(id);
     await stack.worker?.service.stop();
-    if (!this.cluster.service.ended) await dropDatabase(this.cluster.ownerUrl('postgres'), stack.database);
+    if (stack.ownServer) await stack.server.stop();
+    else await dropDatabase(stack.server.cluster.ownerUrl('postgres'), stack.database);
     rmSync(stack.folder, { recursive: true, force: true });
   }
 
-  async stopPostgres() {
-    await this.cluster.stop();
-  }
-
-  /** Starts the server again unless it runs. */
-  async startPostgres() {
-    if (this.cluster.service.ended) await this.cluster.start(this.cluster.port);
+  /** The server of a stack that has one of its own. */
+  #ownServer(id) {
+    const { server, ownServer } = this.#stacks.get(id);
+    if (!ownServer) throw new Error('other workers use this server: start the stack with ownServer');
+    return server;
   }
 
   /** Opens the door for test files; resolves to its address. */
   async listen() {
     const calls = {
+      lend: () => this.lend(),
+      giveBack: ({ id }) => this.giveBack(id),
       start: ({ wishes }) => this.startStack(wishes),
       restart: ({ id, wishes }) => this.restart(id, wishes),
       stop: ({ id }) => this.stopStack(id),
-      stopPostgres: () => this.stopPostgres(),
-      startPostgres: () => this.startPostgres(),
+      stopPostgres: ({ id }) => this.#ownServer(id).halt(),
+      startPostgres: ({ id }) => this.#ownServer(id).resume(),
     };
-    this.server = http.createServer(async (request, response) => {
+    this.door = http.createServer(async (request, response) => {
       try {
         let text = '';
         for await (const chunk of request) text += chunk;
@@ -174,15 +153,15 @@ export class Stage {
       }
     });
     // Starting a worker may take longer than the default allows.
-    this.server.requestTimeout = 0;
-    await new Promise((resolve) => this.server.listen(0, '127.0.0.1', resolve));
-    return `http://127.0.0.1:${this.server.address().port}`;
+    this.door.requestTimeout = 0;
+    await new Promise((resolve) => this.door.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${this.door.address().port}`;
   }
 
   /** Removes the folder, when nothing runs any more; the logs stay in `.celaest/logs/test`. */
   clear() {
-    this.server?.closeAllConnections();
-    this.server?.close();
+    this.door?.closeAllConnections();
+    this.door?.close();
     const logs = join(this.folder, 'logs');
     if (existsSync(logs)) {
       const kept = join(LOGS, 'test');

@@ -12,12 +12,12 @@ const row = async ({ stack, ours }, owner) => {
   return { id };
 };
 
-const read = { permission: 'audit:read', prepare: row };
+const read = { permission: 'audit:read', make: row };
 
 export default {
   // A new organization's only row: its administrator has signed in.
-  'GET /api/audit-logs': { ...read, list: 1 },
-  'GET /api/audit-logs/search': { ...read, list: 1 },
+  'GET /api/audit-logs': { ...read, rowsOfNewTenant: 1 },
+  'GET /api/audit-logs/search': { ...read, rowsOfNewTenant: 1 },
   'GET /api/audit-logs/export': { permission: 'audit:export', contentType: 'text/csv' },
   'GET /api/audit-logs/verify': { permission: 'audit:read' },
   'GET /api/audit-logs/{id}': read,

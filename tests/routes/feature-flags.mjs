@@ -10,18 +10,18 @@ const flag = async ({ stack }) => {
 };
 
 const NEW = { name: 'Route' };
-const write = { permission: 'feature_flags:write', prepare: flag };
+const write = { permission: 'feature_flags:write', make: flag };
 
 export default {
   'GET /api/feature-flags': { permission: 'feature_flags:read' },
   'POST /api/feature-flags': {
     permission: 'feature_flags:write', status: 201, body: NEW,
-    prepare: async () => ({ body: { ...NEW, flag_key: `route-${randomUUID()}` } }),
+    make: async () => ({ body: { ...NEW, flag_key: `route-${randomUUID()}` } }),
   },
-  'GET /api/feature-flags/evaluate': { permission: 'flags:evaluate', shared: true },
-  'GET /api/feature-flags/{key}': { permission: 'feature_flags:read', prepare: flag },
+  'GET /api/feature-flags/evaluate': { permission: 'flags:evaluate', belongsToNoTenant: true },
+  'GET /api/feature-flags/{key}': { permission: 'feature_flags:read', make: flag },
   'PATCH /api/feature-flags/{key}': { ...write, body: { name: 'Renamed' } },
   'DELETE /api/feature-flags/{key}': { ...write, status: 204 },
   'POST /api/feature-flags/{key}/toggle': { ...write, body: {} },
-  'GET /api/feature-flags/{key}/evaluate': { permission: 'flags:evaluate', shared: true, prepare: flag },
+  'GET /api/feature-flags/{key}/evaluate': { permission: 'flags:evaluate', belongsToNoTenant: true, make: flag },
 };

@@ -21,14 +21,14 @@ const withCollision = license({}, async (stack, made) => {
   return { inner_id: id };
 });
 
-const one = { notFound: 'LICENSE_NOT_FOUND', prepare: license() };
-const read = { ...one, permission: 'licenses:read', owned: true };
+const one = { errorWhenUnknown: 'LICENSE_NOT_FOUND', make: license() };
+const read = { ...one, permission: 'licenses:read', clientSeesOwnOnly: true };
 
 export default {
   'POST /api/licenses/validate': { open: true, body: { license_key: 'CELAEST-GEN-00000000-0000' } },
   'POST /api/licenses/batch-validate': { open: true, body: { items: [{ license_key: 'x' }] } },
 
-  'GET /api/licenses': { permission: 'licenses:read', list: 0, owned: true, prepare: license() },
+  'GET /api/licenses': { permission: 'licenses:read', rowsOfNewTenant: 0, clientSeesOwnOnly: true, make: license() },
   'POST /api/licenses': { permission: 'licenses:write', status: 201, body: { plan_id: PLANS.free } },
   'GET /api/licenses/{id}': read,
   'PATCH /api/licenses/{id}': { ...one, permission: 'licenses:write', body: { notes: 'changed' } },
@@ -37,18 +37,18 @@ export default {
     ...one, permission: 'licenses:write', status: 201, body: { ip_address: '192.0.2.1' },
   },
   'DELETE /api/licenses/{id}/unbind-ip': {
-    ...one, permission: 'licenses:write', status: 204, query: { ip_address: '192.0.2.2' }, prepare: withAddress,
+    ...one, permission: 'licenses:write', status: 204, query: { ip_address: '192.0.2.2' }, make: withAddress,
   },
   'GET /api/licenses/{id}/ips': read,
   'GET /api/licenses/{id}/collisions': read,
   'POST /api/licenses/{id}/collisions/{inner_id}/resolve': {
-    ...one, permission: 'licenses:write', body: {}, prepare: withCollision,
+    ...one, permission: 'licenses:write', body: {}, make: withCollision,
   },
   'GET /api/licenses/{id}/validations': read,
   'POST /api/licenses/{id}/renew': { ...one, permission: 'licenses:write', body: { months: 1 } },
   'POST /api/licenses/{id}/revoke': { ...one, permission: 'licenses:revoke', body: {} },
   'POST /api/licenses/{id}/reactivate': {
-    ...one, permission: 'licenses:revoke', body: {}, prepare: license({ status: 'suspended' }),
+    ...one, permission: 'licenses:revoke', body: {}, make: license({ status: 'suspended' }),
   },
   'GET /api/licenses/{id}/usage': read,
 };

@@ -13,19 +13,19 @@ const another = async ({ stack }) => {
   return { id };
 };
 
-const one = { notFound: 'ORGANIZATION_NOT_FOUND', prepare: ours };
-const inside = { ...one, permission: 'users:write', innerNotFound: 'USER_NOT_FOUND', prepare: member };
+const one = { errorWhenUnknown: 'ORGANIZATION_NOT_FOUND', make: ours };
+const inside = { ...one, permission: 'users:write', errorWhenInnerUnknown: 'USER_NOT_FOUND', make: member };
 
 export default {
-  'GET /api/organizations': { permission: 'organizations:read', list: 1, prepare: ours },
+  'GET /api/organizations': { permission: 'organizations:read', rowsOfNewTenant: 1, make: ours },
   'POST /api/organizations': {
-    permission: 'organizations:create', status: 201, prepare: async () => ({ body: { name: `Test ${randomUUID()}` } }),
+    permission: 'organizations:create', status: 201, make: async () => ({ body: { name: `Test ${randomUUID()}` } }),
   },
   'GET /api/organizations/{id}': { ...one, permission: 'organizations:read' },
   'PATCH /api/organizations/{id}': { ...one, permission: 'organizations:write', body: { city: 'Oaxaca' } },
-  'DELETE /api/organizations/{id}': { ...one, permission: 'organizations:delete', status: 204, prepare: another },
+  'DELETE /api/organizations/{id}': { ...one, permission: 'organizations:delete', status: 204, make: another },
   'GET /api/organizations/{id}/members': { ...one, permission: 'users:read' },
-  'POST /api/organizations/{id}/members': { ...one, permission: 'users:write', status: 201, prepare: invitation },
+  'POST /api/organizations/{id}/members': { ...one, permission: 'users:write', status: 201, make: invitation },
   'PATCH /api/organizations/{id}/members/{inner_id}': { ...inside, body: { role: 'operator' } },
   'DELETE /api/organizations/{id}/members/{inner_id}': { ...inside, status: 204 },
   'GET /api/organizations/{id}/subscription': { ...one, permission: 'organizations:read' },

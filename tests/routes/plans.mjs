@@ -10,14 +10,14 @@ const plan = async ({ stack }) => {
 };
 
 const NEW = { name: 'Route', price_monthly: 9.9, limits: { max_users: 5 } };
-const read = { permission: 'plans:read', shared: true, notFound: 'PLAN_NOT_FOUND', prepare: plan };
-const write = { permission: 'plans:write', notFound: 'PLAN_NOT_FOUND', prepare: plan };
+const read = { permission: 'plans:read', belongsToNoTenant: true, errorWhenUnknown: 'PLAN_NOT_FOUND', make: plan };
+const write = { permission: 'plans:write', errorWhenUnknown: 'PLAN_NOT_FOUND', make: plan };
 
 export default {
-  'GET /api/plans': { permission: 'plans:read', shared: true },
+  'GET /api/plans': { permission: 'plans:read', belongsToNoTenant: true },
   'POST /api/plans': {
     permission: 'plans:write', status: 201,
-    prepare: async () => ({ body: { ...NEW, code: `r-${randomUUID()}` } }),
+    make: async () => ({ body: { ...NEW, code: `r-${randomUUID()}` } }),
   },
   'GET /api/plans/{id}': read,
   'PATCH /api/plans/{id}': { ...write, body: { name: 'Renamed' } },

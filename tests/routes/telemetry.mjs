@@ -12,15 +12,15 @@ const event = async ({ stack, ours }, owner) => {
   return { id };
 };
 
-const read = { permission: 'telemetry:read', list: 0, prepare: event };
+const read = { permission: 'telemetry:read', rowsOfNewTenant: 0, make: event };
 
 export default {
   'POST /api/telemetry': {
-    permission: 'telemetry:write', status: 202, unaudited: true, body: { events: [{ event_type: 'page', event_name: 'opened' }] },
+    permission: 'telemetry:write', status: 202, leavesNoAuditRow: true, body: { events: [{ event_type: 'page', event_name: 'opened' }] },
   },
   'GET /api/telemetry': read,
   'GET /api/telemetry/errors': read,
   'GET /api/telemetry/events/{key}': {
-    ...read, notFound: false, prepare: async (world, owner) => ({ ...await event(world, owner), key: 'error' }),
+    ...read, anyNameIsFine: true, make: async (world, owner) => ({ ...await event(world, owner), key: 'error' }),
   },
 };

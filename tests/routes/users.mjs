@@ -20,9 +20,9 @@ const apiKey = async ({ stack, ours }, owner) => {
   return { id: owner, inner_id: made.id };
 };
 
-const other = { permission: 'users:write', notFound: 'USER_NOT_FOUND', prepare: person };
-const reading = { permission: 'users:read', own: 'account:read', notFound: 'USER_NOT_FOUND', prepare: oneself };
-const writing = { permission: 'users:write', own: 'account:write', notFound: 'USER_NOT_FOUND' };
+const other = { permission: 'users:write', errorWhenUnknown: 'USER_NOT_FOUND', make: person };
+const reading = { permission: 'users:read', permissionForOneself: 'account:read', errorWhenUnknown: 'USER_NOT_FOUND', make: oneself };
+const writing = { permission: 'users:write', permissionForOneself: 'account:write', errorWhenUnknown: 'USER_NOT_FOUND' };
 const readingKeys = { ...reading, permission: 'api_keys:read' };
 const writingKeys = { ...writing, permission: 'api_keys:write' };
 
@@ -35,23 +35,23 @@ const invited = async ({ stack, ours }) => {
 };
 
 export default {
-  'GET /api/users': { permission: 'users:read', list: 1, prepare: person },
+  'GET /api/users': { permission: 'users:read', rowsOfNewTenant: 1, make: person },
   'POST /api/users': {
-    permission: 'users:write', status: 201, prepare: async () => ({ body: { email: address(), role: 'viewer' } }),
+    permission: 'users:write', status: 201, make: async () => ({ body: { email: address(), role: 'viewer' } }),
   },
   'GET /api/users/{id}': reading,
   'PATCH /api/users/{id}': { ...other, body: { role: 'operator', first_name: 'Ada' } },
   'DELETE /api/users/{id}': { ...other, status: 204 },
-  'POST /api/users/{id}/resend-invitation': { ...other, prepare: invited },
+  'POST /api/users/{id}/resend-invitation': { ...other, make: invited },
   'POST /api/users/me/leave': { signedIn: true, status: 204, body: {} },
   'GET /api/users/{id}/profile': reading,
-  'PATCH /api/users/{id}/profile': { ...writing, body: { display_name: 'Ada' }, prepare: oneself },
-  'GET /api/users/{id}/sessions': { ...reading, prepare: session },
-  'DELETE /api/users/{id}/sessions/{inner_id}': { ...writing, status: 204, prepare: session },
-  'GET /api/users/{id}/api-keys': { ...readingKeys, prepare: apiKey },
+  'PATCH /api/users/{id}/profile': { ...writing, body: { display_name: 'Ada' }, make: oneself },
+  'GET /api/users/{id}/sessions': { ...reading, make: session },
+  'DELETE /api/users/{id}/sessions/{inner_id}': { ...writing, status: 204, make: session },
+  'GET /api/users/{id}/api-keys': { ...readingKeys, make: apiKey },
   'POST /api/users/{id}/api-keys': {
-    ...writingKeys, status: 201, body: { name: 'for a test', scopes: ['account:read'] }, prepare: oneself,
+    ...writingKeys, status: 201, body: { name: 'for a test', scopes: ['account:read'] }, make: oneself,
   },
-  'DELETE /api/users/{id}/api-keys/{inner_id}': { ...writingKeys, status: 204, prepare: apiKey },
-  'POST /api/users/{id}/api-keys/{inner_id}/rotate': { ...writingKeys, status: 201, body: {}, prepare: apiKey },
+  'DELETE /api/users/{id}/api-keys/{inner_id}': { ...writingKeys, status: 204, make: apiKey },
+  'POST /api/users/{id}/api-keys/{inner_id}/rotate': { ...writingKeys, status: 201, body: {}, make: apiKey },
 };

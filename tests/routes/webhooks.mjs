@@ -24,19 +24,19 @@ const withDelivery = webhook({}, async (stack, row) => {
   return { inner_id: id };
 });
 
-const one = { notFound: 'WEBHOOK_NOT_FOUND', prepare: webhook() };
+const one = { errorWhenUnknown: 'WEBHOOK_NOT_FOUND', make: webhook() };
 const read = { ...one, permission: 'webhooks:read' };
 const write = { ...one, permission: 'webhooks:write' };
 
 export default {
-  'GET /api/webhooks': { permission: 'webhooks:read', list: 0, prepare: webhook() },
+  'GET /api/webhooks': { permission: 'webhooks:read', rowsOfNewTenant: 0, make: webhook() },
   'POST /api/webhooks': { permission: 'webhooks:write', status: 201, body: { name: 'Walk', url: URL, events: ['user.*'] } },
   'GET /api/webhooks/events': { permission: 'webhooks:read' },
   'GET /api/webhooks/{id}': read,
   'PATCH /api/webhooks/{id}': { ...write, body: { name: 'changed' } },
   'DELETE /api/webhooks/{id}': { ...write, status: 204 },
   'GET /api/webhooks/{id}/deliveries': read,
-  'POST /api/webhooks/{id}/deliveries/{inner_id}/replay': { ...write, status: 202, body: {}, prepare: withDelivery },
+  'POST /api/webhooks/{id}/deliveries/{inner_id}/replay': { ...write, status: 202, body: {}, make: withDelivery },
   'POST /api/webhooks/{id}/replay': { ...write, status: 202, body: { since: new Date().toISOString() } },
   'POST /api/webhooks/{id}/test': { ...write, status: 202, body: {} },
   'POST /api/webhooks/{id}/rotate-secret': { ...write, body: {} },

@@ -4,11 +4,13 @@
 import assert from 'node:assert/strict';
 import { conforms } from './openapi.mjs';
 
+export { eventually } from './eventually.mjs';
+
 /**
  * A function that calls the API of `stack` as one caller.
  *
  * `call('PATCH', '/api/licenses/{id}', { id, body: { notes: null } })` gives
- * `{ status, headers, text, body, data }`. Whatever has no meaning of its own is a part of the path.
+ * `{ status, headers, text, body, data, counts }`. Whatever has no meaning of its own is a part of the path.
  *
  * @param {{url: string}} stack
  * @param {{token?: string, apiKey?: string}} credentials
@@ -39,7 +41,8 @@ export async function read(response) {
   const text = await response.text();
   const isJson = response.headers.get('content-type')?.startsWith('application/json');
   const body = isJson ? JSON.parse(text) : undefined;
-  return { status: response.status, headers: response.headers, text, body, data: body?.data };
+  const answer = { status: response.status, headers: response.headers, text, body, data: body?.data };
+  return { ...answer, counts: counts(answer) };
 }
 
 /** Asserts an answer with this status and returns its data. */
@@ -77,25 +80,13 @@ export function isErrorEnvelope(answer) {
   assert.ok(details === undefined || (typeof details === 'object' && details !== null));
 }
 
-/** The counts of statements and object calls in `Server-Timing`. */
-export function counts(answer) {
-  const header = answer.headers.get('server-timing') ?? '';
-  const count = (name) => Number(header.match(new RegExp(`${name};desc="(\\d+)"`))?.[1]);
-  return { db: count('db'), do: count('do') };
+/** The counts of statements and object calls in `Server-Timing`, or null where there are none. */
+export function counts({ headers }) {
+  const entries = [...(headers.get('server-timing') ?? '').matchAll(/(\w+);desc="?(\d+)"?/g)];
+  return entries.length ? Object.fromEntries(entries.map(([, name, count]) => [name, Number(count)])) : null;
 }
 
 /** The text of an error without what differs in every request. */
 export function withoutRequestId(answer) {
   return answer.text.replace(answer.headers.get('x-request-id'), '');
-}
-
-/** Waits until `check` gives something true, and returns it. */
-export async function eventually(check, patience = 15_000, pause = 100) {
-  const end = Date.now() + patience;
-  for (;;) {
-    const found = await check();
-    if (found) return found;
-    assert.ok(Date.now() < end, `not within ${patience} ms: ${check}`);
-    await new Promise((resolve) => setTimeout(resolve, pause));
-  }
 }

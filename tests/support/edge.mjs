@@ -3,18 +3,20 @@
 
 import assert from 'node:assert/strict';
 import { randomInt, randomUUID } from 'node:crypto';
-import { eventually as repeat, ids, sharedStack, startStack } from '../harness/client.mjs';
+import { ids, sharedStack, startStack } from '../harness/client.mjs';
+import { caller } from './api.mjs';
+import { eventuallyHolds } from './eventually.mjs';
+import { licenseKey, random8, token } from './tokens.mjs';
+import { PLANS } from './world.mjs';
+
+export { PLANS, eventuallyHolds, random8 };
 
 /** The organization that the tests' licenses belong to. */
 export const ACME = ids.organizations.acme;
 
-/** Plans of the sample data, by code. */
-export const PLANS = ids.plans;
-
 /** The published product of that organization. */
 export const PRODUCT = ids.products.marketing;
 
-const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const HOUR = 3_600_000;
 
 /** A moment `hours` from now, as a date. */
@@ -33,12 +35,6 @@ export function address() {
 
 /** `count` fresh addresses. */
 export const manyAddresses = (count) => Array.from({ length: count }, address);
-
-/** The eight random characters of a license key. */
-export const random8 = () => Array.from({ length: 8 }, () => ALPHABET[randomInt(32)]).join('');
-
-/** Repeats `check` until it no longer throws: the log reaches PostgreSQL a few seconds late. */
-export const eventually = (check, patience = 20_000) => repeat(check, patience, 200);
 
 /** The answers of all calls, at most `width` of them under way at a time, in order. */
 export async function inParallel(width, calls) {
@@ -86,12 +82,18 @@ export class Edge {
        VALUES ($1, $2, $3, 'Edge', 'Test', 'Edge Test', 'admin', 'es')`,
       [this.userId, ACME, `edge-${this.userId}@acme.test`],
     );
-    this.token = await this.stack.token({ sub: this.userId });
+    this.admin = caller(this.stack, { token: await token(this.stack.vars, this.userId) });
+    this.nobody = caller(this.stack);
   }
 
   /** Ends a stack of its own. */
   async close() {
     if (this.isOwn) await this.stack.stop();
+  }
+
+  /** A license key that nobody has. */
+  key(product = 'MKT') {
+    return licenseKey(this.stack.vars, product);
   }
 
   /** The rows of a statement, run as the owner of the database. */
@@ -113,7 +115,7 @@ export class Edge {
 
   /** A dashboard call, whatever it answers. */
   tryApi(method, path, body) {
-    return this.stack.fetchJson(method, path, { token: this.token, body });
+    return this.admin(method, path, { body });
   }
 
   /** A license by SQL: nobody at the edge has heard of it. */
@@ -123,7 +125,7 @@ export class Edge {
       id: randomUUID(),
       organization_id: ACME,
       plan_id: PLANS.professional,
-      license_key: this.stack.keyFor(code, random8()),
+      license_key: this.key(code),
       status: 'active',
       starts_at: inHours(-48),
       expires_at: inHours(24 * 365),
@@ -140,7 +142,7 @@ export class Edge {
 
   /** Licenses by SQL in one statement, for tests that need many. */
   async licenses(count) {
-    const made = Array.from({ length: count }, () => ({ id: randomUUID(), key: this.stack.keyFor('MKT', random8()) }));
+    const made = Array.from({ length: count }, () => ({ id: randomUUID(), key: this.key('MKT') }));
     await this.rows(
       `INSERT INTO licenses (id, organization_id, plan_id, license_key, status, starts_at, expires_at, billing_cycle)
        SELECT (m->>'id')::uuid, $2, $3, m->>'key', 'active', now() - interval '2 days', now() + interval '1 year', 'yearly'
@@ -191,7 +193,7 @@ export class Edge {
     const headers = { 'cf-connecting-ip': from };
     if (lang) headers['accept-language'] = lang;
     if (agent) headers['user-agent'] = agent;
-    return this.stack.fetchJson('POST', '/api/licenses/validate', { body, headers });
+    return this.nobody('POST', '/api/licenses/validate', { body, headers });
   }
 
   /** The `data` of a validation that must be answered. */
@@ -219,7 +221,7 @@ export class Edge {
 
   /** The log once it has `count` rows; a row too many fails, now or a moment later. */
   async wholeLog(license, count, patience) {
-    await eventually(async () => assert.equal((await this.log(license)).length, count), patience);
+    await eventuallyHolds(async () => assert.equal((await this.log(license)).length, count), patience);
     await pause(1500);
     const rows = await this.log(license);
     assert.equal(rows.length, count, 'more rows than validations');

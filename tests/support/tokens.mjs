@@ -1,43 +1,38 @@
-// Access tokens as Supabase issues them, and API keys and license keys as the system stores them.
+// What callers carry, made as the system makes it: tokens, API keys and license keys.
 
-import { createHmac, randomBytes, randomUUID } from 'node:crypto';
-import { SignJWT } from 'jose';
+import { createHmac, randomBytes } from 'node:crypto';
+import { CROCKFORD, checksum as sumOf, licenseKey as whole } from '../../scripts/lib/license-key.mjs';
+import { claimsOf, signToken } from '../../scripts/lib/token.mjs';
 
-/** The claims of a good token of `sub`, for a worker with these variables. */
-export function claims(vars, sub, more = {}) {
-  const now = Math.floor(Date.now() / 1000);
-  return {
-    sub,
-    iss: `${vars.SUPABASE_URL}/auth/v1`,
-    aud: vars.SUPABASE_JWT_AUDIENCE ?? 'authenticated',
-    role: 'authenticated',
-    iat: now,
-    exp: now + 3600,
-    session_id: randomUUID(),
-    ...more,
-  };
-}
+/** The claims of a good token. */
+export const claims = claimsOf;
 
-/** A token signed with the shared secret. A claim that is `undefined` is left out. */
-export function token(vars, sub, more = {}, secret = vars.SUPABASE_JWT_SECRET) {
-  return new SignJWT(claims(vars, sub, more))
-    .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
-    .sign(new TextEncoder().encode(secret));
+/** A token of `sub` with the shared secret. A claim that is `undefined` is left out. */
+export function token(vars, sub, more, secret = vars.SUPABASE_JWT_SECRET) {
+  return signToken(claimsOf(vars, sub, more), { key: secret });
 }
 
 /** A token signed with a private key. */
-export function signedToken(vars, sub, { alg, kid, key }, more = {}) {
-  return new SignJWT(claims(vars, sub, more)).setProtectedHeader({ alg, kid, typ: 'JWT' }).sign(key);
+export function signedToken(vars, sub, { alg, kid, key }, more) {
+  return signToken(claimsOf(vars, sub, more), { alg, kid, key });
+}
+
+const keyed = (pepper, text) => createHmac('sha256', pepper).update(text).digest();
+
+/** The text of an API key that nobody has: the mark, a name, a secret, and what checks them. */
+export function apiKey(pepper) {
+  const checked = `celk_${randomBytes(6).toString('base64url')}${randomBytes(32).toString('base64url')}`;
+  return checked + keyed(pepper, `check:${checked}`).toString('base64url').slice(0, 6);
 }
 
 /** Inserts an API key and returns its text. `more` overrides columns. */
 export async function insertApiKey(pg, vars, { user, organization, ...more }) {
-  const key = `celk_${randomBytes(4).toString('hex')}${randomBytes(24).toString('base64url')}`;
+  const key = apiKey(vars.API_KEY_PEPPER);
   const row = {
     user_id: user,
     organization_id: organization,
     name: 'test',
-    key_hash: createHmac('sha256', vars.API_KEY_PEPPER).update(key).digest('hex'),
+    key_hash: keyed(vars.API_KEY_PEPPER, key).toString('hex'),
     key_prefix: key.slice(0, 13),
     scopes: ['*'],
     ...more,
@@ -50,17 +45,11 @@ export async function insertApiKey(pg, vars, { user, organization, ...more }) {
   return { key, id: rows[0].id };
 }
 
-const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+/** The last four characters of a license key. */
+export const checksum = (vars, body) => sumOf(body, vars.LICENSE_KEY_SECRET);
 
-/** The last four characters of a license key: the first 20 bits of its HMAC in Crockford base32. */
-export function checksum(vars, signed) {
-  const bits = createHmac('sha256', vars.LICENSE_KEY_SECRET).update(signed).digest().readUIntBE(0, 3) >> 4;
-  return [15, 10, 5, 0].map((shift) => ALPHABET[(bits >> shift) & 31]).join('');
-}
+/** The eight random characters of a license key. */
+export const random8 = () => [...randomBytes(8)].map((byte) => CROCKFORD[byte & 31]).join('');
 
-/** A new license key that nobody has. */
-export function licenseKey(vars, product = 'GEN') {
-  const random = [...randomBytes(8)].map((byte) => ALPHABET[byte & 31]).join('');
-  const signed = `CELAEST-${product}-${random}`;
-  return `${signed}-${checksum(vars, signed)}`;
-}
+/** A license key that nobody has. */
+export const licenseKey = (vars, product = 'GEN') => whole(product, random8(), vars.LICENSE_KEY_SECRET);

@@ -1,16 +1,13 @@
 // Tenants of a test's own: two organizations that no other test touches, with people in every role.
 
 import { randomBytes, randomUUID } from 'node:crypto';
+import { ids } from '../harness/client.mjs';
 import { caller } from './api.mjs';
 import { ROLES } from './roles.mjs';
 import { insertApiKey, licenseKey, token } from './tokens.mjs';
 
-/** The plans of the seed. */
-export const PLANS = {
-  free: '30000000-0000-4000-8000-000000000001',
-  starter: '30000000-0000-4000-8000-000000000002',
-  professional: '30000000-0000-4000-8000-000000000003',
-};
+/** The plans of the sample data. */
+export const PLANS = ids.plans;
 
 /**
  * Makes an organization with one user of each role (also a super administrator, who is at home in it and

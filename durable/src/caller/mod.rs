@@ -1,10 +1,19 @@
 //! Who is calling, and how often: one object per caller.
-use worker::{ObjectNamespace, Result};
+//!
+//! A caller is a person's tokens, an API key, or for those who did not prove who they are an address. The
+//! object never reads PostgreSQL: when it does not know its caller it says so with a token, the worker
+//! reads and asks again. What was read before a change can not be installed after it, because every
+//! change makes the object forget, and forgetting changes the token.
 
-/// Makes the object called `name` forget who it belongs to.
-///
-/// # Errors
-/// The object could not be reached, twice.
-pub async fn forget(namespace: &ObjectNamespace, name: &str) -> Result<()> {
-    crate::call::send_idempotent(namespace, name, "https://caller/forget", None).await.map(|_| ())
-}
+mod client;
+mod object;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod window;
+mod wire;
+
+pub use client::{ask, count, forget};
+pub use object::CallerObject;
+pub use window::{Decision, FixedWindow, LocalLimiter};
+pub use wire::{Answer, Ask, Supply};

@@ -13,14 +13,13 @@ use uuid::Uuid;
 use self::snapshots::Ready;
 use super::collisions::Window;
 use super::journal::{Journal, Message};
-use super::stored::{
-    BINDING, COLLISION, CORE, Core, Effects, Hold, SNAPSHOT, StoredSnapshot, WINDOW,
-};
+use super::stored::{BINDING, COLLISION, CORE, Core, Hold, SNAPSHOT, StoredSnapshot, WINDOW};
 use super::wire::{
     Answer, Check, CollisionRecord, Pending, PendingBinding, Reservation, ReserveRequest,
 };
+use crate::caller::FixedWindow;
 use crate::ids::Ids;
-use crate::rate_limit::FixedWindow;
+use crate::storage::Effects;
 
 /// How long a slot is held for a manual bind.
 const HOLD_MS: i64 = 30_000;

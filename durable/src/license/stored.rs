@@ -59,26 +59,3 @@ pub struct StoredSnapshot<'a> {
     #[serde(borrow)]
     pub data: &'a RawValue,
 }
-
-/// What a step of the rules asks of the shell around them.
-#[derive(Debug, Default, PartialEq)]
-pub struct Effects {
-    /// Rows to write.
-    pub put: Vec<(String, String)>,
-    /// Rows to delete.
-    pub delete: Vec<String>,
-    /// There is something to send: an alarm must be set.
-    pub arm: bool,
-    /// There is so much that it should be sent now.
-    pub flush: bool,
-}
-
-impl Effects {
-    /// Asks for a row to be written as JSON.
-    pub fn put<T: Serialize>(&mut self, key: impl Into<String>, value: &T) {
-        // The rows are plain structures: they always serialize.
-        if let Ok(text) = serde_json::to_string(value) {
-            self.put.push((key.into(), text));
-        }
-    }
-}

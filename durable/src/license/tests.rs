@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::journal::Message;
 use super::rules::Machine;
-use super::stored::Effects;
 use super::wire::{Answer, Check, CurrentSettings, LogBatch, Reservation, ReserveRequest, Supply};
+use crate::storage::Effects;
 
 /// 2026-06-01.
 const START: i64 = 1_780_272_000_000;

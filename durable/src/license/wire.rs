@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::rate_limit::Decision;
+use crate::caller::Decision;
 
 /// One validation, as the worker passes it on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -95,6 +95,49 @@ pub enum Answer {
     Limited(Decision),
     /// Neither Postgres nor a snapshot young enough.
     Unavailable,
+}
+
+impl Answer {
+    /// The answer as it travels: a verdict as it is, anything else as a word and what belongs to it.
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Self::Verdict(data) => data,
+            Self::NeedSnapshot { token } => format!("need {token}"),
+            Self::Limited(decision) => {
+                format!(
+                    "limited {} {} {}",
+                    decision.limit, decision.remaining, decision.reset_s
+                )
+            }
+            Self::Unavailable => "unavailable".to_owned(),
+        }
+    }
+
+    /// The other side of [`Answer::into_text`].
+    pub(super) fn from_text(text: String) -> Option<Self> {
+        if text.starts_with('{') {
+            return Some(Self::Verdict(text));
+        }
+        let mut words = text.split(' ');
+        match words.next()? {
+            "need" => words
+                .next()?
+                .parse()
+                .ok()
+                .map(|token| Self::NeedSnapshot { token }),
+            "limited" => {
+                let mut numbers = words.map(str::parse);
+                Some(Self::Limited(Decision {
+                    allowed: false,
+                    limit: numbers.next()?.ok()?,
+                    remaining: numbers.next()?.ok()?,
+                    reset_s: numbers.next()?.ok()?,
+                }))
+            }
+            "unavailable" => Some(Self::Unavailable),
+            _ => None,
+        }
+    }
 }
 
 /// A slot asked for by a manual bind.

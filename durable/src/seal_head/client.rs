@@ -5,7 +5,7 @@ use uuid::Uuid;
 use worker::{Error, ObjectNamespace, Result};
 
 use super::rules::Step;
-use crate::call;
+use crate::call_fetch as call;
 
 /// The object of the rows that belong to no organization.
 const NOBODY: &str = "none";

@@ -4,7 +4,7 @@ use serde::Serialize;
 use worker::{Error, ObjectNamespace, Result};
 
 use super::wire::{Endpoint, Enqueue};
-use crate::call;
+use crate::call_fetch as call;
 
 /// Hands over events. They are stored before this returns; handing over the
 /// same ones again changes nothing.

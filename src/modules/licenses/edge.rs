@@ -16,7 +16,6 @@ use crate::log;
 use crate::run::Run;
 use crate::settings;
 use crate::identity::limits;
-use crate::platform::objects;
 use celaest_domain::address::Address;
 use celaest_domain::license::{self as verdicts, Lang};
 use celaest_domain::license_key::LicenseKey;
@@ -163,21 +162,16 @@ pub async fn check(call: &Call, checks: Vec<Check>) -> Vec<Result<String>> {
 }
 
 async fn ask(call: &Call, open: &[(usize, Box<Question>, Known)]) -> Vec<Result<Answer>> {
-    let namespace = match objects::licenses(call.env()) {
-        Ok(namespace) => namespace,
-        Err(error) => return open.iter().map(|_| Err(error.clone())).collect(),
-    };
     let settings = settings::for_edge(call);
     let asked = open.iter().map(|(_, question, known)| {
         call.count_object_call();
-        one(call, &namespace, settings, question, known)
+        one(call, settings, question, known)
     });
     join_all(asked).await
 }
 
 async fn one(
     call: &Call,
-    namespace: &worker::ObjectNamespace,
     settings: Option<CurrentSettings>,
     question: &Question,
     known: &Known,
@@ -197,7 +191,7 @@ async fn one(
         settings,
         supply: known.supply(),
     };
-    license::validate(namespace, &question.key, &check)
+    license::validate(call.env(), &question.key, &check)
         .await
         .map_err(Error::unavailable)
 }
@@ -260,10 +254,9 @@ pub async fn forget_from(env: &Env, key: &str) -> Result<()> {
     let Ok(key) = LicenseKey::parse(key) else {
         return Ok(());
     };
-    let namespace = objects::licenses(env)?;
     let mut outcome = Ok(());
     for _ in 0..3 {
-        outcome = license::forget(&namespace, &key)
+        outcome = license::forget(env, &key)
             .await
             .map_err(Error::unavailable);
         if outcome.is_ok() {
@@ -297,7 +290,6 @@ pub async fn reserve(
     address: &Address,
 ) -> Result<()> {
     let key = LicenseKey::parse(key).map_err(|_| Error::new(Code::Conflict))?;
-    let namespace = objects::licenses(call.env())?;
     let ip = address.to_string();
     let mut known = Known::Nothing;
     for _ in 0..ATTEMPTS {
@@ -308,7 +300,7 @@ pub async fn reserve(
             snapshot_ttl_s: call.config.snapshot_ttl_seconds,
             supply: known.supply(),
         };
-        let answer = license::reserve(&namespace, &key, &request).await;
+        let answer = license::reserve(call.env(), &key, &request).await;
         match answer.map_err(Error::unavailable)? {
             Reservation::Held => return Ok(()),
             Reservation::AlreadyBound { .. } => return Err(Code::IpAlreadyBound.into()),
@@ -336,9 +328,8 @@ pub async fn mirror(call: &Call, tx: &mut Tx, license: &Locked) -> Result<()> {
     let Ok(key) = LicenseKey::parse(&license.key) else {
         return Ok(());
     };
-    let namespace = objects::licenses(call.env())?;
     call.count_object_call();
-    let pending = license::pending(&namespace, &key)
+    let pending = license::pending(call.env(), &key)
         .await
         .map_err(Error::unavailable)?;
     if !pending.bindings.is_empty() {

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::{Machine, Unmirrored};
 use crate::license::journal::{Entry, FLUSH_AT, clip};
-use crate::license::stored::{BINDING, COLLISION, CORE, Effects, WINDOW};
+use crate::license::stored::{BINDING, COLLISION, CORE, WINDOW};
 use crate::license::wire::{Check, CollisionRecord, PendingBinding};
+use crate::storage::Effects;
 
 impl Machine {
     /// Judges, binds, records and logs. Returns the `data` of the response.

@@ -9,10 +9,9 @@ use uuid::Uuid;
 use super::{Loaded, Machine, Malformed, Unmirrored};
 use crate::license::collisions::Window;
 use crate::license::journal::Journal;
-use crate::license::stored::{
-    BINDING, COLLISION, CORE, Core, Effects, Owner, SNAPSHOT, StoredSnapshot,
-};
+use crate::license::stored::{BINDING, COLLISION, CORE, Core, Owner, SNAPSHOT, StoredSnapshot};
 use crate::license::wire::Supply;
+use crate::storage::Effects;
 
 /// How long an absent license is remembered as absent.
 const MISSING_MS: i64 = 30_000;

@@ -1,0 +1,182 @@
+//! What the shells of the objects share: rows that are texts, the alarm, and the way of an answer.
+
+use std::cell::Cell;
+use std::future::Future;
+
+use futures_util::{FutureExt, TryFutureExt};
+use serde::Serialize;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use worker::js_sys::futures::{JsFuture, future_to_promise};
+use worker::js_sys::{self, Promise, Reflect};
+use worker::{Date, Queue, QueueContentType, RawMessageBuilder, Result, State, console_error};
+
+/// Keys that one storage call takes.
+const BATCH: usize = 128;
+
+/// What a step of the rules asks of the shell around them.
+#[derive(Debug, Default, PartialEq)]
+pub struct Effects {
+    /// Rows to write.
+    pub put: Vec<(String, String)>,
+    /// Rows to delete.
+    pub delete: Vec<String>,
+    /// The answer need not wait for the writes.
+    pub unconfirmed: bool,
+    /// There is something to do later: an alarm must be set.
+    pub arm: bool,
+    /// There is so much that it should be sent now.
+    pub flush: bool,
+}
+
+impl Effects {
+    /// Asks for a row to be written as JSON.
+    pub fn put<T: Serialize>(&mut self, key: impl Into<String>, value: &T) {
+        // The rows are plain structures: they always serialize.
+        if let Ok(text) = serde_json::to_string(value) {
+            self.put.push((key.into(), text));
+        }
+    }
+}
+
+/// Every stored row.
+pub async fn rows(state: &State) -> Result<Vec<(String, String)>> {
+    let mut rows = Vec::new();
+    state.storage().list().await?.for_each(&mut |value, key| {
+        rows.extend(key.as_string().zip(value.as_string()));
+    });
+    Ok(rows)
+}
+
+/// Writes and deletes rows as one transaction: all are issued before the first is awaited. The platform
+/// holds the answer back until confirmed ones are on disk.
+pub async fn store(state: &State, effects: &Effects) -> Result<()> {
+    if effects.put.is_empty() && effects.delete.is_empty() {
+        return Ok(());
+    }
+    let storage = state.storage();
+    let mut writes = Vec::new();
+    for rows in effects.put.chunks(BATCH) {
+        let object = js_sys::Object::new();
+        for (key, text) in rows {
+            Reflect::set(&object, &key.as_str().into(), &text.as_str().into())?;
+        }
+        writes.push(match effects.unconfirmed {
+            true => put_unconfirmed(state, &object)?,
+            false => storage.as_raw().put_multiple(object.into())?,
+        });
+    }
+    for keys in effects.delete.chunks(BATCH) {
+        let keys = keys.iter().map(|key| JsValue::from_str(key)).collect();
+        writes.push(storage.as_raw().delete_multiple(keys)?);
+    }
+    if effects.unconfirmed && effects.delete.is_empty() {
+        return Ok(());
+    }
+    for write in writes {
+        JsFuture::from(write).await?;
+    }
+    Ok(())
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// The object's storage, with the options that the platform takes.
+    type Storage;
+
+    #[wasm_bindgen(method, catch, js_name = put)]
+    fn put_with(
+        this: &Storage,
+        rows: &JsValue,
+        options: &JsValue,
+    ) -> std::result::Result<Promise, JsValue>;
+}
+
+fn put_unconfirmed(state: &State, rows: &JsValue) -> Result<Promise> {
+    let storage = state.storage();
+    let storage: &JsValue = storage.as_raw().as_ref();
+    let storage = storage.unchecked_ref::<Storage>();
+    Ok(storage.put_with(rows, &unconfirmed(true)?)?)
+}
+
+fn unconfirmed(yes: bool) -> Result<JsValue> {
+    let options = js_sys::Object::new();
+    Reflect::set(&options, &"allowUnconfirmed".into(), &yes.into())?;
+    Ok(options.into())
+}
+
+/// The one alarm of an object.
+#[derive(Debug, Default)]
+pub struct Alarm {
+    /// When it is set for, in Unix milliseconds; 0 when it is not.
+    at: Cell<i64>,
+}
+
+impl Alarm {
+    /// Sets it, unless it is set already. `behind`: the answer need not wait for it.
+    ///
+    /// # Errors
+    /// When the platform refuses.
+    pub fn set(&self, state: &State, now: i64, delay: i64, behind: bool) -> Result<()> {
+        if self.at.get() > now {
+            return Ok(());
+        }
+        let at = now + delay;
+        self.at.set(at);
+        let date = js_sys::Date::new(&JsValue::from_f64(at as f64));
+        let options = unconfirmed(behind)?.unchecked_into();
+        let set = state.storage().as_raw().set_alarm(date, options)?;
+        state.wait_until(async move {
+            if JsFuture::from(set).await.is_err() {
+                console_error!("the alarm of an object was not set");
+            }
+        });
+        Ok(())
+    }
+
+    /// It has rung.
+    pub fn rung(&self) {
+        self.at.set(0);
+    }
+}
+
+/// Sends a text to a queue: the consumer hands it to PostgreSQL as it is.
+///
+/// # Errors
+/// The queue is missing or does not take it.
+pub async fn send(queue: Option<&Queue>, name: &str, text: &str) -> Result<()> {
+    let queue = queue.ok_or_else(|| worker::Error::BindingError(name.to_owned()))?;
+    let message = RawMessageBuilder::new(JsValue::from_str(text));
+    queue
+        .send_raw(message.build_with_content_type(QueueContentType::Text))
+        .await
+}
+
+/// Random bits to begin with.
+pub fn seed() -> [u8; 16] {
+    let mut seed = [0; 16];
+    if getrandom::fill(&mut seed).is_err() {
+        console_error!("no random bits for an object");
+    }
+    seed
+}
+
+/// The platform's clock, in Unix milliseconds.
+pub fn now() -> i64 {
+    i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The way of an answer back to JavaScript: at once if nothing has to be waited for, because a promise and
+/// its turns of the event loop cost more than most answers.
+///
+/// # Errors
+/// What went wrong, thrown there.
+pub fn now_or_later(
+    work: impl Future<Output = Result<JsValue>> + 'static,
+) -> std::result::Result<JsValue, JsValue> {
+    let mut work = Box::pin(work.map_err(JsValue::from));
+    match work.as_mut().now_or_never() {
+        Some(done) => done,
+        None => Ok(future_to_promise(work).into()),
+    }
+}

@@ -1,0 +1,45 @@
+// The Durable Objects as the platform wants them: classes that extend its own, whose methods others call.
+// What they do is in `durable/`.
+
+import { DurableObject } from 'cloudflare:workers';
+import { bundle, enter, generation } from './instance.mjs';
+
+/** The object called `name` of `durable/`. */
+const objectOf = (name) => class extends DurableObject {
+  #core;
+
+  #generation;
+
+  constructor(context, env) {
+    super(context, env);
+    this.#enter(() => {});
+  }
+
+  #enter(work) {
+    return enter(() => {
+      if (this.#generation !== generation()) {
+        this.#core = new bundle[name](this.ctx, this.env);
+        this.#generation = generation();
+      }
+      return work(this.#core);
+    });
+  }
+
+  /** Asks the object for `what`: a text, at once, or a promise of it when something has to be stored. */
+  ask(what, text) {
+    return this.#enter((core) => core.ask(what, text));
+  }
+
+  fetch(request) {
+    return this.#enter((core) => core.fetch(request));
+  }
+
+  alarm() {
+    return this.#enter((core) => core.alarm());
+  }
+};
+
+export const CallerObject = objectOf('CallerObject');
+export const LicenseObject = objectOf('LicenseObject');
+export const SealHeadObject = objectOf('SealHeadObject');
+export const WebhookObject = objectOf('WebhookObject');
