@@ -2,6 +2,7 @@
 
 use crate::db::facts::Message;
 use crate::error::{Error, Result};
+use crate::identity::callers;
 use crate::modules::{licenses, users, webhooks};
 use crate::run::{self, Run};
 use serde::Deserialize;
@@ -40,6 +41,7 @@ pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
         }
     }
     for message in &messages {
+        callers::told(run, message).await?;
         licenses::edge::told(run, message).await?;
         licenses::many::told(run, message).await?;
     }
