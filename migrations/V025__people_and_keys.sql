@@ -31,6 +31,12 @@ CREATE UNIQUE INDEX idx_users_profile_organization_email ON users_profile (organ
 CREATE INDEX idx_users_profile_super_admins ON users_profile (id)
     WHERE role = 'super_admin' AND deleted_at IS NULL;
 
+-- ----------------------------------------------------------- outbox_messages
+
+-- What the worker tells itself, whoever's change it was, is of no organization.
+CREATE POLICY internal_insert ON outbox_messages FOR INSERT
+    WITH CHECK (organization_id IS NULL AND app_has_access());
+
 -- ------------------------------------------------------------- user_api_keys
 
 -- The key with which this one was made, and with which it ends.

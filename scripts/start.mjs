@@ -165,7 +165,7 @@ await bootstrap(async ({ packages }) => {
     });
     const wishes = {
       state: join(STATE, 'worker'), vars, port, log: join(LOGS, 'worker.log'), onLine: print, watch: true,
-      databaseUrl: await server.openDoor(),
+      databaseUrl: (await server.openPooler()).url,
     };
     const run = async () => {
       worker = await startWorker({ worker: facts, ...wishes });

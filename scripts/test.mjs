@@ -1,13 +1,14 @@
 // npm test: everything the tests need, the tests, and nothing left behind.
 //
-// Options: --only <text> runs the test files whose name contains the text, without the
-// Rust tests; --dev tests the fast build; --rust runs the Rust tests alone; --slow runs
-// the slow proofs alone; --lanes <n> runs so many files at a time.
+// Options: --only <text> runs what has the text in its name, without the Rust tests;
+// --dev tests the fast build; --rust runs the Rust tests alone; --slow runs the slow proofs
+// alone; --lanes <n> runs so many files at a time.
 
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { bootstrap, onStop } from './lib/bootstrap.mjs';
+import { checkDescription } from './lib/openapi.mjs';
 import { ROOT } from './lib/paths.mjs';
 import { endAll, run } from './lib/processes.mjs';
 import { Problem, duration, printError, steps } from './lib/terminal.mjs';
@@ -20,27 +21,26 @@ const option = (name) => {
 /** The slow proofs have a command of their own. */
 const isSlow = (name) => name.endsWith('.slow.test.mjs');
 
-/** The test files: those whose name contains `only`, the slow ones, or all others. */
-function testFiles(only, slow) {
-  const files = readdirSync(join(ROOT, 'tests')).filter((name) => name.endsWith('.test.mjs')).sort();
-  const chosen = files.filter((name) => (only === null ? isSlow(name) === slow : name.includes(only)));
-  if (!chosen.length) throw new Problem(`No test file has "${only}" in its name: there are ${files.join(', ')}.`);
-  return chosen.map((name) => join('tests', name));
-}
-
-/** Files that walk over all routes do so module by module, each for itself. */
+/** The long files, in parts that run as files of their own: the walk over the routes goes module by module. */
 function partsOfFiles() {
   const modules = readdirSync(join(ROOT, 'tests/routes')).map((name) => name.replace('.mjs', ''));
-  return { 'routes.test.mjs': modules };
+  return { 'routes.test.mjs': modules, 'bad-input.test.mjs': ['hopeless', 'damaged'] };
+}
+
+/** What is to be run: all that has `only` in its name, the slow proofs, or everything else. */
+function chosenJobs(jobsOf, only, slow) {
+  const files = readdirSync(join(ROOT, 'tests')).filter((name) => name.endsWith('.test.mjs')).map((name) => join('tests', name));
+  const jobs = jobsOf(files, partsOfFiles());
+  const chosen = jobs.filter(({ name, file }) => (only === null ? isSlow(file) === slow : name.includes(only) || file.includes(only)));
+  if (!chosen.length) throw new Problem(`No test has "${only}" in its name: there are ${jobs.map(({ name }) => name).sort().join(', ')}.`);
+  return chosen;
 }
 
 /** The Rust tests; returns how many passed. */
 async function testRust(note) {
   note('cargo test --workspace');
   const output = await run('cargo', ['test', '--workspace'], { cwd: ROOT, note, failure: 'The Rust tests failed: see the lines above.' });
-  if (existsSync(join(ROOT, 'public/openapi.json'))) {
-    await run(process.execPath, [join(ROOT, 'scripts/openapi.mjs'), '--check'], { cwd: ROOT, note, failure: 'The API description is out of date.' });
-  }
+  await checkDescription(note);
   return [...output.matchAll(/^test result: ok\. (\d+) passed/gm)].reduce((sum, [, passed]) => sum + Number(passed), 0);
 }
 
@@ -56,7 +56,7 @@ await bootstrap(async ({ packages }) => {
   const onlyRust = process.argv.includes('--rust');
   const slow = process.argv.includes('--slow');
   const withRust = only === null && !slow;
-  const files = onlyRust ? [] : testFiles(only, slow);
+  const jobs = onlyRust ? [] : chosenJobs(jobsOf, only, slow);
   // Tests wait for the worker, for the log and for the clock more than they compute.
   const lanes = Number(option('--lanes') ?? availableParallelism() + 2);
   const started = Date.now();
@@ -107,8 +107,7 @@ await bootstrap(async ({ packages }) => {
       const [words] = await Promise.all([stage.startServer(note), stage.keepBundle()]);
       return words;
     });
-    const jobs = jobsOf(files, partsOfFiles());
-    process.stdout.write(`\n${files.length} test files, ${Math.min(lanes, jobs.length)} at a time\n\n`);
+    process.stdout.write(`\n${jobs.length} test files and parts of files, ${Math.min(lanes, jobs.length)} at a time\n\n`);
     const { passed, failed, skipped } = await runJobs(jobs, {
       lanes,
       folder: stage.folder,

@@ -1,11 +1,11 @@
 // Rate limits: exact for each caller, on a worker with the limit of production.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { caller, good, refused } from './support/api.mjs';
 import { startStack } from './harness/client.mjs';
 import { token } from './support/tokens.mjs';
-import { createOrganization, signedIn, withApiKey } from './support/world.mjs';
+import { createOrganization, createUser, signedIn, withApiKey } from './support/world.mjs';
 
 const LIST = ['GET', '/api/licenses'];
 const LIMIT = 100;
@@ -88,4 +88,42 @@ test('nobody: the address has the limit, and those who are signed in are not hel
   for (const answer of by[429]) refused(answer, 429, 'RATE_LIMITED');
   for (const answer of by[401]) assert.equal(number(answer, 'ratelimit-limit'), LIMIT);
   good(await home.as.operator(...LIST));
+});
+
+describe('failed sign-ins', () => {
+  const from = (address) => ({ headers: { 'cf-connecting-ip': address } });
+  const wrong = (address) => caller(stack)(...LIST, from(address));
+
+  test('over the limit nobody is looked up for the address, rightly or wrongly', async () => {
+    const address = '198.51.100.7';
+    const warm = await createUser(stack, home.id, 'developer');
+    const neighbour = caller(stack, { token: await token(stack.vars, warm) });
+    good(await neighbour(...LIST, from(address)));
+    const { statuses } = await parallel(LIMIT + 10, () => wrong(address));
+    assert.deepEqual(statuses, { 401: LIMIT, 429: 10 });
+
+    const cold = caller(stack, { token: await token(stack.vars, await createUser(stack, home.id, 'developer')) });
+    const key = await withApiKey(stack, home.users.developer, home.id);
+    for (const call of [cold, key]) {
+      const answer = await call(...LIST, from(address));
+      refused(answer, 429, 'RATE_LIMITED');
+      assert.ok(number(answer, 'retry-after') >= 1 && number(answer, 'retry-after') <= 60);
+      assert.match(answer.headers.get('server-timing'), /db;desc="0"/);
+    }
+    const answer = await wrong(address);
+    refused(answer, 429, 'RATE_LIMITED');
+    assert.match(answer.headers.get('server-timing'), /db;desc="0", do;desc="0"/);
+    // Whom their object knows is not held up by a neighbour, and elsewhere nobody is.
+    good(await neighbour(...LIST, from(address)));
+    for (const call of [cold, key]) good(await call(...LIST, from('198.51.100.8')));
+    // By now it knows them.
+    good(await cold(...LIST, from(address)));
+  });
+
+  test('an IPv6 connection has one limit for all its addresses', async () => {
+    const { statuses } = await parallel(LIMIT + 10, (_, index) => wrong(`2001:db8:1:2::${index.toString(16)}`));
+    assert.deepEqual(statuses, { 401: LIMIT, 429: 10 });
+    refused(await wrong('2001:db8:1:2:ffff:ffff:ffff:ffff'), 429, 'RATE_LIMITED');
+    refused(await wrong('2001:db8:1:3::1'), 401, 'UNAUTHENTICATED');
+  });
 });

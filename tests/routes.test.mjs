@@ -8,7 +8,7 @@ import { caller, eventually, good, refused, withoutRequestId } from './support/a
 import { fingerprints } from './support/fingerprint.mjs';
 import { operations } from './support/openapi.mjs';
 import { PERMISSIONS, ROLES, holds, isSuperOnly } from './support/roles.mjs';
-import { FIELDS, ROUTES, routes, target, worldOf } from './support/routes.mjs';
+import { routes, target, worldOf } from './support/routes.mjs';
 import { sharedStack } from './harness/client.mjs';
 import { createOrganization, createSuperAdmin, createUser, signedIn, withApiKey } from './support/world.mjs';
 
@@ -92,29 +92,6 @@ function wellDone(route, answer) {
   if (route.contentType) assert.ok(answer.headers.get('content-type').startsWith(route.contentType));
   return data;
 }
-
-test('the tables name every route of the document, and no other', () => {
-  assert.deepEqual(Object.keys(ROUTES).sort(), [...operations.keys()].sort());
-});
-
-test('the tables say of every route what they can say', () => {
-  for (const { name, route, parameters } of routes) {
-    assert.deepEqual(Object.keys(route).filter((field) => !FIELDS.includes(field)), [], name);
-    assert.equal(FIELDS.slice(0, 3).filter((field) => route[field]).length, 1, `${name}: who may call it?`);
-    if (route.permission) assert.ok(PERMISSIONS.includes(route.permission), name);
-    if (route.permissionForOneself) assert.ok(route.permission && PERMISSIONS.includes(route.permissionForOneself) && parameters[0] === 'id', name);
-    if (parameters.length) assert.ok(route.make, `${name}: what does the path name?`);
-  }
-});
-
-test('the document says who may call what', () => {
-  for (const { name, route } of routes) {
-    const operation = operations.get(name);
-    assert.equal(operation['x-permission'], route.permission, name);
-    assert.equal(operation['x-permission-own'], route.permissionForOneself, name);
-    assert.equal(operation.security === undefined, route.open === true, name);
-  }
-});
 
 // npm test runs this file once for each module, on a worker of its own.
 const part = process.env.CELAEST_PART;

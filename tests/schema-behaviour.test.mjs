@@ -18,7 +18,7 @@ let owner;
 let app;
 
 before(async () => {
-  const program = buildMigrator();
+  const program = await buildMigrator();
   database = await createDatabase('behaviour');
   const run = await migrate(program, database.url);
   assert.equal(run.code, 0, run.stderr);

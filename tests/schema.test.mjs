@@ -23,7 +23,7 @@ let owner;
 let app;
 
 before(async () => {
-  program = buildMigrator();
+  program = await buildMigrator();
   database = await createDatabase('main');
   const first = await migrate(program, database.url);
   assert.equal(first.code, 0, first.stderr);

@@ -2,9 +2,9 @@
 // import a package, and all of it must run on Node 20.
 
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { ROOT } from './paths.mjs';
+import { ROOT, STATE } from './paths.mjs';
 import { ask, commandOf, run } from './processes.mjs';
 import { Problem, duration, printError } from './terminal.mjs';
 
@@ -30,6 +30,17 @@ function packagesAreInstalled() {
       path === '' || (wanted.optional && !have[path]) || have[path]?.version === wanted.version));
   } catch {
     return false;
+  }
+}
+
+/** Throws unless the project's folder, and what earlier commands left in it, can be written to. */
+function checkFolders() {
+  for (const folder of [ROOT, STATE].filter((path) => existsSync(path))) {
+    try {
+      accessSync(folder, constants.W_OK);
+    } catch ({ code }) {
+      throw new Problem(`${folder} cannot be written to (${code}): change its owner or its permissions, or move the project to a folder of yours.`);
+    }
   }
 }
 
@@ -84,6 +95,7 @@ export async function bootstrap(main) {
     if (process.platform === 'win32') {
       throw new Problem('Windows is not supported directly: run this inside WSL (wsl --install).');
     }
+    checkFolders();
     let words = process.env.CELAEST_PACKAGES ?? 'already there';
     if (!packagesAreInstalled()) {
       const started = Date.now();

@@ -9,6 +9,7 @@ import { gzipSync } from 'node:zlib';
 import { BUILD, ROOT, STATE } from './paths.mjs';
 import { run } from './processes.mjs';
 import { checkRust, wasmTarget } from './rust.mjs';
+import { readState, writeState } from './state.mjs';
 import { Problem } from './terminal.mjs';
 import { installTools, toolchain } from './tools.mjs';
 
@@ -94,14 +95,13 @@ export async function buildWorker({ note, env, fast = false, force = false }) {
   const profile = fast ? 'fast' : 'release';
   const digest = fingerprint(profile, env);
   const built = join(BUILD, FILES[0]);
-  const last = existsSync(STAMP) && existsSync(built) ? JSON.parse(readFileSync(STAMP, 'utf8')) : {};
-  if (!force && last.digest === digest) return `nothing changed, ${sizeWords(fast)}`;
+  const last = existsSync(built) ? readState(STAMP) : null;
+  if (!force && last?.digest === digest) return `nothing changed, ${sizeWords(fast)}`;
 
   rmSync(STAMP, { force: true });
   await compile({ note, env, fast });
   await bundle({ note, fast });
-  mkdirSync(STATE, { recursive: true });
-  writeFileSync(STAMP, JSON.stringify({ digest, profile }));
+  writeState(STAMP, { digest, profile });
   return `built, ${sizeWords(fast)}`;
 }
 

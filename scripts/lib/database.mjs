@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
+import { buildProgram } from './cargo.mjs';
 import { fillPlaceholders } from './license-key.mjs';
 import { ROOT } from './paths.mjs';
 import { APP_ROLE } from './postgres.mjs';
@@ -41,11 +42,9 @@ export function dropDatabase(serverUrl, name) {
 
 /** Builds the migrator if needed and applies what is new; returns its lines. */
 export async function migrate(url, note) {
-  const output = await run('cargo', ['run', '-p', 'celaest-migrate', '--', 'migrate'], {
-    cwd: ROOT, note,
-    env: { ...process.env, DATABASE_URL: url },
-    failure: 'The database could not be migrated: see the lines above.',
-  });
+  const failure = 'The database could not be migrated: see the lines above.';
+  const program = await buildProgram('bin', 'celaest-migrate', { note, failure });
+  const output = await run(program, ['migrate'], { cwd: ROOT, note, failure, env: { ...process.env, DATABASE_URL: url } });
   return output.trim().split('\n').filter(Boolean);
 }
 

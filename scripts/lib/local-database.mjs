@@ -6,20 +6,19 @@ import { join } from 'node:path';
 import { SEEDS, createDatabase, migrate, seed, setAppPassword } from './database.mjs';
 import { ensureDevVars } from './dev-vars.mjs';
 import { LOGS, ROOT, STATE } from './paths.mjs';
+import { Pooler } from './pooler.mjs';
 import { APP_ROLE, Cluster, DATABASE, choosePort, connectionString, randomPassword } from './postgres.mjs';
 import { portFrom } from './processes.mjs';
 import { readState, writeState } from './state.mjs';
 import { Problem } from './terminal.mjs';
-import { openTurnstile } from './turnstile.mjs';
 
 const FOLDER = join(STATE, 'postgres');
 const PASSWORDS = join(STATE, 'passwords.json');
 const SEEDED = join(STATE, 'seeded.json');
 const DEFAULT_PORT = 54329;
 
-/** How many connections the local server takes, and how many of them the worker gets at a time. */
-const CONNECTIONS = 120;
-const PLACES = 80;
+/** How many connections the worker's pooler keeps to the local server, which takes 100. */
+const PLACES = 20;
 
 /** The passwords of the local roles, made on the first start. */
 function passwords() {
@@ -53,9 +52,7 @@ export async function removeLocalData() {
  */
 export async function startLocalServer({ share = false } = {}) {
   const secret = passwords();
-  const cluster = new Cluster({
-    folder: FOLDER, password: secret.owner, log: join(LOGS, 'postgres.log'), settings: [`max_connections=${CONNECTIONS}`],
-  });
+  const cluster = new Cluster({ folder: FOLDER, password: secret.owner, log: join(LOGS, 'postgres.log') });
   const isNew = await cluster.initialise();
   const other = cluster.running();
   if (other?.ready && share) {
@@ -68,11 +65,8 @@ export async function startLocalServer({ share = false } = {}) {
     isNew: isNew || created,
     cluster,
     ownerUrl: cluster.ownerUrl(DATABASE),
-    /** What the worker connects to: a door at which hundreds may wait. */
-    openDoor: async () => {
-      const { port } = await openTurnstile(cluster.port, PLACES);
-      return connectionString({ user: APP_ROLE, password: secret.app, port });
-    },
+    /** What the worker connects to. */
+    openPooler: () => Pooler.open(connectionString({ user: APP_ROLE, password: secret.app, port: cluster.port }), PLACES),
     appPassword: secret.app,
     stop: () => cluster.stop(),
   };

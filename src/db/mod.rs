@@ -5,6 +5,7 @@
 //! row-level security sees it and it ends with the transaction.
 
 pub mod facts;
+mod opening;
 pub mod outbox;
 pub mod page;
 mod query;
@@ -20,11 +21,13 @@ use crate::error::{Code, Error, Result};
 use crate::platform::clock;
 use crate::platform::postgres::{Connection, Failure, Statement};
 use facts::{Action, Actor, Fact, Mail, Message, Subject};
-use page::Found;
+use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use opening::{Attempt, Opening};
+use page::Found;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use uuid::Uuid;
 use worker::Env;
@@ -68,14 +71,14 @@ impl Scope {
     }
 }
 
-/// The way to PostgreSQL for one request, batch or job. Connects on first use.
+/// The way to PostgreSQL for one request, batch or job. Connects on first use, or a little before it.
 #[derive(Clone)]
 pub struct Database(Rc<Inner>);
 
 struct Inner {
     env: Env,
     background: Background,
-    connection: RefCell<Option<Connection>>,
+    opening: Opening<Connection>,
     statements: Cell<u32>,
 }
 
@@ -85,7 +88,7 @@ impl Database {
         Self(Rc::new(Inner {
             env: env.clone(),
             background,
-            connection: RefCell::default(),
+            opening: Opening::default(),
             statements: Cell::default(),
         }))
     }
@@ -110,23 +113,34 @@ impl Database {
         }
     }
 
-    async fn connection(&self) -> Result<Connection> {
-        if let Some(open) = self.0.connection.borrow().clone() {
-            return Ok(open);
+    /// Begins to connect, for whoever has something else to wait for before the first statement. If no
+    /// statement comes the connection is closed with the last handle; a failure is told to the first
+    /// statement.
+    pub fn expect_use(&self) {
+        if !self.0.opening.begun()
+            && let Ok(attempt) = self.attempt()
+        {
+            (self.0.background)(attempt.map(drop).boxed_local());
         }
-        let hyperdrive = self
+    }
+
+    async fn connection(&self) -> Result<Connection> {
+        Ok(self.0.opening.outcome(self.attempt()?).await?)
+    }
+
+    fn attempt(&self) -> Result<Attempt<Connection>> {
+        let hyperdrive = self.0.env.hyperdrive("HYPERDRIVE");
+        let hyperdrive = hyperdrive.map_err(Error::internal)?;
+        let background = self.0.background.clone();
+        Ok(self
             .0
-            .env
-            .hyperdrive("HYPERDRIVE")
-            .map_err(Error::internal)?;
-        let opened = Connection::open(hyperdrive, self.0.background.clone()).await?;
-        self.0.connection.replace(Some(opened.clone()));
-        Ok(opened)
+            .opening
+            .attempt(|| Connection::open(hyperdrive, background).boxed_local()))
     }
 
     /// Drops the connection, so that its driver can end.
     pub fn close(&self) {
-        self.0.connection.take();
+        self.0.opening.clear();
     }
 }
 

@@ -2,9 +2,12 @@
 
 use crate::call::Call;
 use crate::error::{Code, Error, Result};
+use crate::platform::clock;
 use crate::settings;
+use celaest_domain::address::Address;
 use celaest_durable::caller::{self, Decision, LocalLimiter};
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// The length of a rate-limit window, in seconds.
 const WINDOW_S: u32 = 60;
@@ -17,15 +20,80 @@ thread_local! {
     /// exact limit is the license's own, in its object, and a second object call per validation would
     /// cost more than it protects.
     static ADDRESSES: RefCell<LocalLimiter> = RefCell::new(LocalLimiter::new(MAX_ADDRESSES));
+    /// Addresses that failed to sign in too often, as far as this isolate has seen.
+    static FAILING: RefCell<Failing> = RefCell::default();
 }
 
-/// Counts a request of somebody who did not prove who they are: the address pays, in an object of its own.
+/// Counts a request of somebody who need not prove who they are: the address pays, in an object of its own.
 ///
 /// # Errors
 /// 429 when the address is over its limit; 503 when the object does not answer.
 pub async fn count_address(call: &Call) -> Result<()> {
     let limit = settings::rate_limit_per_min(call);
-    apply(call, count(call, &format!("ip:{}", call.ip), limit).await?)
+    let name = format!("ip:{}", address(&call.ip));
+    apply(call, count(call, &name, limit).await?)
+}
+
+/// Counts a failed sign-in of the connection's address, exactly; of one that is known to be over the limit
+/// no object is asked.
+///
+/// # Errors
+/// As [`count_address`].
+pub async fn count_failure(call: &Call) -> Result<()> {
+    may_try(call)?;
+    let limit = settings::rate_limit_per_min(call);
+    let address = address(&call.ip);
+    let decision = count(call, &format!("failed:{address}"), limit).await?;
+    if decision.remaining == 0 {
+        FAILING.with_borrow_mut(|failing| failing.add(address, decision, clock::now_ms()));
+    }
+    apply(call, decision)
+}
+
+/// Stops an address that failed to sign in too often before anybody is looked up for it, whether what it
+/// says now is right or wrong. Those whom their object knows need not be looked up, so guessing does not
+/// lock out neighbours who share the address.
+///
+/// # Errors
+/// 429 while the address is over its limit.
+pub fn may_try(call: &Call) -> Result<()> {
+    let now = clock::now_ms();
+    let over = FAILING.with_borrow(|failing| failing.decision(&address(&call.ip), now));
+    over.map_or(Ok(()), |decision| apply(call, decision))
+}
+
+/// What an address counts as: of IPv6 its /64, because one connection has all of it.
+fn address(ip: &str) -> String {
+    Address::parse(ip).map_or_else(|| ip.to_owned(), |address| address.key().to_string())
+}
+
+/// Addresses over their limit: the limit, and when its window ends. An isolate learns of one by a failure
+/// of its own, so that it lets at most one more through to be looked up.
+#[derive(Default)]
+struct Failing(HashMap<String, (u32, i64)>);
+
+impl Failing {
+    fn add(&mut self, address: String, decision: Decision, now_ms: i64) {
+        if self.0.len() >= MAX_ADDRESSES {
+            self.0.retain(|_, (_, ends_ms)| *ends_ms > now_ms);
+        }
+        // Of more, each failure is still counted in the address's object.
+        if self.0.len() < MAX_ADDRESSES {
+            let ends_ms = now_ms + i64::from(decision.reset_s) * 1000;
+            self.0.insert(address, (decision.limit, ends_ms));
+        }
+    }
+
+    fn decision(&self, address: &str, now_ms: i64) -> Option<Decision> {
+        let (limit, ends_ms) = *self.0.get(address)?;
+        let left_s = u32::try_from((ends_ms - now_ms + 999).div_euclid(1000)).ok()?;
+        (left_s > 0).then_some(Decision {
+            allowed: false,
+            limit,
+            remaining: 0,
+            reset_s: left_s,
+        })
+    }
 }
 
 async fn count(call: &Call, name: &str, limit: u32) -> Result<Decision> {
@@ -41,8 +109,9 @@ async fn count(call: &Call, name: &str, limit: u32) -> Result<Decision> {
 /// 429 when the address is over its limit.
 pub fn count_validation(call: &Call) -> Result<()> {
     let limit = call.config.validate_limit_per_ip;
+    let address = address(&call.ip);
     let decision = ADDRESSES
-        .with_borrow_mut(|addresses| addresses.check(&call.ip, limit, WINDOW_S, call.started_ms));
+        .with_borrow_mut(|addresses| addresses.check(&address, limit, WINDOW_S, call.started_ms));
     apply(call, decision)
 }
 
@@ -67,4 +136,54 @@ pub fn apply(call: &Call, decision: Decision) -> Result<()> {
         retry_after: Some(decision.reset_s.max(1)),
         ..Error::new(Code::RateLimited)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_counts_once_whichever_of_its_addresses_it_uses() {
+        assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2:ffff::9"));
+        assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));
+        assert_eq!(address("::ffff:192.0.2.1"), address("192.0.2.1"));
+        assert_ne!(address("192.0.2.1"), address("192.0.2.2"));
+    }
+
+    #[test]
+    fn an_address_is_over_its_limit_until_the_window_ends() {
+        let last = Decision {
+            allowed: true,
+            limit: 100,
+            remaining: 0,
+            reset_s: 30,
+        };
+        let mut failing = Failing::default();
+        failing.add("192.0.2.1".into(), last, 1_000);
+        let reset = |now| failing.decision("192.0.2.1", now).map(|over| over.reset_s);
+        assert_eq!(reset(1_000), Some(30));
+        assert_eq!(reset(30_500), Some(1));
+        assert_eq!(reset(31_000), None);
+        assert_eq!(reset(90_000), None);
+        assert!(failing.decision("192.0.2.2", 1_000).is_none());
+    }
+
+    #[test]
+    fn only_so_many_addresses_are_remembered() {
+        let over = |reset_s| Decision {
+            allowed: false,
+            limit: 1,
+            remaining: 0,
+            reset_s,
+        };
+        let mut failing = Failing::default();
+        for index in 0..MAX_ADDRESSES {
+            failing.add(index.to_string(), over(if index == 0 { 1 } else { 60 }), 0);
+        }
+        failing.add("one more".into(), over(60), 0);
+        assert!(failing.decision("one more", 0).is_none());
+        failing.add("one later".into(), over(60), 2_000);
+        assert!(failing.decision("one later", 2_000).is_some());
+        assert_eq!(failing.0.len(), MAX_ADDRESSES);
+    }
 }

@@ -6,6 +6,7 @@ pub mod limits;
 pub mod person;
 mod principal;
 pub mod session;
+mod signing_keys;
 pub mod token;
 
 pub use principal::Principal;
@@ -67,7 +68,7 @@ pub async fn authenticate(call: &Call) -> Result<Principal> {
             // Nobody is signed in, so the address pays: guessing is limited like any other request.
             let error: Error = error;
             if error.code.status() == 401 {
-                limits::count_address(call).await?;
+                limits::count_failure(call).await?;
             }
             return Err(error);
         }
@@ -154,7 +155,10 @@ async fn recognise(call: &Call, claim: &Claim) -> Result<(Who, bool)> {
             Answer::Limited(decision) => limits::apply(call, decision)?,
             Answer::Ended => return Err(Code::SessionEnded.into()),
             Answer::Expired => return Err(Code::InvalidApiKey.into()),
-            Answer::Need { token } => found = Some((token, look_up(call, claim).await?)),
+            Answer::Need { token } => {
+                limits::may_try(call)?;
+                found = Some((token, look_up(call, claim).await?));
+            }
         }
     }
     Err(Error::unavailable("the caller keeps changing"))

@@ -1,38 +1,45 @@
 //! Supabase's access tokens: which key may verify one, and what must be true of its claims.
 //!
-//! The algorithm is chosen by our configuration and by the key's own type, never by the token alone:
-//! HS256 only with our shared secret, ES256/RS256 only with a published key of that very type.
+//! `jsonwebtoken` reads and judges them. The algorithm is chosen by our configuration and by the key's own
+//! type, never by the token alone: HS256 only with our shared secret, ES256 and RS256 only with a published
+//! key of that very type.
+//!
+//! The library wants to verify while it is called, and WebCrypto can only be awaited. So WebCrypto is asked
+//! first, and what it confirmed, this text with this signature, is the key that the library verifies with:
+//! a key that fits nothing else ([`confirmed`]). Verifying with crates (`p256`, `rsa`) would add 26 KB
+//! gzipped to a bundle that has no other use for them, and a millisecond to every request.
 
-use crate::config::{Config, Secret};
+use super::signing_keys;
+use crate::config::Config;
 use crate::error::{Code, Error, Result};
+use crate::platform::clock;
 use crate::platform::signature::{PublicKey, Scheme};
-use crate::platform::{clock, fetch};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::crypto::{CryptoProvider, JwkUtils, JwtVerifier};
+use jsonwebtoken::errors::{ErrorKind, new_error};
+use jsonwebtoken::signature::{self, Verifier};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, Validation};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use sha2::Sha256;
-use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 /// Clock difference between Supabase and us that is forgiven, in seconds.
-const LEEWAY_S: i64 = 30;
-/// After a key set was fetched, an unknown `kid` does not cause another fetch for this long.
-const COOL_DOWN_MS: i64 = 30_000;
+const LEEWAY_S: u64 = 30;
 /// A token longer than this is not worth parsing, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// What we read of a token.
-#[derive(Debug, Clone, Deserialize)]
+/// What we read of a token, besides what the library judges. Times are in seconds since the epoch and may
+/// have a fraction (RFC 7519, 2).
+#[derive(Debug, Deserialize)]
 struct Claims {
-    sub: Option<String>,
-    exp: Option<i64>,
-    nbf: Option<i64>,
-    iss: Option<String>,
-    aud: Option<Audience>,
+    sub: Uuid,
+    /// A token without a session could not be ended.
+    session_id: Uuid,
+    exp: f64,
+    iat: Option<f64>,
     role: Option<String>,
-    session_id: Option<String>,
     email: Option<String>,
 }
 
@@ -49,127 +56,35 @@ pub struct Token {
     pub expires_s: i64,
 }
 
-/// `aud` is one string or several (RFC 7519, 4.1.3).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Audience {
-    fn contains(&self, wanted: &str) -> bool {
-        match self {
-            Self::One(one) => one == wanted,
-            Self::Many(many) => many.iter().any(|one| one == wanted),
-        }
-    }
-}
-
-/// A signed token in its parts (RFC 7515, 7.1).
-struct Parts<'a> {
-    header: Header,
-    /// What the signature is over.
-    signed: &'a str,
-    claims: Vec<u8>,
-    signature: Vec<u8>,
-}
-
-/// What we read of a token's header. A token with extensions that have to be understood is refused.
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    kid: Option<String>,
-    crit: Option<IgnoredAny>,
-}
-
-impl<'a> Parts<'a> {
-    fn split(token: &'a str) -> Result<Self> {
-        let (signed, signature) = token.rsplit_once('.').ok_or_else(invalid)?;
-        let (header, claims) = signed.split_once('.').ok_or_else(invalid)?;
-        let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid());
-        let header: Header = serde_json::from_slice(&bytes(header)?).map_err(|_| invalid())?;
-        if header.crit.is_some() {
-            return Err(invalid());
-        }
-        Ok(Self {
-            header,
-            signed,
-            claims: bytes(claims)?,
-            signature: bytes(signature)?,
-        })
-    }
-}
-
-/// The document with the published keys. Keys of types we have no use for are in it too.
-#[derive(Clone, Deserialize)]
-struct KeySet {
-    keys: Vec<PublishedKey>,
-}
-
-#[derive(Clone, Deserialize)]
-struct PublishedKey {
-    kid: Option<String>,
-    #[serde(flatten)]
-    key: PublicKey,
-}
-
-impl KeySet {
-    fn find(&self, kid: &str) -> Option<PublicKey> {
-        let found = self.keys.iter().find(|key| key.kid.as_deref() == Some(kid));
-        found.map(|found| found.key.clone())
-    }
-}
-
-/// The published keys as this isolate knows them.
-#[derive(Clone)]
-struct Keys {
-    asked_at_ms: Option<i64>,
-    set: Option<KeySet>,
-}
-
-static KEYS: Mutex<Keys> = Mutex::new(Keys {
-    asked_at_ms: None,
-    set: None,
-});
-
 /// Verifies a token and returns what it says.
 ///
 /// # Errors
 /// [`Code::TokenExpired`] or [`Code::InvalidToken`]; [`Code::Unavailable`] when the key set is needed
 /// and cannot be fetched.
 pub async fn verify(token: &str, config: &Config) -> Result<Token> {
-    let now_s = clock::now_ms() / 1000;
-    if token.len() > MAX_TOKEN_BYTES {
-        return Err(Code::InvalidToken.into());
-    }
-    let parts = Parts::split(token)?;
-    let genuine = match parts.header.alg.as_str() {
-        "HS256" => {
+    let (algorithm, kid) = read_header(token)?;
+    let key = match algorithm {
+        Algorithm::HS256 => {
             let secret = config.supabase_jwt_secret.as_ref().ok_or_else(invalid)?;
-            is_ours(secret, parts.signed, &parts.signature)
+            DecodingKey::from_secret(secret.expose().as_bytes())
         }
-        "ES256" | "RS256" => {
-            let kid = parts.header.kid.as_deref().ok_or_else(invalid)?;
-            let key = published_key(kid, config).await?;
-            let scheme = match parts.header.alg.as_str() {
-                "ES256" => Scheme::Es256,
-                _ => Scheme::Rs256,
-            };
-            let signed = parts.signed.as_bytes();
-            key.scheme() == Some(scheme) && key.verifies(scheme, signed, &parts.signature).await?
+        Algorithm::ES256 | Algorithm::RS256 => {
+            let kid = kid.ok_or_else(invalid)?;
+            let key = signing_keys::find(&kid, config).await?;
+            if algorithm_of(key.scheme) != algorithm {
+                return Err(invalid());
+            }
+            confirmed(token, &key).await?
         }
-        _ => false,
+        _ => return Err(invalid()),
     };
-    if !genuine {
-        return Err(invalid());
-    }
-    let claims = serde_json::from_slice(&parts.claims).map_err(|_| invalid())?;
-    accept(
-        &claims,
-        &format!("{}/auth/v1", config.supabase_url),
+    let issuer = format!("{}/auth/v1", config.supabase_url);
+    judge(
+        token,
+        algorithm,
+        &key,
+        &issuer,
         &config.supabase_jwt_audience,
-        now_s,
     )
 }
 
@@ -177,148 +92,279 @@ fn invalid() -> Error {
     Error::new(Code::InvalidToken)
 }
 
-/// Whether the signature is one with the shared secret (RFC 7518, 3.2), in constant time.
-fn is_ours(secret: &Secret, signed: &str, signature: &[u8]) -> bool {
-    Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).is_ok_and(|mut mac| {
-        mac.update(signed.as_bytes());
-        mac.verify_slice(signature).is_ok()
+/// What a token says of how it was signed. One with extensions that have to be understood is refused: the
+/// library reads `crit` (RFC 7515, 4.1.11) and leaves it to us.
+fn read_header(token: &str) -> Result<(Algorithm, Option<String>)> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(invalid());
+    }
+    match jsonwebtoken::decode_header(token) {
+        Ok(header) if header.crit.is_none() => Ok((header.alg, header.kid)),
+        _ => Err(invalid()),
+    }
+}
+
+fn algorithm_of(scheme: Scheme) -> Algorithm {
+    match scheme {
+        Scheme::Es256 => Algorithm::ES256,
+        Scheme::Rs256 => Algorithm::RS256,
+    }
+}
+
+/// A key for [`judge`] that fits this token alone, once WebCrypto has confirmed that `key` signed it.
+async fn confirmed(token: &str, key: &PublicKey) -> Result<DecodingKey> {
+    let (signed, signature) = token.rsplit_once('.').ok_or_else(invalid)?;
+    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| invalid())?;
+    if !key.verifies(signed.as_bytes(), &signature).await? {
+        return Err(invalid());
+    }
+    let pair = pair(signed.as_bytes(), &signature);
+    Ok(match key.scheme {
+        Scheme::Es256 => DecodingKey::from_ec_der(&pair),
+        Scheme::Rs256 => DecodingKey::from_rsa_der(&pair),
     })
 }
 
-/// What must be true of a token whose signature is good.
-fn accept(claims: &Claims, issuer: &str, audience: &str, now_s: i64) -> Result<Token> {
-    let wrong = invalid;
-    if claims.iss.as_deref() != Some(issuer)
-        || !claims
-            .aud
-            .as_ref()
-            .is_some_and(|aud| aud.contains(audience))
-    {
-        return Err(wrong());
-    }
-    if claims
-        .nbf
-        .is_some_and(|nbf| nbf > now_s.saturating_add(LEEWAY_S))
-    {
-        return Err(wrong());
-    }
-    let expires_s = claims.exp.ok_or_else(wrong)?;
-    if expires_s.saturating_add(LEEWAY_S) <= now_s {
-        return Err(Code::TokenExpired.into());
+/// A signed text with its signature. The text has exactly one dot, so the second one ends it.
+fn pair(signed: &[u8], signature: &[u8]) -> Vec<u8> {
+    [signed, b".", signature].concat()
+}
+
+/// What must be true of a token, its signature first.
+fn judge(
+    token: &str,
+    algorithm: Algorithm,
+    key: &DecodingKey,
+    issuer: &str,
+    audience: &str,
+) -> Result<Token> {
+    // Only the first time does anything.
+    let _ = ACCEPTED.install_default();
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = LEEWAY_S;
+    validation.validate_nbf = true;
+    validation.set_issuer(&[issuer]);
+    validation.set_audience(&[audience]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+    let decoded = jsonwebtoken::decode::<Claims>(token, key, &validation);
+    let claims = decoded
+        .map_err(|error| match error.kind() {
+            ErrorKind::ExpiredSignature => Code::TokenExpired,
+            _ => Code::InvalidToken,
+        })?
+        .claims;
+    // One from the future was made by a clock that its other times cannot be trusted from either.
+    let latest = clock::now_ms() / 1000 + LEEWAY_S as i64;
+    if claims.iat.is_some_and(|issued| issued > latest as f64) {
+        return Err(invalid());
     }
     // The project's anon and service keys are tokens too; they name no user.
     if matches!(claims.role.as_deref(), Some("anon" | "service_role")) {
-        return Err(wrong());
+        return Err(invalid());
     }
-    let uuid = |text: &Option<String>| {
-        text.as_deref()
-            .and_then(|text| Uuid::try_parse(text).ok())
-            .ok_or_else(wrong)
-    };
     Ok(Token {
-        subject: uuid(&claims.sub)?,
-        // A token without a session could not be ended.
-        session: uuid(&claims.session_id)?,
-        email: claims.email.clone(),
-        expires_s,
+        subject: claims.sub,
+        session: claims.session_id,
+        email: claims.email,
+        expires_s: claims.exp as i64,
     })
 }
 
-/// The published key with this id: from memory, or after fetching the set once. A failed fetch counts
-/// too, so that tokens nobody signed cannot make us ask all the time.
-async fn published_key(kid: &str, config: &Config) -> Result<PublicKey> {
-    let now = clock::now_ms();
-    let known = KEYS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if let Some(key) = known.set.as_ref().and_then(|set| set.find(kid)) {
-        return Ok(key);
-    }
-    let unknown = || match known.set {
-        Some(_) => Error::new(Code::InvalidToken),
-        None => Error::unavailable("the key set could not be fetched a moment ago"),
+/// The algorithms that the library has here: those we accept, and none to sign with.
+static ACCEPTED: CryptoProvider = CryptoProvider {
+    signer_factory: |_, _| Err(new_error(ErrorKind::InvalidAlgorithm)),
+    verifier_factory: verifier,
+    jwk_utils: JwkUtils::new_unimplemented(),
+};
+
+fn verifier(
+    algorithm: &Algorithm,
+    key: &DecodingKey,
+) -> jsonwebtoken::errors::Result<Box<dyn JwtVerifier>> {
+    let DecodingKeyKind::SecretOrDer(bytes) = key.kind() else {
+        return Err(new_error(ErrorKind::InvalidKeyFormat));
     };
-    if known
-        .asked_at_ms
-        .is_some_and(|asked| now - asked < COOL_DOWN_MS)
-    {
-        return Err(unknown());
+    match (algorithm, key.family()) {
+        (Algorithm::HS256, AlgorithmFamily::Hmac) => Hmac::new_from_slice(bytes)
+            .map(|mac| Box::new(Shared(mac)) as _)
+            .map_err(|_| new_error(ErrorKind::InvalidKeyFormat)),
+        (Algorithm::ES256, AlgorithmFamily::Ec) | (Algorithm::RS256, AlgorithmFamily::Rsa) => {
+            Ok(Box::new(Confirmed(*algorithm, bytes.clone())))
+        }
+        _ => Err(new_error(ErrorKind::InvalidAlgorithm)),
     }
-    let url = format!("{}/auth/v1/.well-known/jwks.json", config.supabase_url);
-    let fetched = fetch::json::<KeySet>(&url).await;
-    let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
-    keys.asked_at_ms = Some(now);
-    let set = keys.set.insert(fetched?);
-    set.find(kid).ok_or_else(invalid)
+}
+
+/// HS256 with the shared secret (RFC 7518, 3.2), in constant time.
+struct Shared(Hmac<Sha256>);
+
+impl Verifier<Vec<u8>> for Shared {
+    fn verify(
+        &self,
+        signed: &[u8],
+        signature: &Vec<u8>,
+    ) -> std::result::Result<(), signature::Error> {
+        let mac = self.0.clone().chain_update(signed);
+        mac.verify_slice(signature)
+            .map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for Shared {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+/// ES256 or RS256, with the [`pair`] that WebCrypto confirmed.
+struct Confirmed(Algorithm, Vec<u8>);
+
+impl Verifier<Vec<u8>> for Confirmed {
+    fn verify(
+        &self,
+        signed: &[u8],
+        signature: &Vec<u8>,
+    ) -> std::result::Result<(), signature::Error> {
+        if self.1 == pair(signed, signature) {
+            return Ok(());
+        }
+        Err(signature::Error::new())
+    }
+}
+
+impl JwtVerifier for Confirmed {
+    fn algorithm(&self) -> Algorithm {
+        self.0
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    const USER: &str = "20000000-0000-4000-8000-000000000002";
+    const SECRET: &[u8] = b"a secret of the tests";
+
+    fn now() -> i64 {
+        clock::now_ms() / 1000
+    }
+
+    fn part(json: &Value) -> String {
+        URL_SAFE_NO_PAD.encode(json.to_string())
+    }
+
+    fn signed(header: &Value, claims: &Value) -> String {
+        let text = format!("{}.{}", part(header), part(claims));
+        let mac = Hmac::<Sha256>::new_from_slice(SECRET)
+            .unwrap()
+            .chain_update(&text);
+        let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+        format!("{text}.{signature}")
+    }
+
+    /// The claims of a good token, with others instead.
+    fn claims(other: Value) -> Value {
+        let mut claims = json!({"sub": USER, "exp": now() + 100, "iat": now(), "iss": "i", "aud": "authenticated",
+            "role": "authenticated", "session_id": USER});
+        claims
+            .as_object_mut()
+            .unwrap()
+            .extend(other.as_object().unwrap().clone());
+        claims
+    }
+
+    fn with_key(token: &str, algorithm: Algorithm, key: &DecodingKey) -> Result<Token> {
+        judge(token, algorithm, key, "i", "authenticated")
+    }
+
+    fn check(other: Value) -> Result<Token> {
+        let token = signed(&json!({"alg": "HS256"}), &claims(other));
+        with_key(&token, Algorithm::HS256, &DecodingKey::from_secret(SECRET))
+    }
 
     #[test]
     fn a_token_has_three_parts_and_nothing_critical() {
-        let encode = |header: serde_json::Value| URL_SAFE_NO_PAD.encode(header.to_string());
-        let good = encode(json!({"alg": "HS256", "typ": "JWT"}));
-        assert!(Parts::split(&format!("{good}.e30.AAAA")).is_ok());
-        let critical = encode(json!({"alg": "HS256", "crit": ["exp"]}));
-        for wrong in [
-            format!("{good}.e30"),
-            format!("{good}.e30.AAAA.AAAA"),
-            format!("{good}.e30.AA=="),
-            format!("{critical}.e30.AAAA"),
-            "..".into(),
-            String::new(),
+        let good = part(&json!({"alg": "HS256", "typ": "JWT"}));
+        assert!(read_header(&format!("{good}.e30.AAAA")).is_ok());
+        for header in [
+            json!({"alg": "HS256", "crit": ["exp"]}),
+            json!({"alg": "HS256", "crit": []}),
+            json!({"alg": "HS256", "crit": "exp"}),
+            json!({"alg": "none"}),
+            json!({"alg": "hs256"}),
+            json!({"typ": "JWT"}),
         ] {
-            assert!(Parts::split(&wrong).is_err(), "{wrong}");
+            assert!(
+                read_header(&format!("{}.e30.AAAA", part(&header))).is_err(),
+                "{header}"
+            );
+        }
+        let long = format!("{good}.{}.AAAA", "A".repeat(MAX_TOKEN_BYTES));
+        let more = format!("{good}.e30.AAAA.AAAA");
+        for wrong in [
+            good.as_str(),
+            &format!("{good}.e30"),
+            &more,
+            &long,
+            "..",
+            "x",
+            "",
+        ] {
+            assert!(read_header(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn keys_of_other_types_are_passed_over() {
-        let set = json!({"keys": [
-            {"kty": "OKP", "crv": "Ed25519", "x": "AA", "kid": "a"},
-            {"kty": "EC", "crv": "P-384", "x": "AA", "y": "AA", "kid": "b"},
-            {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "c", "use": "sig"},
-            {"kty": "RSA", "n": "AA", "e": "AQAB"},
-        ]});
-        let set: KeySet = serde_json::from_value(set).unwrap();
-        let scheme = |kid| set.find(kid).and_then(|key| key.scheme());
-        assert_eq!(scheme("a"), None);
-        assert_eq!(scheme("b"), None);
-        assert_eq!(scheme("c"), Some(Scheme::Es256));
-        assert!(set.find("d").is_none());
-    }
-
-    const USER: &str = "20000000-0000-4000-8000-000000000002";
-
-    fn check(claims: serde_json::Value) -> Result<Token> {
-        let good = json!({"sub": USER, "exp": 2000, "iss": "i", "aud": "authenticated", "role": "authenticated", "session_id": USER});
-        let mut merged = good.as_object().unwrap().clone();
-        merged.extend(claims.as_object().unwrap().clone());
-        accept(
-            &serde_json::from_value(json!(merged)).unwrap(),
-            "i",
-            "authenticated",
-            1000,
-        )
+    fn a_good_token_names_its_user() {
+        let token = check(json!({})).unwrap();
+        assert_eq!(
+            (token.subject, token.session),
+            (USER.parse().unwrap(), USER.parse().unwrap())
+        );
+        assert!(check(json!({"aud": ["x", "authenticated"]})).is_ok());
     }
 
     #[test]
-    fn a_good_token_names_its_user() {
-        assert_eq!(check(json!({})).unwrap().subject.to_string(), USER);
-        assert!(check(json!({"aud": ["x", "authenticated"]})).is_ok());
+    fn times_may_have_a_fraction_and_clocks_may_differ_a_little() {
+        let later = now() + 100;
+        assert_eq!(
+            check(json!({"exp": later as f64 + 0.25}))
+                .unwrap()
+                .expires_s,
+            later
+        );
+        for times in [
+            json!({"nbf": now() as f64 - 0.5, "iat": now() as f64 - 0.5}),
+            json!({"exp": now() - 20, "nbf": now() + 20, "iat": now() + 20}),
+            json!({"iat": null}),
+        ] {
+            assert!(check(times.clone()).is_ok(), "{times}");
+        }
     }
 
     #[test]
     fn every_claim_counts() {
         let code = |claims| check(claims).unwrap_err().code;
-        assert_eq!(code(json!({"exp": 900})), Code::TokenExpired);
+        assert_eq!(code(json!({"exp": now() - 40})), Code::TokenExpired);
+        assert_eq!(
+            code(json!({"exp": now() as f64 - 40.5})),
+            Code::TokenExpired
+        );
         for claims in [
             json!({"exp": null}),
-            json!({"nbf": 5000}),
+            json!({"exp": "tomorrow"}),
+            json!({"exp": -1}),
+            json!({"exp": 1e300}),
+            json!({"nbf": now() + 40}),
+            json!({"nbf": "now"}),
+            json!({"iat": now() + 86_400}),
+            json!({"iat": "now"}),
             json!({"iss": "other"}),
             json!({"iss": null}),
             json!({"aud": "anon"}),
+            json!({"aud": ["anon"]}),
+            json!({"aud": []}),
             json!({"aud": null}),
             json!({"sub": null}),
             json!({"sub": "not a uuid"}),
@@ -328,6 +374,77 @@ mod tests {
             json!({"role": "anon"}),
         ] {
             assert_eq!(code(claims.clone()), Code::InvalidToken, "{claims}");
+        }
+    }
+
+    #[test]
+    fn a_signature_counts_for_its_text_key_and_algorithm() {
+        let secret = DecodingKey::from_secret(SECRET);
+        let refused = |token: &str, algorithm, key: &DecodingKey| {
+            assert_eq!(
+                with_key(token, algorithm, key).unwrap_err().code,
+                Code::InvalidToken,
+                "{token}"
+            );
+        };
+        let good = signed(&json!({"alg": "HS256"}), &claims(json!({})));
+        let other = signed(
+            &json!({"alg": "HS256"}),
+            &claims(json!({"email": "x@example.test"})),
+        );
+        let (text, _) = good.rsplit_once('.').unwrap();
+        let (_, signature) = other.rsplit_once('.').unwrap();
+        refused(&format!("{text}.{signature}"), Algorithm::HS256, &secret);
+        refused(&format!("{text}."), Algorithm::HS256, &secret);
+        refused(
+            &good,
+            Algorithm::HS256,
+            &DecodingKey::from_secret(b"another"),
+        );
+        // Neither a key of another family nor an algorithm that the key is not for.
+        refused(&good, Algorithm::HS256, &DecodingKey::from_ec_der(SECRET));
+        refused(&good, Algorithm::ES256, &secret);
+        for alg in [
+            "HS384", "HS512", "ES256", "ES384", "RS256", "PS256", "EdDSA",
+        ] {
+            refused(
+                &signed(&json!({"alg": alg}), &claims(json!({}))),
+                Algorithm::HS256,
+                &secret,
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_confirmed_fits_that_token_alone() {
+        for (alg, algorithm) in [("ES256", Algorithm::ES256), ("RS256", Algorithm::RS256)] {
+            let token =
+                |email: &str| signed(&json!({"alg": alg}), &claims(json!({"email": email})));
+            let key = |token: &str| {
+                let (text, signature) = token.rsplit_once('.').unwrap();
+                let pair = pair(text.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap());
+                match algorithm {
+                    Algorithm::ES256 => DecodingKey::from_ec_der(&pair),
+                    _ => DecodingKey::from_rsa_der(&pair),
+                }
+            };
+            let (mine, other) = (token("me@example.test"), token("you@example.test"));
+            assert!(with_key(&mine, algorithm, &key(&mine)).is_ok());
+            let (text, _) = mine.rsplit_once('.').unwrap();
+            let (_, signature) = other.rsplit_once('.').unwrap();
+            for (token, key) in [
+                (&other, key(&mine)),
+                (&format!("{text}.{signature}"), key(&mine)),
+                (&mine, key(&mine[..mine.len() - 3])),
+                (&mine, DecodingKey::from_ec_der(b"")),
+                (
+                    &mine,
+                    DecodingKey::from_rsa_components("AA", "AQAB").unwrap(),
+                ),
+                (&mine, DecodingKey::from_secret(SECRET)),
+            ] {
+                assert!(with_key(token, algorithm, &key).is_err(), "{token}");
+            }
         }
     }
 }

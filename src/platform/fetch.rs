@@ -5,7 +5,7 @@ use futures_util::future::{Either, select};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use worker::{
-    AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Url,
+    AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
 };
 
 /// How long to wait for another system's answer.
@@ -32,6 +32,28 @@ pub async fn call(
     headers: &[(&str, &str)],
     body: Option<String>,
 ) -> Result<Answer> {
+    send(method, url, headers, body, PATIENCE).await
+}
+
+/// GETs a JSON document, within `patience`.
+///
+/// # Errors
+/// [`crate::error::Code::Unavailable`] when the other side does not answer 200 with such a document in time.
+pub async fn json<T: DeserializeOwned>(url: &str, patience: Duration) -> Result<T> {
+    let answer = send(Method::Get, url, &[], None, patience).await?;
+    match answer.status {
+        200 => serde_json::from_str(&answer.text).map_err(Error::unavailable),
+        status => Err(Error::unavailable(format!("{url} answered {status}"))),
+    }
+}
+
+async fn send(
+    method: Method,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Option<String>,
+    patience: Duration,
+) -> Result<Answer> {
     let set = Headers::new();
     for (name, value) in headers {
         set.set(name, value).map_err(Error::internal)?;
@@ -56,27 +78,11 @@ pub async fn call(
             text: response.text().await.map_err(Error::unavailable)?,
         })
     };
-    match select(std::pin::pin!(answer), Delay::from(PATIENCE)).await {
+    match select(std::pin::pin!(answer), Delay::from(patience)).await {
         Either::Left((answer, _)) => answer,
         Either::Right(_) => {
             abort.abort();
             Err(Error::unavailable("no answer in time"))
         }
     }
-}
-
-/// GETs a JSON document.
-///
-/// # Errors
-/// [`crate::error::Code::Unavailable`] when the other side does not answer 200 with such a document.
-pub async fn json<T: DeserializeOwned>(url: &str) -> Result<T> {
-    let url: Url = url.parse().map_err(Error::internal)?;
-    let mut response = Fetch::Url(url).send().await.map_err(Error::unavailable)?;
-    if response.status_code() != 200 {
-        return Err(Error::unavailable(format!(
-            "the key set answered {}",
-            response.status_code()
-        )));
-    }
-    response.json().await.map_err(Error::unavailable)
 }

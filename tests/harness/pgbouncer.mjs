@@ -3,12 +3,12 @@
 
 import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Service, ask, freePort, portIsFree, until } from '../../scripts/lib/processes.mjs';
+import { Service, ask, freePort, portIsFree, run, until } from '../../scripts/lib/processes.mjs';
 import { serverUser } from '../../scripts/lib/postgres.mjs';
 import { canBeRoot, installDebianPackages } from '../../scripts/lib/rust.mjs';
 import { Problem } from '../../scripts/lib/terminal.mjs';
 
-const find = () => ask('sh', ['-c', 'PATH="$PATH:/usr/sbin:/opt/homebrew/bin:/usr/local/sbin"; command -v pgbouncer']);
+const find = () => ask('sh', ['-c', 'PATH="$PATH:/usr/sbin:/opt/homebrew/bin:/usr/local/bin:/usr/local/sbin"; command -v pgbouncer']);
 
 /** Installs PgBouncer where that is possible; returns a few words for the terminal. */
 export async function ensurePgBouncer(note) {
@@ -16,10 +16,15 @@ export async function ensurePgBouncer(note) {
   const advice = process.platform === 'darwin'
     ? 'PgBouncer is missing: run "brew install pgbouncer", then npm test again.'
     : 'PgBouncer is missing: install it (Debian: sudo apt-get install pgbouncer), then run npm test again.';
-  if (!ask('apt-get', ['--version']) || !canBeRoot()) throw new Problem(advice);
-  await installDebianPackages(['pgbouncer'], note, advice);
+  if (ask('brew', ['--version'])) {
+    note('brew install pgbouncer');
+    await run('brew', ['install', '--quiet', 'pgbouncer'], { note, failure: advice });
+  } else {
+    if (!ask('apt-get', ['--version']) || !canBeRoot()) throw new Problem(advice);
+    await installDebianPackages(['pgbouncer'], note, advice);
+  }
   if (!find()) throw new Problem(advice);
-  return 'installed from Debian';
+  return 'installed';
 }
 
 /** A running pooler in front of one server; every database of the server is in it. */

@@ -1,6 +1,5 @@
 // What npm test reads of a test file: one line of JSON for each test that ended.
 
-/** A test's names from the outermost to its own, the last of which is at `depth`. */
 export default async function* report(events) {
   const path = [];
   for await (const { type, data } of events) {

@@ -1,29 +1,29 @@
 // Runs test files side by side, the longest first, and says at the end what was slow.
 
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ROOT, STATE } from '../../scripts/lib/paths.mjs';
 import { Service } from '../../scripts/lib/processes.mjs';
+import { readState, writeState } from '../../scripts/lib/state.mjs';
 import { duration } from '../../scripts/lib/terminal.mjs';
 
 const REPORTER = fileURLToPath(new URL('reporter.mjs', import.meta.url));
 const TIMES = join(STATE, 'test-times.json');
 const SLOWEST = 10;
 
-/** The milliseconds that one test may take. */
-const PATIENCE = 300_000;
-
-const readTimes = () => (existsSync(TIMES) ? JSON.parse(readFileSync(TIMES, 'utf8')) : {});
+/** The milliseconds that one file may take, on a machine that is busy with others. */
+const PATIENCE = 600_000;
 
 /** Files as jobs: those in `parts` once for each of their parts, which the file finds in CELAEST_PART. */
 export function jobsOf(files, parts) {
   const jobs = files.flatMap((file) => (parts[basename(file)] ?? ['']).map((part) => ({
     file, part, name: basename(file, '.test.mjs') + (part && ` (${part})`),
   })));
-  const times = readTimes();
-  // What has never run may be long.
-  return jobs.sort((one, other) => (times[other.name] ?? 1e6) - (times[one.name] ?? 1e6));
+  const times = readState(TIMES) ?? {};
+  // What has never run may be long, the more so the more there is of it.
+  const weight = ({ name, file }) => times[name] ?? 1e6 + statSync(join(ROOT, file)).size;
+  return jobs.sort((one, other) => weight(other) - weight(one));
 }
 
 /** Runs one job; gives its tests, its output and its time. */
@@ -75,9 +75,8 @@ export async function runJobs(jobs, { lanes, env, folder }) {
   };
   await Promise.all(Array.from({ length: Math.min(lanes, jobs.length) }, lane));
 
-  mkdirSync(dirname(TIMES), { recursive: true });
   const times = Object.fromEntries(done.map((job) => [job.name, Math.round(job.seconds)]));
-  writeFileSync(TIMES, JSON.stringify({ ...readTimes(), ...times }, null, 1));
+  writeState(TIMES, { ...readState(TIMES), ...times });
   const tests = done.flatMap((job) => job.tests.map((test) => ({ ...test, name: `${job.name}: ${test.name}` })));
   const slowest = (all) => all.sort((one, other) => other.seconds - one.seconds).slice(0, SLOWEST)
     .map((one) => `${seconds(one.seconds)}  ${one.name}\n`).join('');

@@ -1,10 +1,11 @@
 // A database of its own for the schema test: created on the server of DATABASE_URL,
 // migrated, and dropped when the test ends, so that nothing else can disturb it.
 
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { buildProgram } from '../../scripts/lib/cargo.mjs';
 
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -57,18 +58,7 @@ export async function createDatabase(label) {
 }
 
 /** Builds the migrator and returns the path of its program. */
-export function buildMigrator() {
-  const output = execFileSync(
-    'cargo',
-    ['build', '--quiet', '-p', 'celaest-migrate', '--message-format=json'],
-    { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 },
-  );
-  return output
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line).executable)
-    .findLast(Boolean);
-}
+export const buildMigrator = () => buildProgram('bin', 'celaest-migrate', { failure: 'The migrator could not be built.' });
 
 /** Runs the migrator on the `migrations/` of a folder; never throws. */
 export function migrate(program, url, folder = root) {

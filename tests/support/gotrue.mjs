@@ -14,8 +14,12 @@ export async function startProvider() {
     asked: [],
     /** The people by subject: `{ id, email, email_confirmed_at }`. */
     people: new Map(),
+    /** The keys it has published (JWK). */
+    keys: [],
     /** Instead of the next answers: `{ status, headers }`. */
     trouble: undefined,
+    /** A promise that the next answers wait for. */
+    pause: undefined,
   };
   const grants = new Map();
 
@@ -34,6 +38,10 @@ export async function startProvider() {
   };
 
   const answers = {
+    'GET /auth/v1/.well-known/jwks.json': () => {
+      provider.asked.push({ what: 'keys' });
+      return [200, { keys: provider.keys }];
+    },
     'GET /auth/v1/user': async (request) => {
       const claims = await bearer(request);
       const person = provider.people.get(claims?.sub);
@@ -67,8 +75,10 @@ export async function startProvider() {
     const reply = (status, body, headers = {}) => response
       .writeHead(status, { 'content-type': 'application/json', ...headers }).end(body && JSON.stringify(body));
     try {
+      await provider.pause;
       if (provider.trouble) return reply(provider.trouble.status, {}, provider.trouble.headers);
-      if (request.headers.apikey !== provider.vars.SUPABASE_ANON_KEY) return reply(401, { message: 'No API key found' });
+      const isOpen = request.url.startsWith('/auth/v1/.well-known/');
+      if (!isOpen && request.headers.apikey !== provider.vars.SUPABASE_ANON_KEY) return reply(401, { message: 'No API key found' });
       const answer = answers[`${request.method} ${request.url}`];
       if (!answer) return reply(404, {});
       return reply(...await answer(request, text && JSON.parse(text)));

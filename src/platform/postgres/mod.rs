@@ -6,11 +6,17 @@
 //! with one text column of JSON. That leaves no catalogue look-up, no prepared statement and no
 //! session state behind.
 
+mod greeting;
+mod scram;
+#[cfg(test)]
+mod tests;
+
 use futures_util::future::{LocalBoxFuture, join_all};
+use scram::Keyring;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config};
 use worker::send::{SendFuture, SendWrapper};
 use worker::{Hyperdrive, Socket};
 
@@ -20,6 +26,11 @@ const CONNECT_PATIENCE_MS: u64 = 3_000;
 /// How long to wait for an answer, in milliseconds. Hyperdrive itself gives up on an origin after about
 /// the same time; waiting longer only holds the caller.
 const ANSWER_PATIENCE_MS: u64 = 15_000;
+
+thread_local! {
+    /// Of this isolate, so that one derivation serves all its requests. Nothing of a request is in it.
+    static KEYRING: Rc<Keyring> = Rc::default();
+}
 
 /// One statement as it goes over the wire.
 #[derive(Debug, Clone)]
@@ -75,7 +86,9 @@ impl Connection {
                 let socket = Socket::builder()
                     .connect(hyperdrive.host(), hyperdrive.port())
                     .map_err(|error| Failure::Unavailable(error.to_string()))?;
-                config.connect_raw(socket, NoTls).await.map_err(failure)
+                greeting::connect(socket, &config, &KEYRING.with(Rc::clone))
+                    .await
+                    .map_err(failure)
             };
             let (client, driver) = timely(CONNECT_PATIENCE_MS, connecting).await?;
             background(Box::pin(async move {
@@ -87,7 +100,8 @@ impl Connection {
     }
 
     /// Sends `statements` in one trip and returns the text of each one's single column, `None` for a
-    /// statement that returned no row or NULL. The first failure is the answer for all.
+    /// statement that returned no row, NULL, or what is no text: nobody reads that. The first failure is the
+    /// answer for all.
     pub fn pipeline(
         &self,
         statements: Vec<Statement>,
@@ -114,9 +128,13 @@ async fn run(client: &Client, statement: &Statement) -> Result<Option<String>, F
         .query_typed(&statement.sql, &params)
         .await
         .map_err(failure)?;
-    match rows.first() {
-        Some(row) if !row.is_empty() => row.try_get::<_, Option<String>>(0).map_err(failure),
-        _ => Ok(None),
+    let text = rows.first().filter(|row| {
+        let column = row.columns().first();
+        column.is_some_and(|column| matches!(*column.type_(), Type::TEXT | Type::VARCHAR))
+    });
+    match text {
+        Some(row) => row.try_get::<_, Option<String>>(0).map_err(failure),
+        None => Ok(None),
     }
 }
 
@@ -156,6 +174,9 @@ fn failure(error: tokio_postgres::Error) -> Failure {
                 }
             }
         }
-        None => Failure::Unavailable(error.to_string()),
+        None => Failure::Unavailable(match std::error::Error::source(&error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        }),
     }
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Edge, address, eventuallyHolds, manyAddresses, pause } from './support/edge.mjs';
+import { Edge, address, eventuallyHolds, inParallel, manyAddresses, pause } from './support/edge.mjs';
 
 // What a killed worker may take with it: two seconds in the object's buffer, and
 // locally what the queue holds in memory, one second and the insert.
@@ -137,5 +137,40 @@ describe('PostgreSQL away', () => {
     await eventuallyHolds(async () => assert.equal(await edge.code(cold.key), 'VALID'));
     await edge.api('POST', `${warm.path}/revoke`, {});
     assert.equal(await edge.code(warm.key, { ip: home }), 'SUSPENDED');
+  });
+});
+
+describe('with PostgreSQL away while the log is flushed', () => {
+  let edge;
+  before(async () => { edge = await Edge.open({ ownServer: true }); });
+  after(() => edge?.close());
+
+  test('messages come again until they are in, and each row arrives once', async () => {
+    const license = await edge.license({
+      custom_limits: { max_ips: -1, collision_threshold: 5, collision_auto_revoke: true },
+    });
+    const quiet = await edge.license();
+    await edge.verdict(license.key);
+    await edge.verdict(quiet.key);
+    await edge.wholeLog(license, 1);
+
+    await edge.stack.stopPostgres();
+    // The fourth address makes the sixth record and so suspends the license while nobody can be told.
+    const codes = [];
+    for (const ip of manyAddresses(3)) codes.push(await edge.code(license.key, { ip }));
+    assert.deepEqual(codes, ['VALID', 'VALID', 'SUSPENDED']);
+    await inParallel(10, Array.from({ length: 120 }, (_, index) => () => edge.verdict(quiet.key, { ip: '192.0.2.1', nonce: `away-${index}` })));
+    await pause(12_000);
+    await edge.stack.startPostgres();
+
+    const rows = await edge.wholeLog(quiet, 121, 120_000);
+    assert.equal(new Set(rows.map((row) => row.nonce)).size, 121);
+    await edge.wholeLog(license, 4, 120_000);
+    assert.equal((await edge.collisions(license)).length, 6);
+    const row = await edge.row('SELECT status FROM licenses WHERE id = $1', [license.id]);
+    assert.equal(row.status, 'suspended');
+    const audits = await edge.rows("SELECT id FROM audit_logs WHERE event = 'license.revoked' AND resource_id = $1", [license.id]);
+    assert.equal(audits.length, 1, 'suspended once, not with every delivery');
+    assert.equal((await edge.bindings(quiet)).length, 2);
   });
 });
