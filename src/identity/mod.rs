@@ -52,14 +52,15 @@ enum Claim {
 }
 
 /// Finds out who is calling and counts the request against their limit: one call to the caller's object,
-/// and a statement only when it does not know.
+/// and a statement only when it does not know. With `reads` the connection that the endpoint is going to use
+/// is opened meanwhile.
 ///
 /// # Errors
 /// 401 with the reason; 429 when the caller, or for failed attempts the address, is over its limit.
-pub async fn authenticate(call: &Call) -> Result<Principal> {
+pub async fn authenticate(call: &Call, reads: bool) -> Result<Principal> {
     let attempt = async {
         let claim = claim(call).await?;
-        let (who, note) = recognise(call, &claim).await?;
+        let (who, note) = recognise(call, &claim, reads).await?;
         Ok((claim, who, note))
     };
     let (claim, who, note) = match attempt.await {
@@ -121,12 +122,16 @@ async fn claim(call: &Call) -> Result<Claim> {
 }
 
 /// Who it is, and whether it is time to note that the sign-in is in use.
-async fn recognise(call: &Call, claim: &Claim) -> Result<(Who, bool)> {
+async fn recognise(call: &Call, claim: &Claim, reads: bool) -> Result<(Who, bool)> {
     let (name, session) = match claim {
         Claim::Token(token) => (callers::of_subject(token.subject), Some(token.session)),
         Claim::Key(hash) => (callers::of_key(hash), None),
     };
     settings::fresh(call).await;
+    // Whoever was refused a moment ago is about to be refused again, and costs no connection.
+    if reads && limits::known_over(&name).is_none() {
+        call.database.expect_use();
+    }
     let mut found: Option<(u64, Box<RawValue>)> = None;
     for _ in 0..ATTEMPTS {
         let ask = Ask {
@@ -152,7 +157,10 @@ async fn recognise(call: &Call, claim: &Claim) -> Result<(Who, bool)> {
                 let who = serde_json::from_str(who.get()).map_err(Error::internal)?;
                 return Ok((who, note));
             }
-            Answer::Limited(decision) => limits::apply(call, decision)?,
+            Answer::Limited(decision) => {
+                limits::note_over(name.clone(), decision);
+                limits::apply(call, decision)?;
+            }
             Answer::Ended => return Err(Code::SessionEnded.into()),
             Answer::Expired => return Err(Code::InvalidApiKey.into()),
             Answer::Need { token } => {
@@ -180,10 +188,8 @@ async fn look_up(call: &Call, claim: &Claim) -> Result<Box<RawValue>> {
 }
 
 async fn look(call: &Call, query: Query) -> Result<Option<Box<RawValue>>> {
-    let mut tx = call.database.begin(Scope::System, Actor::default());
-    let found = tx.row(query).await?;
-    tx.commit().await?;
-    Ok(found)
+    let tx = call.database.begin(Scope::System, Actor::default());
+    tx.only_row(query).await
 }
 
 fn by_subject(token: &Token) -> Query {
