@@ -96,6 +96,16 @@ impl Access {
         }
     }
 
+    /// [`Access::begin_once`] for what leaves the caller without a way to repeat it: they are signed out,
+    /// or nobody any more.
+    pub fn begin_last(&self) -> Change {
+        Change {
+            tx: self.begin(),
+            claim: Claim::none(self.call.config),
+            after: Vec::new(),
+        }
+    }
+
     /// Makes the objects that know who is calling forget, once `tx` is committed.
     ///
     /// # Errors

@@ -51,6 +51,8 @@ permissions!(
     OrganizationsDelete,
     SettingsRead,
     SettingsWrite,
+    PlansRead,
+    PlansWrite,
     FeatureFlagsRead,
     FeatureFlagsWrite,
     FlagsEvaluate,

@@ -58,6 +58,10 @@ permissions! {
     SettingsRead = "settings:read",
     /// Change the configuration of the system.
     SettingsWrite = "settings:write",
+    /// See the plans that are offered.
+    PlansRead = "plans:read",
+    /// Make and change plans.
+    PlansWrite = "plans:write",
     /// See feature flags with their targets.
     FeatureFlagsRead = "feature_flags:read",
     /// Make, change and delete feature flags.
@@ -87,6 +91,7 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::OrganizationsCreate,
     Permission::OrganizationsDelete,
     Permission::SettingsWrite,
+    Permission::PlansWrite,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
     Permission::SystemRead,
@@ -99,6 +104,7 @@ const EVERYBODY: &[Permission] = &[
     Permission::AccountRead,
     Permission::AccountWrite,
     Permission::OrganizationsRead,
+    Permission::PlansRead,
     Permission::FlagsEvaluate,
     Permission::TelemetryWrite,
 ];

@@ -1,16 +1,12 @@
 //! The settings of the whole system: which there are, what each may be, and
 //! what counts when nothing, or nonsense, is stored.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::email::is_email;
 use crate::vault::{NONCE, Vault};
 use crate::{egress, license};
-
-/// The longest e-mail address (RFC 5321).
-const MAX_EMAIL: usize = 254;
 
 /// A setting, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +19,8 @@ pub enum Key {
     ApiRateLimitPerMin,
     /// `api_keys.max_per_user`
     ApiKeysMaxPerUser,
+    /// `api_keys.max_rate_per_min`
+    ApiKeysMaxRatePerMin,
     /// `telemetry.enabled`
     TelemetryEnabled,
     /// `telemetry.retention_days`
@@ -122,9 +120,10 @@ impl Kind {
 
 impl Key {
     /// Every setting, in the order they are shown.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ApiRateLimitPerMin,
         Self::ApiKeysMaxPerUser,
+        Self::ApiKeysMaxRatePerMin,
         Self::EmailApiKey,
         Self::EmailApiUrl,
         Self::EmailFrom,
@@ -153,6 +152,7 @@ impl Key {
             Self::LicenseCollisionAutoRevoke => "license.collision_auto_revoke",
             Self::ApiRateLimitPerMin => "api.rate_limit_per_min",
             Self::ApiKeysMaxPerUser => "api_keys.max_per_user",
+            Self::ApiKeysMaxRatePerMin => "api_keys.max_rate_per_min",
             Self::TelemetryEnabled => "telemetry.enabled",
             Self::TelemetryRetentionDays => "telemetry.retention_days",
             Self::WebhooksMaxPerOrganization => "webhooks.max_per_organization",
@@ -171,7 +171,7 @@ impl Key {
     pub const fn kind(self) -> Kind {
         match self {
             Self::LicenseCollisionThreshold => Kind::Integer { min: 1, max: 1_000 },
-            Self::ApiRateLimitPerMin => Kind::Integer {
+            Self::ApiRateLimitPerMin | Self::ApiKeysMaxRatePerMin => Kind::Integer {
                 min: 1,
                 max: 100_000,
             },
@@ -202,6 +202,9 @@ impl Key {
             }
             Self::ApiRateLimitPerMin => "Requests a minute for a caller without a limit of its own",
             Self::ApiKeysMaxPerUser => "API keys that one user may have at a time",
+            Self::ApiKeysMaxRatePerMin => {
+                "Requests a minute that an API key may be given, where the plan says nothing"
+            }
             Self::TelemetryEnabled => "Whether telemetry is taken in",
             Self::TelemetryRetentionDays => "Days after which telemetry is deleted",
             Self::WebhooksMaxPerOrganization => "Webhooks that one organization may have at a time",
@@ -241,6 +244,7 @@ impl Key {
             | Self::WebhooksRetentionDays => 90.into(),
             Self::TasksRetentionDays => 730.into(),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => 20.into(),
+            Self::ApiKeysMaxRatePerMin => 1_000.into(),
             Self::ApiRateLimitPerMin | Self::EmailFrom | Self::EmailApiUrl | Self::EmailApiKey => {
                 Value::Null
             }
@@ -316,6 +320,12 @@ impl Stored {
         self.number(Key::ApiKeysMaxPerUser)
     }
 
+    /// Requests a minute that an API key may be given, where the plan says nothing.
+    #[must_use]
+    pub fn api_key_rate_per_min(&self) -> u32 {
+        self.number(Key::ApiKeysMaxRatePerMin)
+    }
+
     /// Whether telemetry is taken in.
     #[must_use]
     pub fn telemetry_enabled(&self) -> bool {
@@ -359,69 +369,18 @@ fn number(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
-/// Where a sensitive value is sealed. As JSON: what the table keeps.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    version: u32,
-    sealed: String,
-}
-
 /// Seals the sensitive value of `key`; it opens for no other key. `None` when it
 /// cannot be sealed.
 #[must_use]
 pub fn seal(vault: &Vault, key: Key, text: &str, nonce: [u8; NONCE]) -> Option<Value> {
-    let sealed = vault
-        .seal(text.as_bytes(), key.as_str().as_bytes(), nonce)
-        .ok()?;
-    serde_json::to_value(Sealed {
-        version: sealed.version,
-        sealed: STANDARD.encode(sealed.bytes),
-    })
-    .ok()
+    vault.seal_text(text, key.as_str().as_bytes(), nonce)
 }
 
 /// Opens what [`seal`] made. `None` when the vault lacks its key, or anything
 /// was changed.
 #[must_use]
 pub fn open(vault: &Vault, key: Key, stored: &Value) -> Option<String> {
-    let Sealed { version, sealed } = Sealed::deserialize(stored).ok()?;
-    let bytes = STANDARD.decode(sealed).ok()?;
-    let text = vault.open(version, &bytes, key.as_str().as_bytes())?;
-    String::from_utf8(text).ok()
-}
-
-fn is_email(text: &str) -> bool {
-    let Some((local, host)) = text.rsplit_once('@') else {
-        return false;
-    };
-    text.len() <= MAX_EMAIL
-        && (1..=64).contains(&local.len())
-        && local
-            .split('.')
-            .all(|word| !word.is_empty() && word.bytes().all(is_atom))
-        && is_host(host)
-}
-
-/// A character of an e-mail address that needs no quotes (RFC 5322, atext).
-fn is_atom(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
-}
-
-/// A public host name: at least two labels, the last not a number.
-fn is_host(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    let last = name.rsplit('.').next().unwrap_or_default();
-    name.len() <= 253
-        && name.contains('.')
-        && name.split('.').all(label)
-        && !last.bytes().all(|byte| byte.is_ascii_digit())
+    vault.open_text(stored, key.as_str().as_bytes())
 }
 
 #[cfg(test)]

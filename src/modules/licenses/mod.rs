@@ -10,6 +10,7 @@ pub mod edge;
 pub mod expire;
 pub mod ips;
 pub mod list;
+pub mod many;
 pub mod model;
 pub mod queries;
 pub mod read;
