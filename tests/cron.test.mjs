@@ -172,8 +172,8 @@ describe('the outbox', () => {
   });
 
   test('what a queue took and lost is sent again, until a consumer says it is done', async () => {
-    const minutes = (count) => ({ available_at: ago(count * 60), sent_at: ago(count * 60) });
-    const [lost, underway] = [await message(minutes(30)), await message(minutes(5))];
+    const lost = await message({ available_at: ago(1), sent_at: ago(61), attempts: 1 });
+    const underway = await message({ available_at: ahead(59), sent_at: ago(1), attempts: 1 });
     await stack.triggerCron(OUTBOX);
     await eventually(async () => (await rowOf(stack, 'outbox_messages', lost)).processed_at);
     assert.equal((await rowOf(stack, 'outbox_messages', underway)).processed_at, null);
@@ -204,7 +204,7 @@ describe('the outbox', () => {
 
 describe('partitions', () => {
   const partitions = async () => (await stack.pg.query(
-    "SELECT relname FROM pg_class WHERE relname ~ '^(audit_logs|telemetry_events)_y\\d{4}m\\d{2}$' ORDER BY 1")).rows.map(({ relname }) => relname);
+    "SELECT relname FROM pg_class WHERE relname ~ '_y\\d{4}m\\d{2}$' ORDER BY 1")).rows.map(({ relname }) => relname);
 
   test('are kept three months ahead, and what has served its purpose goes', async () => {
     const complete = await partitions();
@@ -223,6 +223,23 @@ describe('partitions', () => {
       return id;
     };
     const [old, recent] = [await processed(9), await processed(7)];
+    const session = async (days, more = {}) => {
+      const id = randomUUID();
+      await insert(stack, 'user_sessions', { id, user_id: home.users.admin, organization_id: home.id, session_token: id, last_seen_at: ago(days * DAY), ...more });
+      return id;
+    };
+    const [unused, used] = [await session(91), await session(89)];
+    const ended = await session(91, { is_active: false, ended_at: ago(91 * DAY) });
+    const webhook = randomUUID();
+    await insert(stack, 'webhooks', {
+      id: webhook, organization_id: home.id, user_id: home.users.admin, name: 'Old', url: 'https://example.com', secret_hash: 'x', secret_encrypted: Buffer.alloc(0),
+    });
+    const delivery = async (days) => {
+      const id = randomUUID();
+      await insert(stack, 'webhook_deliveries', { id, webhook_id: webhook, organization_id: home.id, event_id: randomUUID(), event_type: 'x.y', created_at: ago(days * DAY) });
+      return id;
+    };
+    const [stored, kept] = [await delivery(91), await delivery(89)];
 
     for (let run = 0; run < 2; run += 1) {
       await stack.triggerCron(PARTITIONS);
@@ -231,6 +248,9 @@ describe('partitions', () => {
       const { rows } = await stack.pg.query('SELECT key FROM idempotency_keys WHERE key = ANY ($1)', [[stale, fresh]]);
       assert.deepEqual(rows, [{ key: fresh }]);
       assert.ok(await rowOf(stack, 'outbox_messages', recent));
+      await eventually(async () => !(await rowOf(stack, 'user_sessions', unused)) && !(await rowOf(stack, 'webhook_deliveries', stored)));
+      for (const id of [used, ended]) assert.ok(await rowOf(stack, 'user_sessions', id));
+      assert.ok(await rowOf(stack, 'webhook_deliveries', kept));
     }
   });
 });

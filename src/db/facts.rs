@@ -1,6 +1,10 @@
 //! What happened, written down with the change itself: the audit row and the outbox row.
 
 use super::{Query, sql};
+use celaest_domain::audit::redacted;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::platform::random;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -114,11 +118,37 @@ pub struct Mail {
     pub template: String,
     /// What the text is filled in with.
     pub data: Value,
+    /// A link that lets whoever has it in, sealed for this e-mail: it is in no row and no log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Value>,
 }
 
 impl Mail {
     /// The topic of outbox rows that are e-mails.
     pub const TOPIC: &'static str = "email.send";
+
+    /// Seals the link of the e-mail `id`.
+    ///
+    /// # Errors
+    /// 503 when there is no key to seal with.
+    pub fn seal_link(config: &Config, id: Uuid, url: &str) -> Result<Value> {
+        let nonce = random::bytes()?;
+        let sealed = config.vault()?.seal_text(url, &associated(id), nonce);
+        sealed.ok_or_else(|| Error::internal("a link could not be sealed"))
+    }
+
+    /// The link, if there is one.
+    ///
+    /// # Errors
+    /// 503 when it was sealed with a key that is not in the list.
+    pub fn open_link(&self, config: &Config) -> Result<Option<String>> {
+        let Some(sealed) = &self.link else {
+            return Ok(None);
+        };
+        let opened = config.vault()?.open_text(sealed, &associated(self.id));
+        let url = opened.ok_or_else(|| Error::unavailable("a link does not open"))?;
+        Ok(Some(url))
+    }
 
     pub(super) fn message(&self, now: DateTime<Utc>) -> Message {
         Message {
@@ -131,6 +161,10 @@ impl Mail {
     }
 }
 
+fn associated(mail: Uuid) -> Vec<u8> {
+    format!("mail:{mail}").into_bytes()
+}
+
 /// What the log and the outside learn of one kind of thing.
 #[derive(Debug)]
 pub struct Subject {
@@ -138,7 +172,7 @@ pub struct Subject {
     pub kind: &'static str,
     /// The field with its organization.
     pub tenant: &'static str,
-    /// Fields whose values nobody should find in a log.
+    /// Fields whose values nobody should find in a log, besides those whose name says so.
     pub secret: &'static [&'static str],
     /// What the outside learns of it; `None`: nothing.
     pub told: Option<fn(&Value) -> Value>,
@@ -199,10 +233,7 @@ impl Subject {
     }
 
     fn shown(&self, key: &str, value: &Value) -> Value {
-        match self.secret.contains(&key) && !value.is_null() {
-            true => json!("[redacted]"),
-            false => value.clone(),
-        }
+        redacted(key, value, self.secret)
     }
 }
 
@@ -281,6 +312,16 @@ mod tests {
             fact.changes,
             json!({"before": {"license_key": "[redacted]"}, "after": {"license_key": "[redacted]"}})
         );
+    }
+
+    #[test]
+    fn nested_secrets_stay_out_and_are_a_change() {
+        let kept = |word: &str| json!({"id": ID, "metadata": {"password": word, "seats": 3}});
+        let fact = LICENSE
+            .fact("license.updated", &kept("a"), &kept("b"))
+            .unwrap();
+        let shown = json!({"metadata": {"password": "[redacted]", "seats": 3}});
+        assert_eq!(fact.changes, json!({"before": shown, "after": shown}));
     }
 
     #[test]

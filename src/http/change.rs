@@ -67,16 +67,26 @@ struct Notices {
     otherwise: Vec<Work>,
 }
 
+impl Notices {
+    /// Nobody is told anything yet.
+    fn of(call: &Rc<Call>) -> Self {
+        Self {
+            call: call.clone(),
+            before: Vec::new(),
+            after: Vec::new(),
+            otherwise: Vec::new(),
+        }
+    }
+}
+
 /// Whatever ends a handler early, those who were told of the change learn that there is none.
 impl Drop for Notices {
     fn drop(&mut self) {
         let otherwise = std::mem::take(&mut self.otherwise);
         if !otherwise.is_empty() {
             self.call.background(async move {
-                for work in otherwise {
-                    // Without it they find out by themselves, a little later.
-                    let _ = work.await;
-                }
+                // Whoever cannot be told finds out alone, a little later.
+                join_all(otherwise).await;
             });
         }
     }
@@ -128,13 +138,18 @@ impl Access {
             None => Ok(Change {
                 tx,
                 claim,
-                notices: Notices {
-                    call: self.call.clone(),
-                    before: Vec::new(),
-                    after: Vec::new(),
-                    otherwise: Vec::new(),
-                },
+                notices: Notices::of(&self.call),
             }),
+        }
+    }
+
+    /// [`Access::begin_once`] for what leaves the caller without a way to repeat it: they are signed out,
+    /// or nobody any more.
+    pub fn begin_last(&self) -> Change {
+        Change {
+            tx: self.begin(),
+            claim: Claim::none(self.call.config),
+            notices: Notices::of(&self.call),
         }
     }
 

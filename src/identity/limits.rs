@@ -20,8 +20,9 @@ thread_local! {
     /// exact limit is the license's own, in its object, and a second object call per validation would
     /// cost more than it protects.
     static ADDRESSES: RefCell<LocalLimiter> = RefCell::new(LocalLimiter::new(MAX_ADDRESSES));
-    /// Addresses that failed to sign in too often, as far as this isolate has seen.
-    static FAILING: RefCell<Failing> = RefCell::default();
+    /// Those over a limit, as far as this isolate has seen: addresses that failed to sign in too often, and
+    /// callers.
+    static OVER: RefCell<Over> = RefCell::default();
 }
 
 /// Counts a request of somebody who need not prove who they are: the address pays, in an object of its own.
@@ -42,10 +43,10 @@ pub async fn count_address(call: &Call) -> Result<()> {
 pub async fn count_failure(call: &Call) -> Result<()> {
     may_try(call)?;
     let limit = settings::rate_limit_per_min(call);
-    let address = address(&call.ip);
-    let decision = count(call, &format!("failed:{address}"), limit).await?;
+    let name = failing(call);
+    let decision = count(call, &name, limit).await?;
     if decision.remaining == 0 {
-        FAILING.with_borrow_mut(|failing| failing.add(address, decision, clock::now_ms()));
+        note_over(name, decision);
     }
     apply(call, decision)
 }
@@ -57,9 +58,22 @@ pub async fn count_failure(call: &Call) -> Result<()> {
 /// # Errors
 /// 429 while the address is over its limit.
 pub fn may_try(call: &Call) -> Result<()> {
-    let now = clock::now_ms();
-    let over = FAILING.with_borrow(|failing| failing.decision(&address(&call.ip), now));
-    over.map_or(Ok(()), |decision| apply(call, decision))
+    known_over(&failing(call)).map_or(Ok(()), |decision| apply(call, decision))
+}
+
+/// The object that counts the failed sign-ins of the connection's address.
+fn failing(call: &Call) -> String {
+    format!("failed:{}", address(&call.ip))
+}
+
+/// Remembers that `name` is over its limit.
+pub fn note_over(name: String, decision: Decision) {
+    OVER.with_borrow_mut(|over| over.add(name, decision, clock::now_ms()));
+}
+
+/// The limit that `name` is known to be over.
+pub fn known_over(name: &str) -> Option<Decision> {
+    OVER.with_borrow(|over| over.decision(name, clock::now_ms()))
 }
 
 /// What an address counts as: of IPv6 its /64, because one connection has all of it.
@@ -67,25 +81,25 @@ fn address(ip: &str) -> String {
     Address::parse(ip).map_or_else(|| ip.to_owned(), |address| address.key().to_string())
 }
 
-/// Addresses over their limit: the limit, and when its window ends. An isolate learns of one by a failure
-/// of its own, so that it lets at most one more through to be looked up.
+/// Names over their limit: the limit, and when its window ends. An isolate learns of one by a refusal of its
+/// own.
 #[derive(Default)]
-struct Failing(HashMap<String, (u32, i64)>);
+struct Over(HashMap<String, (u32, i64)>);
 
-impl Failing {
-    fn add(&mut self, address: String, decision: Decision, now_ms: i64) {
+impl Over {
+    fn add(&mut self, name: String, decision: Decision, now_ms: i64) {
         if self.0.len() >= MAX_ADDRESSES {
             self.0.retain(|_, (_, ends_ms)| *ends_ms > now_ms);
         }
-        // Of more, each failure is still counted in the address's object.
+        // Of more, each is still refused by its object.
         if self.0.len() < MAX_ADDRESSES {
             let ends_ms = now_ms + i64::from(decision.reset_s) * 1000;
-            self.0.insert(address, (decision.limit, ends_ms));
+            self.0.insert(name, (decision.limit, ends_ms));
         }
     }
 
-    fn decision(&self, address: &str, now_ms: i64) -> Option<Decision> {
-        let (limit, ends_ms) = *self.0.get(address)?;
+    fn decision(&self, name: &str, now_ms: i64) -> Option<Decision> {
+        let (limit, ends_ms) = *self.0.get(name)?;
         let left_s = u32::try_from((ends_ms - now_ms + 999).div_euclid(1000)).ok()?;
         (left_s > 0).then_some(Decision {
             allowed: false,
@@ -158,32 +172,32 @@ mod tests {
             remaining: 0,
             reset_s: 30,
         };
-        let mut failing = Failing::default();
-        failing.add("192.0.2.1".into(), last, 1_000);
-        let reset = |now| failing.decision("192.0.2.1", now).map(|over| over.reset_s);
+        let mut over = Over::default();
+        over.add("192.0.2.1".into(), last, 1_000);
+        let reset = |now| over.decision("192.0.2.1", now).map(|known| known.reset_s);
         assert_eq!(reset(1_000), Some(30));
         assert_eq!(reset(30_500), Some(1));
         assert_eq!(reset(31_000), None);
         assert_eq!(reset(90_000), None);
-        assert!(failing.decision("192.0.2.2", 1_000).is_none());
+        assert!(over.decision("192.0.2.2", 1_000).is_none());
     }
 
     #[test]
     fn only_so_many_addresses_are_remembered() {
-        let over = |reset_s| Decision {
+        let refused = |reset_s| Decision {
             allowed: false,
             limit: 1,
             remaining: 0,
             reset_s,
         };
-        let mut failing = Failing::default();
+        let mut over = Over::default();
         for index in 0..MAX_ADDRESSES {
-            failing.add(index.to_string(), over(if index == 0 { 1 } else { 60 }), 0);
+            over.add(index.to_string(), refused(if index == 0 { 1 } else { 60 }), 0);
         }
-        failing.add("one more".into(), over(60), 0);
-        assert!(failing.decision("one more", 0).is_none());
-        failing.add("one later".into(), over(60), 2_000);
-        assert!(failing.decision("one later", 2_000).is_some());
-        assert_eq!(failing.0.len(), MAX_ADDRESSES);
+        over.add("one more".into(), refused(60), 0);
+        assert!(over.decision("one more", 0).is_none());
+        over.add("one later".into(), refused(60), 2_000);
+        assert!(over.decision("one later", 2_000).is_some());
+        assert_eq!(over.0.len(), MAX_ADDRESSES);
     }
 }

@@ -6,6 +6,9 @@ import net from 'node:net';
 const HEAD_END = Buffer.from('\r\n\r\n');
 const CHUNKS_END = Buffer.from('0\r\n\r\n');
 
+/** How long an answer may take before the load is given up. */
+const PATIENCE_MS = 30_000;
+
 /** A request as it goes over the wire. */
 export function request({ port, method = 'GET', path, headers = {}, body }) {
   const payload = body === undefined ? '' : JSON.stringify(body);
@@ -54,31 +57,34 @@ function lane(port, next, more, seen) {
       send();
     });
     socket.on('error', reject);
+    socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error(`no answer within ${PATIENCE_MS / 1000} s in the middle of the load`)));
     socket.on('close', () => reject(new Error('the worker closed a connection in the middle of the load')));
   });
 }
 
-/** Fails unless an answer is what the scenario wants. */
-function check(answer, expects) {
+/** Fails unless an answer is what the line wants. */
+function check(answer, { title, expects }) {
   if (answer.status === 200 && answer.body.includes(expects)) return;
-  throw new Error(`an answer of the load was ${answer.status} ${answer.body.toString().slice(0, 300)}`);
+  throw new Error(`"${title}" should be answered with 200 and ${expects}: it was ${answer.status} ${answer.body.toString().slice(0, 300)}`);
 }
 
 /** Sends every request once, a few at a time: what must be warm is warm then. */
-export async function once({ port, requests, expects }) {
+export async function once(line) {
+  const { port, requests } = line;
   let sent = 0;
   const more = () => sent < requests.length;
-  const seen = (answer) => check(answer, expects);
+  const seen = (answer) => check(answer, line);
   await Promise.all(Array.from({ length: 8 }, () => lane(port, () => requests[sent++], more, seen)));
 }
 
 /**
  * Keeps `connections` sockets busy for `seconds`, going round the requests.
  *
- * @returns {Promise<{rate: number, p50: number, p99: number}>} requests per second and
- *   milliseconds
+ * @returns {Promise<{count: number, rate: number, p50: number, p99: number}>} answers, requests per
+ *   second and milliseconds
  */
-export async function load({ port, requests, expects, connections, seconds }) {
+export async function load({ connections, seconds, ...line }) {
+  const { port, requests } = line;
   const latencies = [];
   let sent = 0;
   const started = performance.now();
@@ -88,12 +94,12 @@ export async function load({ port, requests, expects, connections, seconds }) {
     () => requests[sent++ % requests.length],
     () => performance.now() < until,
     (answer, took) => {
-      check(answer, expects);
+      check(answer, line);
       latencies.push(took);
     },
   )));
   const rate = (latencies.length * 1000) / (performance.now() - started);
   latencies.sort((a, b) => a - b);
   const at = (share) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))];
-  return { rate, p50: at(0.5), p99: at(0.99) };
+  return { count: latencies.length, rate, p50: at(0.5), p99: at(0.99) };
 }

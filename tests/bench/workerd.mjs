@@ -1,98 +1,152 @@
-// The worker's bundle under plain `workerd serve`, without wrangler around it, next to
-// the JavaScript worker it is compared with.
+// The worker under plain `workerd serve`, without wrangler around it, next to the JavaScript workers it is
+// compared with. What the worker is made of, and what is bound to it, is read from wrangler.toml.
 
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BUILD, ROOT } from '../../scripts/lib/paths.mjs';
+import { build } from 'esbuild';
+import { unstable_readConfig as readConfig } from 'wrangler';
+import { ROOT } from '../../scripts/lib/paths.mjs';
 import { Service, freePort, until } from '../../scripts/lib/processes.mjs';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const WORKERD = join(ROOT, 'node_modules/.bin/workerd');
 
+/** JSON in Cap'n Proto's text form, where names and enums are bare. */
 const text = (value) => JSON.stringify(String(value));
+const list = (items) => `[\n    ${items.join(',\n    ')},\n  ]`;
+const binding = (name, value) => `(name = ${text(name)}, ${value})`;
 
-/** The worker's own date: both workers get the platform as the worker has it. */
-function compatibilityDate() {
-  return readFileSync(join(ROOT, 'wrangler.toml'), 'utf8').match(/^compatibility_date = "([\d-]+)"/m)[1];
+/**
+ * Bundles a module with what it imports, as wrangler does: WebAssembly stays a file of its own.
+ *
+ * @returns {Promise<string>} the modules of a worker, as its configuration lists them
+ */
+async function modules({ folder, name, contents }) {
+  const wasm = new Set();
+  await build({
+    stdin: { contents, resolveDir: HERE, sourcefile: name, loader: 'js' },
+    outfile: join(folder, `${name}.js`),
+    bundle: true, format: 'esm', target: 'esnext', conditions: ['workerd', 'worker'], external: ['cloudflare:*', 'node:*'],
+    logLevel: 'silent',
+    plugins: [{
+      name: 'wasm',
+      setup: ({ onResolve }) => onResolve({ filter: /\.wasm(\?module)?$/ }, ({ path, resolveDir }) => {
+        const file = resolve(resolveDir, path.replace('?module', ''));
+        wasm.add(file);
+        return { path: `./${basename(file)}`, external: true };
+      }),
+    }],
+  });
+  for (const file of wasm) copyFileSync(file, join(folder, basename(file)));
+  return list([
+    `(name = ${text(`${name}.js`)}, esModule = embed ${text(`${name}.js`)})`,
+    ...[...wasm].map((file) => `(name = ${text(basename(file))}, wasm = embed ${text(basename(file))})`),
+  ]);
+}
+
+/** The worker's own module, or the one that counts what its objects do. */
+function entry({ main, durable_objects: { bindings } }, counting) {
+  const from = JSON.stringify(main);
+  if (!counting) return `export * from ${from};\nexport { default } from ${from};\n`;
+  const classes = bindings.map(({ class_name: name }) => `export const ${name} = counted(worker.${name});\n`);
+  return `import * as worker from ${from};
+import { counted, counter } from './counting.js';
+export { default } from ${from};
+export { counter };
+${classes.join('')}`;
 }
 
 /** The configuration in Cap'n Proto's text form. */
-function config({ ports, vars, database }) {
-  const bindings = Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`);
-  const date = text(compatibilityDate());
+async function configuration({ folder, ports, vars, database, counting }) {
+  const config = readConfig({ config: join(ROOT, 'wrangler.toml') }, { hideWarnings: true });
+  const objects = config.durable_objects.bindings;
+  const { producers, consumers } = config.queues;
+  const date = `compatibilityDate = ${text(config.compatibility_date)}`;
+  const flags = (...more) => `compatibilityFlags = [${[...config.compatibility_flags, ...more].map(text).join(', ')}]`;
+  const hyperdrive = (name) => binding(name, `hyperdrive = (designator = "postgres", database = ${text(database.name)},
+      user = ${text(database.user)}, password = ${text(database.password)}, scheme = "postgresql")`);
+  const floor = async (name, more = []) => `(
+  ${date}, ${flags()},
+  modules = ${await modules({ folder, name, contents: `export * from './${name}.js';\nexport { default } from './${name}.js';\n` })},
+  bindings = ${list([binding('OBJECT', 'durableObjectNamespace = "FloorObject"'), ...more])},
+  durableObjectNamespaces = [(className = "FloorObject", uniqueKey = ${text(name)}, enableSql = true)],
+  durableObjectStorage = (localDisk = "objects"),
+)`;
+  const sizes = Object.fromEntries(consumers.map(({ queue, max_batch_size: size }) => [queue, size]));
+  const socket = (name, port, service) => `(name = ${text(name)}, address = ${text(`127.0.0.1:${port}`)}, http = (), service = ${service})`;
+
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
     (name = "core", worker = .core),
     (name = "floor", worker = .floor),
+    (name = "floor-sql", worker = .floorSql),
     (name = "queue", worker = .queue),
     (name = "postgres", external = (address = ${text(`127.0.0.1:${database.port}`)}, tcp = ())),
-    (name = "core-objects", disk = (path = "core-objects", writable = true)),
-    (name = "floor-objects", disk = (path = "floor-objects", writable = true)),
+    (name = "objects", disk = (path = "objects", writable = true)),
+    # Webhooks go to a receiver on this machine.
+    (name = "internet", network = (allow = ["public", "private", "local"])),
   ],
-  sockets = [
-    (name = "core", address = ${text(`127.0.0.1:${ports.core}`)}, http = (), service = "core"),
-    (name = "floor", address = ${text(`127.0.0.1:${ports.floor}`)}, http = (), service = "floor"),
-  ],
+  sockets = ${list([
+    socket('core', ports.core, '"core"'), socket('floor', ports.floor, '"floor"'), socket('floor-sql', ports.floorSql, '"floor-sql"'),
+    socket('queue', ports.queue, '"queue"'),
+    ...(counting ? [socket('counter', ports.counter, '(name = "core", entrypoint = "counter")')] : []),
+  ])},
 );
 
 const core :Workerd.Worker = (
-  compatibilityDate = ${date},
-  modules = [
-    (name = "index.js", esModule = embed "index.js"),
-    (name = "index_bg.wasm", wasm = embed "index_bg.wasm"),
-  ],
-  bindings = [
-    ${bindings.join(',\n    ')},
-    (name = "HYPERDRIVE", hyperdrive = (designator = "postgres", database = ${text(database.name)},
-      user = ${text(database.user)}, password = ${text(database.password)}, scheme = "postgresql")),
-    (name = "LICENSE", durableObjectNamespace = "LicenseObject"),
-    (name = "RATE_LIMIT", durableObjectNamespace = "RateLimitObject"),
-    (name = "SEAL_HEAD", durableObjectNamespace = "SealHeadObject"),
-    (name = "VALIDATIONS", queue = "queue"),
-    (name = "EVENTS", queue = "queue"),
-  ],
-  durableObjectNamespaces = [
-    (className = "LicenseObject", uniqueKey = "license", enableSql = true),
-    (className = "RateLimitObject", uniqueKey = "rate-limit", enableSql = true),
-    (className = "SealHeadObject", uniqueKey = "seal-head", enableSql = true),
-  ],
-  durableObjectStorage = (localDisk = "core-objects"),
+  ${date}, ${flags()},
+  modules = ${await modules({ folder, name: 'core', contents: entry(config, counting) })},
+  bindings = ${list([
+    ...Object.entries({ ...config.vars, ...vars }).map(([name, value]) => binding(name, `text = ${text(value)}`)),
+    ...config.hyperdrive.map((one) => hyperdrive(one.binding)),
+    ...objects.map((one) => binding(one.name, `durableObjectNamespace = ${text(one.class_name)}`)),
+    ...producers.map((one) => binding(one.binding, `queue = (name = "queue", props = (json = ${text(JSON.stringify({ queue: one.queue }))}))`)),
+  ])},
+  durableObjectNamespaces = ${list(objects.map(({ class_name: name }) => `(className = ${text(name)}, uniqueKey = ${text(name)}, enableSql = true)`))},
+  durableObjectStorage = (localDisk = "objects"),
 );
 
-const floor :Workerd.Worker = (
-  compatibilityDate = ${date},
-  modules = [(name = "floor.js", esModule = embed "floor.js")],
-  bindings = [(name = "OBJECT", durableObjectNamespace = "FloorObject")],
-  durableObjectNamespaces = [(className = "FloorObject", uniqueKey = "floor", enableSql = true)],
-  durableObjectStorage = (localDisk = "floor-objects"),
-);
+const floor :Workerd.Worker = ${await floor('floor')};
 
-# Takes every message and forgets it: the consumer is not what is measured.
+const floorSql :Workerd.Worker = ${await floor('floor-sql', [hyperdrive('HYPERDRIVE')])};
+
 const queue :Workerd.Worker = (
-  compatibilityDate = ${date},
-  modules = [(name = "queue.js", esModule = embed "queue.js")],
+  ${date}, ${flags('service_binding_extra_handlers')},
+  modules = ${await modules({ folder, name: 'queue', contents: "export { default } from './queue.js';\n" })},
+  bindings = ${list([
+    binding('SIZES', `json = ${text(JSON.stringify(sizes))}`),
+    ...(counting ? [binding('CORE', 'service = "core"')] : []),
+  ])},
 );
 `;
 }
 
+/** The processor time a process has used, in ms, or null where the system does not tell it this finely. */
+export function processorMs(pid) {
+  const tasks = `/proc/${pid}/task`;
+  if (!existsSync(tasks)) return null;
+  const spent = (task) => Number(readFileSync(join(tasks, task, 'schedstat'), 'utf8').split(' ')[0]);
+  return readdirSync(tasks).reduce((sum, task) => sum + spent(task), 0) / 1e6;
+}
+
 /**
- * Starts workerd with everything in `folder`.
+ * Starts workerd in `folder`, where the worker's objects stay when it is stopped.
  *
- * @returns {Promise<{ports: {core: number, floor: number}, stop: () => Promise<void>}>}
+ * @param {boolean} [options.counting] with `counting.js` in front of the objects and queues that deliver
+ * @returns {Promise<{ports: Record<string, number>, pid: number, stop: () => Promise<void>}>}
  */
-export async function startWorkerd({ folder, vars, database }) {
-  for (const name of ['core-objects', 'floor-objects']) mkdirSync(join(folder, name), { recursive: true });
-  for (const name of ['index.js', 'index_bg.wasm']) copyFileSync(join(BUILD, name), join(folder, name));
-  for (const name of ['floor.js', 'queue.js']) copyFileSync(join(HERE, name), join(folder, name));
-  const ports = { core: await freePort(), floor: await freePort() };
+export async function startWorkerd({ folder, vars, database, counting = false }) {
+  mkdirSync(join(folder, 'objects'), { recursive: true });
+  const ports = {};
+  for (const name of ['core', 'floor', 'floorSql', 'queue', 'counter']) ports[name] = await freePort();
   const file = join(folder, 'bench.capnp');
-  writeFileSync(file, config({ ports, vars, database }));
+  writeFileSync(file, await configuration({ folder, ports, vars, database, counting }));
 
   const lines = [];
-  const service = await Service.start(WORKERD, ['serve', file], {
+  const service = await Service.start(WORKERD, ['serve', '--experimental', file], {
     cwd: folder,
     onLine: (line) => {
       lines.push(line);
@@ -112,5 +166,5 @@ export async function startWorkerd({ folder, vars, database }) {
     await service.stop();
     throw new Error(`${lines.join('\n')}\n\nworkerd did not start.`);
   }
-  return { ports, stop: () => service.stop() };
+  return { ports, pid: service.pid, lines, stop: () => service.stop() };
 }

@@ -102,6 +102,7 @@ impl Machine {
                 _ => {}
             }
         }
+        self.key = self.loaded.as_ref().and_then(|loaded| loaded.known.api_key_id);
     }
 
     /// Says who is calling, and counts the request if it may pass.

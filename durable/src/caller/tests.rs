@@ -142,11 +142,11 @@ fn ended_sign_ins_and_keys_are_refused_without_being_counted() {
 fn a_sign_in_is_noted_once_a_minute() {
     let mut object = Object::new();
     let noted = |answer| matches!(answer, Answer::Known { note: true, .. });
-    assert!(noted(object.call(&person(1), Some(SESSION), 0).0));
-    assert!(!noted(object.call(&person(1), Some(SESSION), 59_999).0));
-    assert!(noted(object.call(&person(1), Some(SESSION), 60_000).0));
+    assert!(noted(object.call(&person(1), Some(SESSION), 100_000).0));
+    assert!(!noted(object.call(&person(1), Some(SESSION), 159_999).0));
+    assert!(noted(object.call(&person(1), Some(SESSION), 160_000).0));
     let lately = json!({ "who": {}, "session": { "ended": false, "lately": true } });
-    assert!(!noted(object.call(&lately, Some(OTHER), 60_000).0));
+    assert!(!noted(object.call(&lately, Some(OTHER), 160_000).0));
 }
 
 #[test]

@@ -198,6 +198,7 @@ impl Machine {
                 holds.retain(|held| held.ip != key && held.until > now);
                 holds.push(hold);
                 effects.put(CORE, &self.core);
+                effects.unconfirmed = false;
                 Reservation::Held
             }
         };

@@ -60,6 +60,10 @@ permissions! {
     SettingsRead = "settings:read",
     /// Change the configuration of the system.
     SettingsWrite = "settings:write",
+    /// See the plans that are offered.
+    PlansRead = "plans:read",
+    /// Make and change plans.
+    PlansWrite = "plans:write",
     /// See feature flags with their targets.
     FeatureFlagsRead = "feature_flags:read",
     /// Make, change and delete feature flags.
@@ -78,6 +82,10 @@ permissions! {
     TelemetryRead = "telemetry:read",
     /// Send telemetry.
     TelemetryWrite = "telemetry:write",
+    /// See dead letters, backlogs, jobs and events of the system itself.
+    SystemRead = "system:read",
+    /// Send dead letters again, or drop them.
+    SystemWrite = "system:write",
 }
 
 /// Permissions nobody but a super administrator holds, whatever a scope says.
@@ -85,8 +93,11 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::OrganizationsCreate,
     Permission::OrganizationsDelete,
     Permission::SettingsWrite,
+    Permission::PlansWrite,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
+    Permission::SystemRead,
+    Permission::SystemWrite,
 ];
 
 /// What every role holds.
@@ -95,6 +106,7 @@ const EVERYBODY: &[Permission] = &[
     Permission::AccountRead,
     Permission::AccountWrite,
     Permission::OrganizationsRead,
+    Permission::PlansRead,
     Permission::FlagsEvaluate,
     Permission::TelemetryWrite,
 ];
@@ -218,6 +230,12 @@ impl Permissions {
     #[must_use]
     pub const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
+    }
+
+    /// The permissions that both sets have.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     fn without(self, others: &[Permission]) -> Self {

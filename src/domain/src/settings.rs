@@ -1,16 +1,12 @@
 //! The settings of the whole system: which there are, what each may be, and
 //! what counts when nothing, or nonsense, is stored.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::email::is_email;
 use crate::vault::{NONCE, Vault};
 use crate::{egress, license};
-
-/// The longest e-mail address (RFC 5321).
-const MAX_EMAIL: usize = 254;
 
 /// A setting, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,12 +23,22 @@ pub enum Key {
     ApiRateLimitPerMin,
     /// `api_keys.max_per_user`
     ApiKeysMaxPerUser,
+    /// `api_keys.max_rate_per_min`
+    ApiKeysMaxRatePerMin,
     /// `telemetry.enabled`
     TelemetryEnabled,
     /// `telemetry.retention_days`
     TelemetryRetentionDays,
     /// `webhooks.max_per_organization`
     WebhooksMaxPerOrganization,
+    /// `sessions.retention_days`
+    SessionsRetentionDays,
+    /// `system_events.retention_days`
+    SystemEventsRetentionDays,
+    /// `tasks.retention_days`
+    TasksRetentionDays,
+    /// `webhooks.retention_days`
+    WebhooksRetentionDays,
     /// `email.from`
     EmailFrom,
     /// `email.api_url`
@@ -123,9 +129,10 @@ impl Kind {
 
 impl Key {
     /// Every setting, in the order they are shown.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::ApiRateLimitPerMin,
         Self::ApiKeysMaxPerUser,
+        Self::ApiKeysMaxRatePerMin,
         Self::EmailApiKey,
         Self::EmailApiUrl,
         Self::EmailFrom,
@@ -133,9 +140,13 @@ impl Key {
         Self::LicenseCollisionAutoRevoke,
         Self::LicenseCollisionThreshold,
         Self::LicenseValidationRetentionDays,
+        Self::SessionsRetentionDays,
+        Self::SystemEventsRetentionDays,
+        Self::TasksRetentionDays,
         Self::TelemetryEnabled,
         Self::TelemetryRetentionDays,
         Self::WebhooksMaxPerOrganization,
+        Self::WebhooksRetentionDays,
     ];
 
     /// The setting with this name.
@@ -154,9 +165,14 @@ impl Key {
             Self::LicenseValidationRetentionDays => "license.validation_retention_days",
             Self::ApiRateLimitPerMin => "api.rate_limit_per_min",
             Self::ApiKeysMaxPerUser => "api_keys.max_per_user",
+            Self::ApiKeysMaxRatePerMin => "api_keys.max_rate_per_min",
             Self::TelemetryEnabled => "telemetry.enabled",
             Self::TelemetryRetentionDays => "telemetry.retention_days",
             Self::WebhooksMaxPerOrganization => "webhooks.max_per_organization",
+            Self::SessionsRetentionDays => "sessions.retention_days",
+            Self::SystemEventsRetentionDays => "system_events.retention_days",
+            Self::TasksRetentionDays => "tasks.retention_days",
+            Self::WebhooksRetentionDays => "webhooks.retention_days",
             Self::EmailFrom => "email.from",
             Self::EmailApiUrl => "email.api_url",
             Self::EmailApiKey => "email.api_key",
@@ -168,13 +184,16 @@ impl Key {
     pub const fn kind(self) -> Kind {
         match self {
             Self::LicenseCollisionThreshold => Kind::Integer { min: 1, max: 1_000 },
-            Self::ApiRateLimitPerMin => Kind::Integer {
+            Self::ApiRateLimitPerMin | Self::ApiKeysMaxRatePerMin => Kind::Integer {
                 min: 1,
                 max: 100_000,
             },
-            Self::TelemetryRetentionDays | Self::LicenseValidationRetentionDays => {
-                Kind::Integer { min: 1, max: 3_650 }
-            }
+            Self::TelemetryRetentionDays
+            | Self::LicenseValidationRetentionDays
+            | Self::SessionsRetentionDays
+            | Self::SystemEventsRetentionDays
+            | Self::TasksRetentionDays
+            | Self::WebhooksRetentionDays => Kind::Integer { min: 1, max: 3_650 },
             Self::LicenseAddressSource => Kind::Choice(&license::AddressSource::NAMES),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => {
                 Kind::Integer { min: 0, max: 1_000 }
@@ -204,9 +223,18 @@ impl Key {
             }
             Self::ApiRateLimitPerMin => "Requests a minute for a caller without a limit of its own",
             Self::ApiKeysMaxPerUser => "API keys that one user may have at a time",
+            Self::ApiKeysMaxRatePerMin => {
+                "Requests a minute that an API key may be given, where the plan says nothing"
+            }
             Self::TelemetryEnabled => "Whether telemetry is taken in",
             Self::TelemetryRetentionDays => "Days after which telemetry is deleted",
             Self::WebhooksMaxPerOrganization => "Webhooks that one organization may have at a time",
+            Self::SessionsRetentionDays => "Days after which sign-ins that nobody uses are deleted",
+            Self::SystemEventsRetentionDays => "Days after which events of the system are deleted",
+            Self::TasksRetentionDays => "Days after which AI tasks are deleted",
+            Self::WebhooksRetentionDays => {
+                "Days after which the log of webhook deliveries is deleted"
+            }
             Self::EmailFrom => "The sender of e-mail",
             Self::EmailApiUrl => "Where e-mail is handed over to its provider",
             Self::EmailApiKey => "The key of the e-mail provider",
@@ -233,8 +261,13 @@ impl Key {
             Self::LicenseAddressSource => license::AddressSource::NAMES[0].into(),
             Self::LicenseValidationRetentionDays => 365.into(),
             Self::TelemetryEnabled => true.into(),
-            Self::TelemetryRetentionDays => 90.into(),
+            Self::TelemetryRetentionDays
+            | Self::SessionsRetentionDays
+            | Self::SystemEventsRetentionDays
+            | Self::WebhooksRetentionDays => 90.into(),
+            Self::TasksRetentionDays => 730.into(),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => 20.into(),
+            Self::ApiKeysMaxRatePerMin => 1_000.into(),
             Self::ApiRateLimitPerMin | Self::EmailFrom | Self::EmailApiUrl | Self::EmailApiKey => {
                 Value::Null
             }
@@ -321,16 +354,16 @@ impl Stored {
         self.number(Key::ApiKeysMaxPerUser)
     }
 
+    /// Requests a minute that an API key may be given, where the plan says nothing.
+    #[must_use]
+    pub fn api_key_rate_per_min(&self) -> u32 {
+        self.number(Key::ApiKeysMaxRatePerMin)
+    }
+
     /// Whether telemetry is taken in.
     #[must_use]
     pub fn telemetry_enabled(&self) -> bool {
         self.flag(Key::TelemetryEnabled)
-    }
-
-    /// Days after which telemetry is deleted.
-    #[must_use]
-    pub fn telemetry_retention_days(&self) -> u32 {
-        self.number(Key::TelemetryRetentionDays)
     }
 
     /// Webhooks that one organization may have.
@@ -370,69 +403,18 @@ fn number(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
-/// Where a sensitive value is sealed. As JSON: what the table keeps.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    version: u32,
-    sealed: String,
-}
-
 /// Seals the sensitive value of `key`; it opens for no other key. `None` when it
 /// cannot be sealed.
 #[must_use]
 pub fn seal(vault: &Vault, key: Key, text: &str, nonce: [u8; NONCE]) -> Option<Value> {
-    let sealed = vault
-        .seal(text.as_bytes(), key.as_str().as_bytes(), nonce)
-        .ok()?;
-    serde_json::to_value(Sealed {
-        version: sealed.version,
-        sealed: STANDARD.encode(sealed.bytes),
-    })
-    .ok()
+    vault.seal_text(text, key.as_str().as_bytes(), nonce)
 }
 
 /// Opens what [`seal`] made. `None` when the vault lacks its key, or anything
 /// was changed.
 #[must_use]
 pub fn open(vault: &Vault, key: Key, stored: &Value) -> Option<String> {
-    let Sealed { version, sealed } = Sealed::deserialize(stored).ok()?;
-    let bytes = STANDARD.decode(sealed).ok()?;
-    let text = vault.open(version, &bytes, key.as_str().as_bytes())?;
-    String::from_utf8(text).ok()
-}
-
-fn is_email(text: &str) -> bool {
-    let Some((local, host)) = text.rsplit_once('@') else {
-        return false;
-    };
-    text.len() <= MAX_EMAIL
-        && (1..=64).contains(&local.len())
-        && local
-            .split('.')
-            .all(|word| !word.is_empty() && word.bytes().all(is_atom))
-        && is_host(host)
-}
-
-/// A character of an e-mail address that needs no quotes (RFC 5322, atext).
-fn is_atom(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
-}
-
-/// A public host name: at least two labels, the last not a number.
-fn is_host(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    let last = name.rsplit('.').next().unwrap_or_default();
-    name.len() <= 253
-        && name.contains('.')
-        && name.split('.').all(label)
-        && !last.bytes().all(|byte| byte.is_ascii_digit())
+    vault.open_text(stored, key.as_str().as_bytes())
 }
 
 #[cfg(test)]

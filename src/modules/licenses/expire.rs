@@ -19,6 +19,8 @@ struct Expired {
     organization_id: Uuid,
     license_key: String,
     was: String,
+    /// The organization was closed: nobody is to be told.
+    is_closed: bool,
 }
 
 /// Expires what is due; returns how many.
@@ -35,7 +37,8 @@ pub async fn expire(run: &Run) -> Result<u64> {
                        ORDER BY expires_at LIMIT $1::bigint FOR NO KEY UPDATE SKIP LOCKED
                      ), done AS (
                        UPDATE licenses l SET status = 'expired' FROM due WHERE l.id = due.id
-                       RETURNING l.id, l.organization_id, l.license_key, due.status AS was)
+                       RETURNING l.id, l.organization_id, l.license_key, due.status AS was,
+                         EXISTS (SELECT 1 FROM organizations o WHERE o.id = l.organization_id AND o.deleted_at IS NOT NULL) AS is_closed)
                      SELECT coalesce(json_agg(done), '[]')::text FROM done")
                 .bind(STEP),
             )
@@ -48,7 +51,7 @@ pub async fn expire(run: &Run) -> Result<u64> {
                 resource_type: "license",
                 resource_id: license.id,
                 changes: json!({ "before": { "status": license.was }, "after": { "status": "expired" } }),
-                payload: Some(json!({ "license": {
+                payload: (!license.is_closed).then(|| json!({ "license": {
                     "id": license.id, "license_key": license.license_key, "status": "expired" } })),
             });
         }

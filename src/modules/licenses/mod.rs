@@ -11,6 +11,7 @@ pub mod expire;
 pub mod ips;
 mod journal;
 pub mod list;
+pub mod many;
 pub mod model;
 pub mod notices;
 pub mod queries;

@@ -94,7 +94,7 @@ impl Reports {
 
     pub fn bound(&mut self, binding: PendingBinding, effects: &mut Effects) {
         effects.put(format!("{BINDING}{}", binding.id), &binding);
-        effects.arm = true;
+        (effects.arm, effects.unconfirmed) = (true, false);
         self.bindings.push(Row {
             row: binding,
             sent: false,
@@ -103,7 +103,7 @@ impl Reports {
 
     pub fn collided(&mut self, record: CollisionRecord, effects: &mut Effects) {
         effects.put(format!("{COLLISION}{}", record.id), &record);
-        effects.arm = true;
+        (effects.arm, effects.unconfirmed) = (true, false);
         self.collisions.push(Row {
             row: record,
             sent: false,

@@ -147,6 +147,8 @@ impl Machine {
         if self.core != before {
             effects.put(CORE, &self.core);
         }
+        // If this is lost, it is read again.
+        effects.unconfirmed = true;
         self.free(effects);
         Ok(())
     }

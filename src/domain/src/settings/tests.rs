@@ -125,7 +125,6 @@ fn nothing_stored_is_the_default() {
     assert_eq!(nothing.api_keys_per_user(), 20);
     assert_eq!(nothing.webhooks_per_organization(), 20);
     assert!(nothing.telemetry_enabled());
-    assert_eq!(nothing.telemetry_retention_days(), 90);
     assert_eq!(
         (nothing.email_from(), nothing.email_api_url()),
         (None, None)
@@ -149,7 +148,6 @@ fn what_is_stored_counts_unless_it_is_nonsense() {
         (0, 1)
     );
     assert!(!own.telemetry_enabled());
-    assert_eq!(own.telemetry_retention_days(), 30);
     assert_eq!(own.email_from(), Some("a@b.example"));
     assert_eq!(own.email_api_url(), Some("https://b.example/x"));
 

@@ -158,11 +158,11 @@ fn cidrs(networks: &Option<Vec<String>>, _: &()) -> garde::Result {
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 
 fn small(map: &Map<String, Value>, _: &()) -> garde::Result {
-    let size = serde_json::to_string(map).map_or(usize::MAX, |text| text.len());
+    let size = celaest_domain::json::fields_len(map);
     if size <= MAX_METADATA_BYTES {
         Ok(())
     } else {
-        Err(garde::Error::new("is larger than 16 KB"))
+        Err(garde::Error::new("is larger than 16 KB as it is stored"))
     }
 }
 

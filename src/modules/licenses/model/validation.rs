@@ -43,7 +43,7 @@ fn device(info: &Option<Value>, _: &()) -> garde::Result {
         Some(Value::String(_) | Value::Object(_)) | None => {}
         Some(_) => return Err(garde::Error::new("must be text or an object")),
     }
-    let size = info.as_ref().map_or(0, |info| info.to_string().len());
+    let size = info.as_ref().map_or(0, celaest_domain::json::stored_len);
     if size <= 4096 {
         Ok(())
     } else {
