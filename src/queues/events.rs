@@ -49,7 +49,7 @@ pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
     messages.extend(outbox::named(&run.database, &names).await?);
     for message in &messages {
         callers::told(run, message).await?;
-        licenses::edge::told(run, message).await?;
+        licenses::notices::told(run, message).await?;
         licenses::many::told(run, message).await?;
     }
     webhooks::fan_out::fan_out(run, &messages).await?;

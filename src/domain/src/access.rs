@@ -34,6 +34,8 @@ permissions! {
     LicensesDelete = "licenses:delete",
     /// Suspend a license.
     LicensesRevoke = "licenses:revoke",
+    /// Validate licenses of the organization for others: the addresses that are reported count.
+    LicensesValidate = "licenses:validate",
     /// See one's own profile, sessions and API keys.
     AccountRead = "account:read",
     /// Change one's own profile, end own sessions, make and delete own API keys.
@@ -176,6 +178,7 @@ impl Role {
                 LicensesWrite,
                 LicensesDelete,
                 LicensesRevoke,
+                LicensesValidate,
                 WebhooksRead,
                 WebhooksWrite,
                 TelemetryRead,
