@@ -67,18 +67,6 @@ struct Notices {
     otherwise: Vec<Work>,
 }
 
-impl Notices {
-    /// Nobody is told anything yet.
-    fn of(call: &Rc<Call>) -> Self {
-        Self {
-            call: call.clone(),
-            before: Vec::new(),
-            after: Vec::new(),
-            otherwise: Vec::new(),
-        }
-    }
-}
-
 /// Whatever ends a handler early, those who were told of the change learn that there is none.
 impl Drop for Notices {
     fn drop(&mut self) {
@@ -135,21 +123,26 @@ impl Access {
         let mut tx = self.begin();
         match claim.take(&mut tx, self.caller()).await? {
             Some(answer) => Err(Stop::Repeated(answer)),
-            None => Ok(Change {
-                tx,
-                claim,
-                notices: Notices::of(&self.call),
-            }),
+            None => Ok(self.change(tx, claim)),
         }
     }
 
     /// [`Access::begin_once`] for what leaves the caller without a way to repeat it: they are signed out,
     /// or nobody any more.
     pub fn begin_last(&self) -> Change {
+        self.change(self.begin(), Claim::none(self.call.config))
+    }
+
+    fn change(&self, tx: Tx, claim: Claim) -> Change {
         Change {
-            tx: self.begin(),
-            claim: Claim::none(self.call.config),
-            notices: Notices::of(&self.call),
+            tx,
+            claim,
+            notices: Notices {
+                call: self.call.clone(),
+                before: Vec::new(),
+                after: Vec::new(),
+                otherwise: Vec::new(),
+            },
         }
     }
 

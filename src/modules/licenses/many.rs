@@ -41,7 +41,7 @@ struct Told {
     license_key: String,
 }
 
-/// Ties a change of many licenses to their objects: so many of them are told before the commit and before the
+/// Makes the edge forget licenses that changed in `tx`, once that is committed: so many of them before the
 /// answer, the others by the outbox, which repeats the first ones too.
 ///
 /// # Errors
@@ -84,10 +84,11 @@ pub async fn told(run: &Run, message: &Message) -> Result<()> {
         serde_json::from_value(message.payload.clone()).map_err(Error::internal)?;
     let mut tx = run.begin();
     let licenses = next(&mut tx, whose, after).await?;
-    let keys = licenses.iter().map(|license| license.license_key.clone());
-    notices::forget_all(&run.env, &keys.collect::<Vec<_>>()).await?;
-    if let Some(last) = licenses.get(STEP - 1) {
-        let after = Some(last.id);
+    let last = licenses.get(STEP - 1).map(|license| license.id);
+    let keys: Vec<_> = licenses.into_iter().map(|license| license.license_key).collect();
+    notices::forget_all(&run.env, &keys).await?;
+    if let Some(after) = last {
+        let after = Some(after);
         tx.tell(TOPIC, json!(Step { whose, after }));
     }
     run.commit(tx).await
