@@ -10,14 +10,21 @@ import { createOrganization } from './support/world.mjs';
 const DEFAULTS = {
   'api.rate_limit_per_min': 1_000_000,
   'api_keys.max_per_user': 20,
+  'api_keys.max_rate_per_min': 1_000,
   'email.api_key': null,
   'email.api_url': null,
   'email.from': null,
+  'license.address_source': 'reported',
   'license.collision_auto_revoke': false,
   'license.collision_threshold': 10,
+  'license.validation_retention_days': 365,
+  'sessions.retention_days': 90,
+  'system_events.retention_days': 90,
+  'tasks.retention_days': 730,
   'telemetry.enabled': true,
   'telemetry.retention_days': 90,
   'webhooks.max_per_organization': 20,
+  'webhooks.retention_days': 90,
 };
 const SECRET = `re_${randomUUID()}`;
 /** Longest that a change may take to be felt everywhere. */

@@ -223,6 +223,9 @@ pub struct Outcome {
     /// It cancelled the license for good.
     #[serde(default)]
     pub ended: bool,
+    /// It was not committed and never will be.
+    #[serde(default)]
+    pub called_off: bool,
 }
 
 /// What the object has that Postgres may not.

@@ -27,7 +27,7 @@ use std::borrow::Cow;
 use uuid::Uuid;
 
 /// A snapshot can be outdated by a change while it is being read; each time it is read again.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 8;
 
 /// A validation that may go to an object, or its verdict when none is needed.
 pub enum Check {

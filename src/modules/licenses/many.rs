@@ -85,7 +85,10 @@ pub async fn told(run: &Run, message: &Message) -> Result<()> {
     let mut tx = run.begin();
     let licenses = next(&mut tx, whose, after).await?;
     let last = licenses.get(STEP - 1).map(|license| license.id);
-    let keys: Vec<_> = licenses.into_iter().map(|license| license.license_key).collect();
+    let keys: Vec<_> = licenses
+        .into_iter()
+        .map(|license| license.license_key)
+        .collect();
     notices::forget_all(&run.env, &keys).await?;
     if let Some(after) = last {
         let after = Some(after);

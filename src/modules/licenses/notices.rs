@@ -37,16 +37,24 @@ fn notify(tx: &mut Change, call: &Rc<Call>, key: &str, ended: bool) -> Uuid {
     let Ok(key) = LicenseKey::parse(key) else {
         return change;
     };
-    let told = |ended| {
+    let told = |outcome: Outcome| {
         let (call, key) = (call.clone(), key.clone());
         async move {
             call.count_object_call();
-            let change = Some(change);
-            forget(call.env(), &key, Outcome { change, ended }).await
+            forget(call.env(), &key, outcome).await
         }
     };
-    tx.after_commit(told(ended));
-    tx.otherwise(told(false));
+    let outcome = Outcome {
+        change: Some(change),
+        ended,
+        called_off: false,
+    };
+    tx.after_commit(told(outcome));
+    tx.otherwise(told(Outcome {
+        ended: false,
+        called_off: true,
+        ..outcome
+    }));
     let call = call.clone();
     tx.before_commit(async move {
         call.count_object_call();
@@ -94,8 +102,8 @@ pub async fn told(run: &Run, message: &Message) -> Result<()> {
         return Ok(());
     };
     let outcome = Outcome {
-        change: None,
         ended: message.topic == "license.cancelled",
+        ..Outcome::default()
     };
     forget(&run.env, &key, outcome).await
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 /// As in [`super::edge`].
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 8;
 
 /// Holds a slot of a license for an address until the outcome of `change` is told, half a minute at most.
 ///

@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub struct Setting {
     /// Its name.
     pub key: &'static str,
-    /// `integer`, `boolean`, `text`, `https_url` or `email`.
+    /// `integer`, `boolean`, `choice`, `text`, `https_url` or `email`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The smallest number it may be, where it is one.

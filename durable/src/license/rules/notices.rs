@@ -37,11 +37,14 @@ impl Machine {
         effects
     }
 
-    /// The license changed in Postgres, or did not after all: nothing read before
-    /// counts any more. What only the object knows (new bindings, a suspension)
-    /// stays.
+    /// The license changed in Postgres: nothing read before counts any more. What
+    /// only the object knows (new bindings, a suspension) stays. A change that was
+    /// called off ends what was done for it, and nothing else.
     pub fn forget(&mut self, outcome: Outcome, now: i64) -> Effects {
-        let mut effects = self.drop_snapshot();
+        let mut effects = match outcome.called_off {
+            true => Effects::default(),
+            false => self.drop_snapshot(),
+        };
         let before = self.core.clone();
         let ours = |change: &Uuid| outcome.change == Some(*change);
         self.core

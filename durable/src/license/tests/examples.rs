@@ -276,11 +276,13 @@ fn a_held_slot_is_taken_for_others_until_its_change_ends() {
     object.told(Outcome {
         change: Some(other),
         ended: false,
+        ..Outcome::default()
     });
     assert_eq!(object.code("192.0.2.2", &row), "IP_LIMIT_REACHED");
     object.told(Outcome {
         change: Some(change),
         ended: false,
+        ..Outcome::default()
     });
     assert_eq!(object.code("192.0.2.2", &row), "VALID");
     let mut object = Object::new();

@@ -149,6 +149,7 @@ fn a_change_that_was_announced_ends_the_grace() {
             object.told(Outcome {
                 change: Some(Uuid::from_u128(1)),
                 ended: false,
+                ..Outcome::default()
             });
         }
         assert_eq!(object.raw(&away()), Answer::Unavailable);
@@ -160,6 +161,29 @@ fn a_change_that_was_announced_ends_the_grace() {
 }
 
 #[test]
+fn a_change_that_is_called_off_costs_one_read() {
+    let (mut object, row) = (Object::new(), Row::default());
+    object.validate("192.0.2.1", &row);
+    object.announce(1);
+    let token = object.wanted("192.0.2.1").token;
+    object.told(Outcome {
+        change: Some(Uuid::from_u128(1)),
+        called_off: true,
+        ..Outcome::default()
+    });
+    assert_eq!(object.wanted("192.0.2.1").token, token);
+    object.validate("192.0.2.1", &row);
+    assert!(matches!(object.ask("192.0.2.1"), Answer::Verdict { .. }));
+    // One of which nobody had heard leaves everything as it is.
+    object.told(Outcome {
+        change: Some(Uuid::from_u128(2)),
+        called_off: true,
+        ..Outcome::default()
+    });
+    assert!(matches!(object.ask("192.0.2.1"), Answer::Verdict { .. }));
+}
+
+#[test]
 fn the_end_of_one_change_is_not_the_end_of_another() {
     let (mut object, row) = (Object::new(), Row::default());
     object.announce(1);
@@ -167,12 +191,14 @@ fn the_end_of_one_change_is_not_the_end_of_another() {
     object.told(Outcome {
         change: Some(Uuid::from_u128(1)),
         ended: false,
+        ..Outcome::default()
     });
     object.validate("192.0.2.1", &row);
     object.wanted("192.0.2.1");
     object.told(Outcome {
         change: Some(Uuid::from_u128(2)),
         ended: false,
+        ..Outcome::default()
     });
     object.validate("192.0.2.1", &row);
     assert!(matches!(object.ask("192.0.2.1"), Answer::Verdict { .. }));
@@ -369,6 +395,7 @@ fn of_a_cancelled_license_nothing_is_kept() {
     object.told(Outcome {
         change: Some(Uuid::from_u128(1)),
         ended: true,
+        ..Outcome::default()
     });
     // The binding is not confirmed yet.
     assert!(object.has_row("b:") && !object.has_row("license"));

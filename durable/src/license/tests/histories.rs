@@ -94,7 +94,7 @@ proptest! {
                         slow.suspended &= !active;
                     }
                     if !dies {
-                        object.told(Outcome { change: Some(Uuid::from_u128(change)), ended: false });
+                        object.told(Outcome { change: Some(Uuid::from_u128(change)), ended: false, ..Outcome::default() });
                     }
                 }
                 Event::Report { fails: true, .. } => {
@@ -120,7 +120,7 @@ proptest! {
                     if object.reserve(id, &ip(n), &row) == Reservation::Held {
                         object.announce(change);
                         row.bindings.insert(id, (ip(n), true));
-                        object.told(Outcome { change: Some(id), ended: false });
+                        object.told(Outcome { change: Some(id), ended: false, ..Outcome::default() });
                     }
                 }
                 Event::Unbind(n) => {
@@ -136,7 +136,7 @@ proptest! {
                     for (address, active) in row.bindings.values_mut() {
                         *active &= *address != ip(n);
                     }
-                    object.told(Outcome { change: Some(Uuid::from_u128(change)), ended: false });
+                    object.told(Outcome { change: Some(Uuid::from_u128(change)), ended: false, ..Outcome::default() });
                 }
                 Event::ReadSlowly => if let Answer::NeedSnapshot(Wanted { token, waiting }) = object.ask(&ip(0)) {
                     slow = Some(Slow { token, data: row.json(&waiting), suspended: row.status == "suspended" });
