@@ -7,7 +7,8 @@ use crate::call::Call;
 use crate::db::facts::{Action, Actor, Fact, Subject};
 use crate::db::{Database, Scope, sql};
 use crate::error::Result;
-use crate::identity::Principal;
+use crate::identity::token::Token;
+use crate::identity::{Principal, callers};
 use crate::log;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ struct Noted {
 }
 
 /// Writes down, after the answer, that a session is in use. The first time is a sign-in.
-pub fn note(call: &Call, principal: &Principal, session: Uuid) {
+pub fn note(call: &Call, principal: &Principal, token: &Token) {
     // A connection of its own: the request's may be in the middle of a transaction.
     let database = call.another_database();
     let actor = Actor {
@@ -36,20 +37,31 @@ pub fn note(call: &Call, principal: &Principal, session: Uuid) {
         ..principal.actor(call)
     };
     let (principal, request_id) = (principal.clone(), call.request_id.clone());
+    let (env, session) = (call.env().clone(), token.session);
+    let known_by = [callers::of_subject(token.subject)];
     call.background(async move {
-        if let Err(error) = write(&database, actor, &principal, session).await {
+        let noted = async {
+            if write(&database, actor, &principal, session).await? {
+                // The profile says when somebody signed in last.
+                callers::forget_from(&env, &known_by).await?;
+            }
+            Ok(())
+        };
+        let noted: Result<()> = noted.await;
+        if let Err(error) = noted {
             log::warn(&request_id, "a session was not noted", &error);
         }
         database.close();
     });
 }
 
+/// Whether it is a new one.
 async fn write(
     database: &Database,
     actor: Actor,
     principal: &Principal,
     session: Uuid,
-) -> Result<()> {
+) -> Result<bool> {
     let (ip, agent) = (actor.ip.clone(), actor.user_agent.clone());
     let mut tx = database.begin(Scope::System, actor);
     // The person is held: whoever removes them comes before, and nothing is noted, or finds the session.
@@ -72,7 +84,9 @@ async fn write(
             .bind(device(agent.as_deref())),
         )
         .await?;
+    let mut is_new = false;
     if let Some(Noted { id, is_new: true }) = noted {
+        is_new = true;
         tx.finally(
             sql("UPDATE users_profile SET last_login_at = now(), login_count = login_count + 1 WHERE id = $1::uuid")
                 .bind(principal.user_id),
@@ -85,7 +99,7 @@ async fn write(
             Value::Null,
         ));
     }
-    tx.commit().await.map(|_| ())
+    tx.commit().await.map(|_| is_new)
 }
 
 /// Somebody came or went.
