@@ -49,7 +49,7 @@ const committed = (license) => eventuallyHolds(async () => {
 
 test('while a change is being committed, validations read PostgreSQL, and keep nothing of it', async () => {
   const license = await warm('slow');
-  await edge.api('GET', license.path);
+  await edge.known();
   const revoking = beginsToSuspend(license);
   await pause(1000);
   for (let round = 0; round < 2; round += 1) {

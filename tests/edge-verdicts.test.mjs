@@ -62,6 +62,7 @@ describe('codes', () => {
   });
 
   test('a created license is valid at once, and creating tells its object', async () => {
+    await edge.known();
     const created = await edge.api('POST', '/api/licenses', { plan_id: PLANS.starter }, 201);
     // One object call knows the caller, one says that the license is coming, one that it is there.
     assert.equal(created.counts.do, 3);

@@ -118,6 +118,11 @@ export class Edge {
     return this.admin(method, path, { body });
   }
 
+  /** Waits until the administrator's own object knows them: what a sign-in leaves behind has been dealt with. */
+  async known() {
+    await eventuallyHolds(async () => assert.equal((await this.api('GET', '/api/licenses?per_page=1')).counts.do, 1));
+  }
+
   /** A license by SQL: nobody at the edge has heard of it. */
   async license(fields = {}) {
     const { product_code: code = 'MKT', ...columns } = fields;
