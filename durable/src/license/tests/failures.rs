@@ -411,8 +411,10 @@ fn of_a_cancelled_license_nothing_is_kept() {
 
 #[test]
 fn refusals_of_a_cancelled_license_are_logged_once_a_minute() {
-    let mut row = Row::default();
-    row.status = "cancelled";
+    let row = Row {
+        status: "cancelled",
+        ..Row::default()
+    };
     let mut object = Object::new();
     object.validate("192.0.2.1", &row);
     let mut logged = 0;
