@@ -116,7 +116,7 @@ pub async fn authenticate(call: &Call, wants: Wants) -> Result<Principal> {
         organization: principal.organization_id,
     });
     if let Some(token) = principal.token.as_ref().filter(|_| note) {
-        session::note(call, &principal, token);
+        session::note(call, &principal, token.session);
     }
     Ok(principal)
 }
