@@ -188,7 +188,7 @@ describe('tokens with the shared secret', () => {
       const owner = await createUser(stack, home.id, 'developer');
       const call = await withApiKey(stack, owner, home.id);
       good(await call(...LIST));
-      await stack.pg.query('UPDATE users_profile SET deleted_at = now() WHERE id = $1', [owner]);
+      good(await home.as.admin('DELETE', '/api/users/{id}', { id: owner }), 204);
       refused(await call(...LIST), 401, 'INVALID_API_KEY');
     });
 

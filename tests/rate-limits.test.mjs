@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { caller, good, refused } from './support/api.mjs';
 import { startStack } from './harness/client.mjs';
-import { token } from './support/tokens.mjs';
+import { apiKey, token } from './support/tokens.mjs';
 import { createOrganization, createUser, signedIn, withApiKey } from './support/world.mjs';
 
 const LIST = ['GET', '/api/licenses'];
@@ -82,7 +82,7 @@ test('nobody: the address has the limit, and those who are signed in are not hel
   const attempts = [
     () => caller(stack)(...LIST),
     () => caller(stack, { token: bad })(...LIST),
-    () => caller(stack, { apiKey: 'celk_00000000guessguessguess' })(...LIST),
+    () => caller(stack, { apiKey: apiKey(stack.vars.API_KEY_PEPPER) })(...LIST),
   ];
   const { statuses, by } = await parallel(150, (_, index) => attempts[index % attempts.length]());
   assert.deepEqual(statuses, { 401: LIMIT, 429: 50 });

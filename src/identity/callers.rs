@@ -98,11 +98,7 @@ pub fn forget(call: &Rc<Call>, names: Vec<String>) -> impl Future<Output = Resul
     }
 }
 
-/// [`forget`] where there is no change that waits for it.
-///
-/// # Errors
-/// As [`forget`].
-pub async fn forget_from(env: &Env, names: &[String]) -> Result<()> {
+async fn forget_from(env: &Env, names: &[String]) -> Result<()> {
     let told = names.iter().map(|name| caller::forget(env, name));
     let told = join_all(told).await.into_iter();
     told.collect::<std::result::Result<(), _>>()

@@ -77,22 +77,24 @@ struct Recognised {
 /// # Errors
 /// 401 with the reason; 429 when the caller, or for failed attempts the address, is over its limit.
 pub async fn authenticate(call: &Call, wants: Wants) -> Result<Principal> {
-    let attempt = async {
-        let claim = claim(call).await?;
+    let claim = match claim(call).await {
+        // What was never a key is no guess, and touches nothing.
+        Err(error) if error.code == Code::InvalidApiKey => return Err(error),
+        claim => claim,
+    };
+    let attempt: Result<_> = async {
+        let claim = claim?;
         let recognised = recognise(call, &claim, wants).await?;
         Ok((claim, recognised))
-    };
-    let (claim, Recognised { who, profile, note }) = match attempt.await {
-        Ok(found) => found,
-        Err(error) => {
-            // Nobody is signed in, so the address pays: guessing is limited like any other request.
-            let error: Error = error;
-            if error.code.status() == 401 {
-                limits::count_failure(call).await?;
-            }
-            return Err(error);
-        }
-    };
+    }
+    .await;
+    // Nobody is signed in, so the address pays: guessing is limited like any other request.
+    if let Err(error) = &attempt
+        && error.code.status() == 401
+    {
+        limits::count_failure(call).await?;
+    }
+    let (claim, Recognised { who, profile, note }) = attempt?;
     let role = Role::parse(&who.role)
         .ok_or_else(|| Error::internal("a role this version does not know"))?;
     let key_scopes = who.key.as_ref().map(|key| key.scopes.as_slice());
@@ -116,7 +118,7 @@ pub async fn authenticate(call: &Call, wants: Wants) -> Result<Principal> {
         organization: principal.organization_id,
     });
     if let Some(token) = principal.token.as_ref().filter(|_| note) {
-        session::note(call, &principal, token);
+        session::note(call, &principal, token.session);
     }
     Ok(principal)
 }

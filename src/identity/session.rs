@@ -7,8 +7,7 @@ use crate::call::Call;
 use crate::db::facts::{Action, Actor, Fact, Subject};
 use crate::db::{Database, Scope, sql};
 use crate::error::Result;
-use crate::identity::token::Token;
-use crate::identity::{Principal, callers};
+use crate::identity::Principal;
 use crate::log;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -29,7 +28,7 @@ struct Noted {
 }
 
 /// Writes down, after the answer, that a session is in use. The first time is a sign-in.
-pub fn note(call: &Call, principal: &Principal, token: &Token) {
+pub fn note(call: &Call, principal: &Principal, session: Uuid) {
     // A connection of its own: the request's may be in the middle of a transaction.
     let database = call.another_database();
     let actor = Actor {
@@ -37,31 +36,20 @@ pub fn note(call: &Call, principal: &Principal, token: &Token) {
         ..principal.actor(call)
     };
     let (principal, request_id) = (principal.clone(), call.request_id.clone());
-    let (env, session) = (call.env().clone(), token.session);
-    let known_by = [callers::of_subject(token.subject)];
     call.background(async move {
-        let noted = async {
-            if write(&database, actor, &principal, session).await? {
-                // The profile says when somebody signed in last.
-                callers::forget_from(&env, &known_by).await?;
-            }
-            Ok(())
-        };
-        let noted: Result<()> = noted.await;
-        if let Err(error) = noted {
+        if let Err(error) = write(&database, actor, &principal, session).await {
             log::warn(&request_id, "a session was not noted", &error);
         }
         database.close();
     });
 }
 
-/// Whether it is a new one.
 async fn write(
     database: &Database,
     actor: Actor,
     principal: &Principal,
     session: Uuid,
-) -> Result<bool> {
+) -> Result<()> {
     let (ip, agent) = (actor.ip.clone(), actor.user_agent.clone());
     let mut tx = database.begin(Scope::System, actor);
     // The person is held: whoever removes them comes before, and nothing is noted, or finds the session.
@@ -84,9 +72,7 @@ async fn write(
             .bind(device(agent.as_deref())),
         )
         .await?;
-    let mut is_new = false;
     if let Some(Noted { id, is_new: true }) = noted {
-        is_new = true;
         tx.finally(
             sql("UPDATE users_profile SET last_login_at = now(), login_count = login_count + 1 WHERE id = $1::uuid")
                 .bind(principal.user_id),
@@ -99,7 +85,7 @@ async fn write(
             Value::Null,
         ));
     }
-    tx.commit().await.map(|_| is_new)
+    tx.commit().await.map(|_| ())
 }
 
 /// Somebody came or went.

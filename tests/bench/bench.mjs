@@ -120,7 +120,7 @@ await bootstrap(async ({ packages }) => {
       });
       await ensurePgBouncer(note);
       const pooler = await PgBouncer.start({
-        folder: join(folder, 'pgbouncer'), serverPort: cluster.port, users: { [APP_ROLE]: password }, onLine: () => {},
+        folder: join(folder, 'pgbouncer'), serverPort: cluster.port, ownerUrl: cluster.ownerUrl('postgres'), users: [APP_ROLE], onLine: () => {},
       });
       running.push(pooler.service);
       database = { port: pooler.port, name: DATABASE, user: APP_ROLE, password };

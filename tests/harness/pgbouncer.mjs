@@ -3,6 +3,7 @@
 
 import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { withClient } from '../../scripts/lib/database.mjs';
 import { Service, ask, freePort, portIsFree, run, until } from '../../scripts/lib/processes.mjs';
 import { serverUser } from '../../scripts/lib/postgres.mjs';
 import { canBeRoot, installDebianPackages } from '../../scripts/lib/rust.mjs';
@@ -33,9 +34,10 @@ export class PgBouncer {
    * @param {object} options
    * @param {string} options.folder for its configuration
    * @param {number} options.serverPort where PostgreSQL listens
-   * @param {Record<string, string>} options.users passwords by role
+   * @param {string} options.ownerUrl the server as its superuser, who says how roles prove themselves
+   * @param {string[]} options.users the roles that may come
    */
-  static async start({ folder, serverPort, users, onLine }) {
+  static async start({ folder, serverPort, ownerUrl, users, onLine }) {
     const pooler = new PgBouncer();
     pooler.port = await freePort();
     const user = serverUser();
@@ -47,7 +49,13 @@ export class PgBouncer {
       return path;
     };
     if (user) chownSync(folder, user.uid, user.gid);
-    const authFile = file('users.txt', Object.entries(users).map(([name, password]) => `"${name}" "${password}"\n`).join(''));
+    // What the server itself stores, so that the salt is one and the same, as with the server: given the
+    // passwords, PgBouncer would draw another for each connection.
+    const secrets = await withClient(ownerUrl, async (client) => {
+      const { rows } = await client.query('SELECT rolname, rolpassword FROM pg_authid WHERE rolname = ANY ($1)', [users]);
+      return rows.map(({ rolname, rolpassword }) => `"${rolname}" "${rolpassword}"\n`).join('');
+    });
+    const authFile = file('users.txt', secrets);
     const configuration = file('pgbouncer.ini', `[databases]
 * = host=127.0.0.1 port=${serverPort}
 

@@ -50,7 +50,8 @@ export class Server {
     server.pooler = await PgBouncer.start({
       folder: join(server.folder, `${server.name}-pooler`),
       serverPort: server.cluster.port,
-      users: options.passwords,
+      ownerUrl: server.cluster.ownerUrl('postgres'),
+      users: Object.keys(options.passwords),
       onLine: (line) => appendFileSync(join(server.folder, `logs/${server.name}-pooler.log`), `${line}\n`),
     });
     return server;

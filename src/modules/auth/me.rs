@@ -18,7 +18,8 @@ struct Kept<'a> {
     organization: &'a RawValue,
 }
 
-/// Says who the caller is, where they belong and what they may do.
+/// Says who the caller is, where they belong and what they may do. What the profile says of the last sign-in
+/// can be as old as what the caller's object knows: five minutes.
 pub async fn me(
     OwnProfile(profile): OwnProfile,
     access: Permit<AccountRead>,
