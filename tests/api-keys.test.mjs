@@ -292,7 +292,14 @@ describe('rotation', () => {
     const row = await rowOf(stack, 'user_api_keys', old.id);
     assert.equal(row.replaced_by, fresh.id);
     about(row.expires_at.toISOString(), Date.now() + DAY);
-    await stack.pg.query(`UPDATE user_api_keys SET expires_at = now() - interval '1 second' WHERE id = $1`, [old.id]);
+  });
+
+  test('ends the old one when the overlap is over, whoever knows it', async () => {
+    const old = good(await make({}), 201);
+    await works(old);
+    const fresh = good(await rotate(old, { overlap_seconds: 2 }), 201);
+    await works(old);
+    await new Promise((resolve) => setTimeout(resolve, 2200));
     await isDead(old);
     await works(fresh);
   });
