@@ -122,6 +122,8 @@ codes! {
     ApiKeyEnded = "API_KEY_ENDED", 409, "La clave de API ya no está activa o fue reemplazada", "The API key is no longer active or was replaced";
     /// As many webhooks as an organization may have.
     WebhookLimitReached = "WEBHOOK_LIMIT_REACHED", 409, "La organización no admite más webhooks", "The organization has no room for another webhook";
+    /// As many secrets of a webhook as sign at the same time.
+    WebhookSecretsFull = "WEBHOOK_SECRETS_FULL", 409, "Demasiadas rotaciones en 24 horas: los secretos anteriores siguen firmando", "Too many rotations within 24 hours: the secrets before still sign";
     /// A webhook that does not take deliveries.
     WebhookInactive = "WEBHOOK_INACTIVE", 409, "El webhook no está activo", "The webhook is not active";
     /// Another feature flag has the key.

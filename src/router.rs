@@ -7,7 +7,8 @@ use crate::error::{Code, Error, Result};
 use crate::http::endpoint::Endpoint;
 use crate::http::params::Params;
 use crate::modules::{
-    audit, auth, feature_flags, health, licenses, organizations, plans, settings, telemetry, users,
+    audit, auth, feature_flags, health, licenses, organizations, plans, settings, system, telemetry,
+    users,
     webhooks,
 };
 use std::cell::OnceCell;
@@ -140,6 +141,13 @@ endpoints! {
     get    "/api/telemetry"                                 => telemetry::list::list,            "Lists reported events";
     get    "/api/telemetry/errors"                          => telemetry::errors::errors,        "Lists reported errors, those of one name together";
     get    "/api/telemetry/events/{key}"                    => telemetry::list::of_type,         "Lists reported events of one kind";
+
+    // The system itself
+    get    "/api/system/status"                             => system::status::status,           "Backlogs, dead letters, jobs and events of the system";
+    get    "/api/system/dead-letters"                       => system::dead_letters::list,       "Lists messages that no consumer could deal with";
+    get    "/api/system/dead-letters/{id}"                  => system::dead_letters::read,       "One dead letter with its message";
+    post   "/api/system/dead-letters/{id}/replay"           => system::replay::replay,           "Sends a dead letter to its queue again";
+    delete "/api/system/dead-letters/{id}"                  => system::discard::discard,         "Drops a dead letter for good";
 }
 
 /// What a request is for.

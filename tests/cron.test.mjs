@@ -97,9 +97,11 @@ describe('usage periods', () => {
     const license = await insertLicense(stack, home.id, {
       starts_at: start, expires_at: ahead(400 * DAY), current_period_start: start, current_period_end: addMonths(start, 1), ai_requests_used: 7, storage_used_bytes: 11,
     });
-    for (const at of [start, addMonths(start, 1), new Date(+addMonths(start, 1) - 1), new Date(+addMonths(start, 2) - 1)]) {
-      await insert(stack, 'license_validations', { license_id: license.id, organization_id: home.id, ip_address: '192.0.2.1', is_valid: true, created_at: at });
-    }
+    const count = (at, validations) => insert(stack, 'license_usage_counts', {
+      license_id: license.id, organization_id: home.id, period_start: at, validations,
+    });
+    await count(start, 1);
+    await count(addMonths(start, 1), 2);
     await stack.triggerCron(USAGE);
     await eventually(async () => (await rowOf(stack, 'licenses', license.id)).current_period_end > new Date());
 
@@ -112,10 +114,14 @@ describe('usage periods', () => {
     }
     sameMoment(row.current_period_start, addMonths(start, closed.length));
     sameMoment(row.current_period_end, addMonths(start, closed.length + 1));
-    assert.deepEqual(closed.slice(0, 3).map(({ ai_requests_count: ai, validations_count: count }) => [ai, count]), [[7, 2], [0, 2], [0, 0]]);
+    assert.deepEqual(closed.slice(0, 3).map(({ ai_requests_count: ai, validations_count: count }) => [ai, count]), [[7, 1], [0, 2], [0, 0]]);
     assert.deepEqual([Number(row.ai_requests_used), Number(row.storage_used_bytes), closed[0].storage_bytes], [0, 11, 11]);
 
+    // What was logged after its period was closed is added to it.
+    await count(start, 1);
     await stack.triggerCron(USAGE);
+    await eventually(async () => (await periods(license.id))[0].validations_count === 2);
+    closed[0].validations_count = 2;
     assert.deepEqual(await periods(license.id), closed);
     assert.deepEqual(await rowOf(stack, 'licenses', license.id), row);
   });
@@ -166,8 +172,8 @@ describe('the outbox', () => {
   });
 
   test('what a queue took and lost is sent again, until a consumer says it is done', async () => {
-    const minutes = (count) => ({ available_at: ago(count * 60), sent_at: ago(count * 60) });
-    const [lost, underway] = [await message(minutes(30)), await message(minutes(5))];
+    const lost = await message({ available_at: ago(1), sent_at: ago(61), attempts: 1 });
+    const underway = await message({ available_at: ahead(59), sent_at: ago(1), attempts: 1 });
     await stack.triggerCron(OUTBOX);
     await eventually(async () => (await rowOf(stack, 'outbox_messages', lost)).processed_at);
     assert.equal((await rowOf(stack, 'outbox_messages', underway)).processed_at, null);
@@ -198,7 +204,7 @@ describe('the outbox', () => {
 
 describe('partitions', () => {
   const partitions = async () => (await stack.pg.query(
-    "SELECT relname FROM pg_class WHERE relname ~ '^(audit_logs|telemetry_events)_y\\d{4}m\\d{2}$' ORDER BY 1")).rows.map(({ relname }) => relname);
+    "SELECT relname FROM pg_class WHERE relname ~ '_y\\d{4}m\\d{2}$' ORDER BY 1")).rows.map(({ relname }) => relname);
 
   test('are kept three months ahead, and what has served its purpose goes', async () => {
     const complete = await partitions();
@@ -217,6 +223,23 @@ describe('partitions', () => {
       return id;
     };
     const [old, recent] = [await processed(9), await processed(7)];
+    const session = async (days, more = {}) => {
+      const id = randomUUID();
+      await insert(stack, 'user_sessions', { id, user_id: home.users.admin, organization_id: home.id, session_token: id, last_seen_at: ago(days * DAY), ...more });
+      return id;
+    };
+    const [unused, used] = [await session(91), await session(89)];
+    const ended = await session(91, { is_active: false, ended_at: ago(91 * DAY) });
+    const webhook = randomUUID();
+    await insert(stack, 'webhooks', {
+      id: webhook, organization_id: home.id, user_id: home.users.admin, name: 'Old', url: 'https://example.com', secret_hash: 'x', secret_encrypted: Buffer.alloc(0),
+    });
+    const delivery = async (days) => {
+      const id = randomUUID();
+      await insert(stack, 'webhook_deliveries', { id, webhook_id: webhook, organization_id: home.id, event_id: randomUUID(), event_type: 'x.y', created_at: ago(days * DAY) });
+      return id;
+    };
+    const [stored, kept] = [await delivery(91), await delivery(89)];
 
     for (let run = 0; run < 2; run += 1) {
       await stack.triggerCron(PARTITIONS);
@@ -225,6 +248,9 @@ describe('partitions', () => {
       const { rows } = await stack.pg.query('SELECT key FROM idempotency_keys WHERE key = ANY ($1)', [[stale, fresh]]);
       assert.deepEqual(rows, [{ key: fresh }]);
       assert.ok(await rowOf(stack, 'outbox_messages', recent));
+      await eventually(async () => !(await rowOf(stack, 'user_sessions', unused)) && !(await rowOf(stack, 'webhook_deliveries', stored)));
+      for (const id of [used, ended]) assert.ok(await rowOf(stack, 'user_sessions', id));
+      assert.ok(await rowOf(stack, 'webhook_deliveries', kept));
     }
   });
 });

@@ -347,7 +347,7 @@ describe('row-level security', () => {
       SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace
         AND has_function_privilege('celaest_app', oid, 'EXECUTE')`);
     assert.deepEqual(definers.toSorted(), [
-      'audit_horizon', 'ensure_partitions', 'generate_invoice_number', 'generate_order_number',
-      'increment_api_key_usage', 'prune_telemetry']);
+      'audit_horizon', 'audit_horizon', 'ensure_partitions', 'ensure_partitions_of', 'generate_invoice_number', 'generate_order_number',
+      'increment_api_key_usage', 'prune_growing']);
   });
 });

@@ -30,6 +30,7 @@ const MODULES = {
     license_validations: inside('licenses', 'license_id'),
     license_collisions: inside('licenses', 'license_id'),
     license_usage_log: inside('licenses', 'license_id'),
+    license_usage_counts: inside('licenses', 'license_id'),
     v_active_licenses: owned('owner_id'),
   },
   settings: { system_config: everybodys },
@@ -51,6 +52,7 @@ const MODULES = {
     orders: owned('user_id'), order_items: inside('orders', 'order_id'), invoices: owned('user_id'),
     v_sales_dashboard: tenants, payment_events: systems, invoice_counters: unreachable,
   },
+  system: { dead_letters: systems, job_runs: systems, retentions: systems },
   platform: { outbox_messages: tenants, idempotency_keys: tenants, refinery_schema_history: unreachable },
 };
 
@@ -58,6 +60,8 @@ const TABLES = Object.assign({}, ...Object.values(MODULES));
 
 // What only the system sees, and so has no row unless somebody puts one there.
 const SYSTEM_ROWS = `
+  INSERT INTO dead_letters (queue, body, body_hash, reason, queued_at) VALUES ('celaest-events', '{}', 'x', 'test', now());
+  INSERT INTO job_runs (name, started_at, finished_at) VALUES ('test', now(), now());
   INSERT INTO ai_api_pool (provider, key_name, key_value_encrypted) VALUES ('groq', 'test', '\\x00');
   INSERT INTO payment_events (provider, event_id, type, payload) VALUES ('test', 'test', 'test', '{}');
   INSERT INTO system_events (event_type, source, message) VALUES ('test', 'test', 'test');

@@ -194,7 +194,7 @@ test('both secrets sign for a day after a rotation', async () => {
   assert.equal(request.headers['webhook-signature'].split(' ').length, 2);
   // The day has passed.
   await stack.pg.query(
-    `UPDATE webhooks SET previous_secret_expires_at = now() - interval '1 second', version = version + 1 WHERE id = $1`, [webhook.id]);
+    `UPDATE webhooks SET previous_secrets = jsonb_set(previous_secrets, '{0,expires_at}', to_jsonb(now() - interval '1 second')), version = version + 1 WHERE id = $1`, [webhook.id]);
   await license(call);
   const [, second] = await sent(receiver, 2);
   verified(second, fresh);

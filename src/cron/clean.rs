@@ -1,48 +1,162 @@
-//! Keeps partitions ahead of the calendar and throws away what has served its purpose.
+//! Keeps partitions ahead of the calendar and throws away what has served its purpose, in small steps:
+//! each is a transaction of its own and locks few rows for a short time.
 
 use crate::db::sql;
 use crate::error::Result;
+use crate::log;
 use crate::run::Run;
-use crate::settings;
+use serde::Deserialize;
 
 /// How many months ahead partitions exist.
 const MONTHS_AHEAD: u32 = 3;
-/// Telemetry rows deleted in a step, so that no step locks many for long.
-const TELEMETRY_ROWS: u32 = 10_000;
+/// Rows deleted in a step.
+const STEP: u32 = 10_000;
+/// Steps that one thing may take in one run: the rest is left to the next.
+const STEPS: usize = 500;
 
-/// Creates partitions, drops telemetry past its time, answered idempotency keys after their day and outbox rows eight
-/// days after they were dealt with (a week of events can be replayed); returns how many rows were thrown away.
-pub async fn clean(run: &Run) -> Result<u64> {
-    let mut tx = run.begin();
-    tx.execute(sql("SELECT ensure_partitions($1::int)::text").bind(MONTHS_AHEAD))
-        .await?;
-    let swept: u64 = tx.only_value(sql(
-        "WITH keys AS (DELETE FROM idempotency_keys WHERE expires_at < now() RETURNING 1),
-         sent AS (DELETE FROM outbox_messages WHERE processed_at < now() - interval '8 days' RETURNING 1)
-         SELECT ((SELECT count(*) FROM keys) + (SELECT count(*) FROM sent))::text",
-    ))
-    .await?;
-    Ok(swept + telemetry(run).await?)
+/// What the outbox and the keys of repeated requests are kept for: a week of events can be replayed.
+const SWEPT: [&str; 2] = [
+    "DELETE FROM idempotency_keys k USING (
+       SELECT caller, key FROM idempotency_keys WHERE expires_at < now() LIMIT $1::bigint) old
+     WHERE (k.caller, k.key) = (old.caller, old.key) RETURNING 1",
+    "DELETE FROM outbox_messages o USING (
+       SELECT id FROM outbox_messages WHERE processed_at < now() - interval '8 days' LIMIT $1::bigint) old
+     WHERE o.id = old.id RETURNING 1",
+];
+
+/// Rows that go after their days, in tables without partitions. A sign-in that was ended stays: it is what
+/// refuses its tokens.
+const AGED: [(&str, &str); 2] = [
+    (
+        "user_sessions",
+        "DELETE FROM user_sessions s USING (
+           SELECT id FROM user_sessions WHERE ended_at IS NULL AND last_seen_at < now() - make_interval(days => $2::int)
+           LIMIT $1::bigint) old
+         WHERE s.id = old.id RETURNING 1",
+    ),
+    (
+        "system_events",
+        "DELETE FROM system_events e USING (
+           SELECT id FROM system_events WHERE created_at < now() - make_interval(days => $2::int)
+           LIMIT $1::bigint) old
+         WHERE e.id = old.id RETURNING 1",
+    ),
+];
+
+/// How long rows of a table are kept.
+#[derive(Deserialize)]
+struct Retention {
+    table_name: String,
+    days: i32,
+    /// It is partitioned by month.
+    grows: bool,
 }
 
-/// Deletes telemetry that is older than it is kept, in steps; returns how many rows.
-async fn telemetry(run: &Run) -> Result<u64> {
-    let days = settings::read(&run.database)
-        .await?
-        .telemetry_retention_days();
-    let mut done = 0;
-    loop {
-        let deleted: u64 = run
-            .begin()
-            .only_value(
-                sql("SELECT to_json(prune_telemetry($1::int, $2::int))::text")
-                    .bind(days)
-                    .bind(TELEMETRY_ROWS),
-            )
-            .await?;
-        done += deleted;
-        if deleted < u64::from(TELEMETRY_ROWS) {
-            return Ok(done);
+/// Creates partitions and throws away what is past its time; returns how many rows went. What fails for one
+/// table fails for no other.
+pub async fn clean(run: &Run) -> Result<u64> {
+    let mut outcome = ahead(run).await;
+    let mut gone = 0;
+    for statement in SWEPT {
+        outcome = outcome.and(repeated(run, statement, None, &mut gone).await);
+    }
+    let retentions: Vec<Retention> = run
+        .begin()
+        .only_rows(sql(
+            "SELECT r.table_name, g.name IS NOT NULL AS grows, coalesce((
+               SELECT (c.value #>> '{}')::int FROM system_config c
+               WHERE c.key = r.setting AND c.value #>> '{}' ~ '^[1-9][0-9]{0,3}$'), r.days) AS days
+             FROM retentions r LEFT JOIN growing_tables() AS g(name) ON g.name = r.table_name
+             ORDER BY r.table_name",
+        ))
+        .await?;
+    for Retention {
+        table_name,
+        days,
+        grows,
+    } in retentions
+    {
+        let done = match AGED.iter().find(|(name, _)| *name == table_name) {
+            Some((_, statement)) => repeated(run, statement, Some(days), &mut gone).await,
+            None if grows => pruned(run, &table_name, days, &mut gone).await,
+            None => Ok(()),
+        };
+        if let Err(error) = &done {
+            log::error(
+                &run.name,
+                &format!("{table_name} was not cleaned up"),
+                error,
+            );
         }
+        outcome = outcome.and(done);
+    }
+    outcome.map(|()| gone)
+}
+
+/// Makes the partitions of each table in a transaction of its own.
+async fn ahead(run: &Run) -> Result<()> {
+    let tables: Vec<String> = run
+        .begin()
+        .only_value(sql(
+            "SELECT coalesce(json_agg(name), '[]')::text FROM growing_tables() AS g(name)",
+        ))
+        .await?;
+    let mut outcome = Ok(());
+    for table in tables {
+        let query = sql("SELECT ensure_partitions_of($1, $2::int)::text");
+        let made = run
+            .begin()
+            .only_execute(query.bind(table).bind(MONTHS_AHEAD));
+        outcome = outcome.and(made.await);
+    }
+    outcome
+}
+
+async fn repeated(run: &Run, statement: &str, days: Option<i32>, gone: &mut u64) -> Result<()> {
+    for _ in 0..STEPS {
+        let query = sql(format!(
+            "WITH gone AS ({statement}) SELECT to_json(count(*))::text FROM gone"
+        ));
+        let query = query.bind(STEP);
+        let query = match days {
+            Some(days) => query.bind(days),
+            None => query,
+        };
+        let deleted: u64 = run.begin().only_value(query).await?;
+        *gone += deleted;
+        if deleted < u64::from(STEP) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn pruned(run: &Run, table: &str, days: i32, gone: &mut u64) -> Result<()> {
+    for _ in 0..STEPS {
+        let query = sql("SELECT to_json(prune_growing($1, $2::int, $3::int))::text");
+        let query = query.bind(table).bind(days).bind(STEP);
+        let deleted: u64 = run.begin().only_value(query).await?;
+        *gone += deleted;
+        if deleted < u64::from(STEP) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use celaest_domain::settings::Key;
+
+    #[test]
+    fn what_the_table_says_is_what_the_settings_say() {
+        let migration = include_str!("../../migrations/V030__growing_tables.sql");
+        let kept = Key::ALL.map(|key| (key.as_str(), key.default_value()));
+        let mut count = 0;
+        for (name, days) in kept.iter().filter(|(name, _)| name.ends_with("retention_days")) {
+            assert!(migration.contains(&format!("'{name}', {days})")), "{name}");
+            count += 1;
+        }
+        assert!(count >= 5, "{count}");
     }
 }

@@ -4,10 +4,13 @@
 mod clean;
 mod sweep;
 
+use crate::db::sql;
 use crate::error::Result;
 use crate::log;
 use crate::modules::{audit, licenses};
+use crate::platform::clock;
 use crate::run::Run;
+use chrono::{DateTime, Utc};
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 use std::rc::Rc;
@@ -42,12 +45,42 @@ pub async fn run(event: ScheduledEvent, env: Env, context: ScheduleContext) {
     for job in JOBS.iter().filter(|job| job.schedule == schedule) {
         let name = format!("cron:{}@{at}", job.name);
         let run = Run::new(env.clone(), background.clone(), name);
-        match (job.work)(&run).await {
+        let began = clock::now();
+        let outcome = (job.work)(&run).await;
+        match &outcome {
             Ok(done) => log::info(&run.name, "job", json!({ "job": job.name, "done": done })),
-            Err(error) => log::error(&run.name, "job failed", &error),
+            Err(error) => log::error(&run.name, "job failed", error),
+        }
+        if let Err(error) = note(&run, job.name, began, &outcome).await {
+            log::warn(&run.name, "the run was not noted", &error);
         }
         run.database.close();
     }
+}
+
+/// Writes down what became of a run, for operators; one that failed is an event of the system as well.
+async fn note(run: &Run, job: &str, began: DateTime<Utc>, outcome: &Result<u64>) -> Result<()> {
+    let error = outcome.as_ref().err();
+    let problem = error.map(|error| error.cause.as_deref().unwrap_or(error.code.as_str()));
+    let query = sql(
+        "WITH failed AS (
+           INSERT INTO system_events (event_type, severity, source, message, request_id)
+           SELECT 'job.failed', 'error', 'cron:' || $1, left($4, 2000), left($5, 100) WHERE $4 IS NOT NULL)
+         INSERT INTO job_runs AS j (name, started_at, finished_at, done, failures, last_failed_at, last_error)
+         SELECT $1, $2::timestamptz, now(), $3::bigint, ($4 IS NOT NULL)::int, CASE WHEN $4 IS NOT NULL THEN now() END,
+           left($4, 2000)
+         ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at, finished_at = now(), done = excluded.done,
+           runs = j.runs + 1, failures = j.failures + excluded.failures,
+           last_failed_at = coalesce(excluded.last_failed_at, j.last_failed_at),
+           last_error = coalesce(excluded.last_error, j.last_error)",
+    );
+    let query = query
+        .bind(job)
+        .bind(began)
+        .bind(outcome.as_ref().ok())
+        .bind(problem)
+        .bind(&run.name);
+    run.begin().only_execute(query).await
 }
 
 #[cfg(test)]
@@ -57,9 +90,19 @@ mod tests {
         let manifest = include_str!("../../wrangler.toml");
         for job in super::JOBS {
             let quoted = format!("\"{}\"", job.schedule);
-            assert!(manifest.contains(&quoted), "{} is not in wrangler.toml", job.name);
+            assert!(
+                manifest.contains(&quoted),
+                "{} is not in wrangler.toml",
+                job.name
+            );
         }
-        let crons = manifest.split("crons = [").nth(1).and_then(|rest| rest.split(']').next());
-        assert_eq!(crons.unwrap_or_default().matches("  \"").count(), super::JOBS.len());
+        let crons = manifest
+            .split("crons = [")
+            .nth(1)
+            .and_then(|rest| rest.split(']').next());
+        assert_eq!(
+            crons.unwrap_or_default().matches("  \"").count(),
+            super::JOBS.len()
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! What happened, written down with the change itself: the audit row and the outbox row.
 
 use super::{Query, sql};
+use celaest_domain::audit::redacted;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::platform::random;
@@ -171,7 +172,7 @@ pub struct Subject {
     pub kind: &'static str,
     /// The field with its organization.
     pub tenant: &'static str,
-    /// Fields whose values nobody should find in a log.
+    /// Fields whose values nobody should find in a log, besides those whose name says so.
     pub secret: &'static [&'static str],
     /// What the outside learns of it; `None`: nothing.
     pub told: Option<fn(&Value) -> Value>,
@@ -232,10 +233,7 @@ impl Subject {
     }
 
     fn shown(&self, key: &str, value: &Value) -> Value {
-        match self.secret.contains(&key) && !value.is_null() {
-            true => json!("[redacted]"),
-            false => value.clone(),
-        }
+        redacted(key, value, self.secret)
     }
 }
 
@@ -314,6 +312,16 @@ mod tests {
             fact.changes,
             json!({"before": {"license_key": "[redacted]"}, "after": {"license_key": "[redacted]"}})
         );
+    }
+
+    #[test]
+    fn nested_secrets_stay_out_and_are_a_change() {
+        let kept = |word: &str| json!({"id": ID, "metadata": {"password": word, "seats": 3}});
+        let fact = LICENSE
+            .fact("license.updated", &kept("a"), &kept("b"))
+            .unwrap();
+        let shown = json!({"metadata": {"password": "[redacted]", "seats": 3}});
+        assert_eq!(fact.changes, json!({"before": shown, "after": shown}));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod rows;
 pub use page::{Listing, Page};
 pub use query::{Bind, Query, containing, patched, sql};
 pub use raw::Raw;
-pub use rows::{Key, Rows, Set};
+pub use rows::{Key, Rows, Search, Set};
 
 use crate::error::{Code, Error, Result};
 use crate::platform::clock;
@@ -345,7 +345,7 @@ impl Tx {
     pub fn tell(&mut self, topic: &'static str, payload: Value) {
         self.messages.push(Message {
             id: Uuid::new_v4(),
-            organization_id: None,
+            organization_id: self.scope.organization(),
             topic: topic.to_owned(),
             payload,
             created_at: clock::now(),

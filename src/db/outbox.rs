@@ -1,17 +1,33 @@
 //! The way of outbox rows to their queues.
+//!
+//! `available_at` says when a row is sent next: ten seconds after it was written, until then it is its
+//! request's business; then again and again, less and less often, until a consumer says that it was dealt
+//! with; and in the end it is a dead letter.
 
 use super::facts::{Actor, Mail, Message};
 use super::{Database, Scope, sql};
 use crate::error::Result;
 use crate::platform::queues::send;
 use serde_json::json;
+use uuid::Uuid;
 use worker::Env;
 
-/// Sends outbox messages to their queues and marks them as sent. Dying in between sends them again
-/// later with the same ids.
+/// The queue takes 128,000 bytes. What is larger goes there by its name only.
+pub const MOST_BYTES: usize = 120_000;
+/// How often a row is sent before it is a dead letter: with the pauses between, for about a day.
+pub const MOST_ATTEMPTS: u32 = 30;
+
+/// The rows that one queue takes, as conditions on `o`.
+pub const QUEUES: [(&str, &str); 2] = [
+    ("celaest-events", "o.topic <> 'email.send'"),
+    ("celaest-emails", "o.topic = 'email.send'"),
+];
+
+/// Sends outbox messages to their queues and notes what became of them. Dying in between sends them again
+/// later with the same ids; a queue that is away holds up no other.
 ///
 /// # Errors
-/// When the queue or the database refuses; the messages stay unsent then.
+/// When a queue or the database refuses; the messages come again then.
 pub async fn publish(env: &Env, database: &Database, messages: &[Message]) -> Result<()> {
     if messages.is_empty() {
         return Ok(());
@@ -19,24 +35,65 @@ pub async fn publish(env: &Env, database: &Database, messages: &[Message]) -> Re
     let (mails, events): (Vec<&Message>, Vec<&Message>) = messages
         .iter()
         .partition(|message| message.topic == Mail::TOPIC);
+    let mut outcome = Ok(());
+    let mut noted = Vec::with_capacity(messages.len());
     for (binding, messages) in [("EVENTS", events), ("EMAILS", mails)] {
-        send(
-            env,
-            binding,
-            messages.iter().map(|one| json!(one).to_string()),
-        )
-        .await?;
+        let sent = send(env, binding, messages.iter().map(|one| on_the_wire(one))).await;
+        let error = sent.as_ref().err().and_then(|error| error.cause.clone());
+        let failed = sent.is_err();
+        noted.extend(
+            messages
+                .iter()
+                .map(|one| json!({ "id": one.id, "failed": failed, "error": error })),
+        );
+        outcome = outcome.and(sent);
     }
-    let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
+    note(database, json!(noted)).await?;
+    outcome
+}
+
+/// What the queue gets of a message.
+fn on_the_wire(message: &Message) -> String {
+    let text = json!(message).to_string();
+    match text.len() {
+        ..=MOST_BYTES => text,
+        _ => json!({ "outbox": message.id }).to_string(),
+    }
+}
+
+/// Sent ones come again after a minute, two, four, … at most an hour; others soon.
+async fn note(database: &Database, outcomes: serde_json::Value) -> Result<()> {
+    let query = sql(
+        "UPDATE outbox_messages o SET
+           sent_at = CASE WHEN n.failed THEN o.sent_at ELSE now() END,
+           attempts = o.attempts + CASE WHEN n.failed THEN 0 ELSE 1 END,
+           last_error = left(n.error, 1000),
+           available_at = now() + CASE WHEN n.failed THEN interval '30 seconds'
+             ELSE least(make_interval(secs => 60 * 2.0 ^ least(o.attempts, 6)), interval '1 hour') END
+         FROM jsonb_to_recordset($1::jsonb) AS n(id uuid, failed boolean, error text)
+         WHERE o.id = n.id AND o.processed_at IS NULL",
+    );
     database
         .begin(Scope::System, Actor::system("outbox"))
-        .only_execute(
-            sql(
-                "UPDATE outbox_messages SET sent_at = now(), attempts = attempts + 1
-                 WHERE id IN (SELECT value::uuid FROM jsonb_array_elements_text($1::jsonb))",
-            )
-            .bind(json!(ids)),
-        )
+        .only_execute(query.bind(outcomes))
+        .await
+}
+
+/// The messages of rows that came by their names.
+///
+/// # Errors
+/// When the database fails.
+pub async fn named(database: &Database, ids: &[Uuid]) -> Result<Vec<Message>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = sql(
+        "SELECT id, organization_id, topic, payload, created_at FROM outbox_messages
+         WHERE id IN (SELECT value::uuid FROM jsonb_array_elements_text($1::jsonb))",
+    );
+    database
+        .begin(Scope::System, Actor::system("outbox"))
+        .only_rows(query.bind(json!(ids)))
         .await
 }
 
@@ -57,4 +114,26 @@ pub async fn processed(database: &Database, run: &str, messages: &[Message]) -> 
             .bind(json!(ids)),
         )
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+
+    #[test]
+    fn what_the_queue_does_not_take_goes_by_its_name() {
+        let message = |size: usize| Message {
+            id: Uuid::nil(),
+            organization_id: None,
+            topic: "license.updated".into(),
+            payload: json!({ "text": "x".repeat(size) }),
+            created_at: DateTime::UNIX_EPOCH,
+        };
+        assert!(on_the_wire(&message(100)).contains("license.updated"));
+        assert_eq!(
+            on_the_wire(&message(MOST_BYTES)),
+            format!(r#"{{"outbox":"{}"}}"#, Uuid::nil())
+        );
+    }
 }

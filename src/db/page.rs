@@ -121,22 +121,43 @@ fn columns(key: Key, alias: &str) -> String {
     all.join(", ")
 }
 
+fn ordered(key: Key, alias: &str, page: &Page) -> String {
+    let all: Vec<_> = key
+        .iter()
+        .map(|(name, _)| format!("{alias}.{name} {}", page.direction().sql()))
+        .collect();
+    all.join(", ")
+}
+
 /// The key of the last row of a page, as text that nobody has to understand.
 pub struct Cursor;
 
 impl Cursor {
-    /// The column that makes the key of a full page's last row.
+    /// The column that makes the key of a page's last row, where more may follow: the page is full, or it was
+    /// cut.
     pub fn column(key: Key, alias: &str, page: &Page) -> String {
-        let columns = columns(key, alias);
-        let (last, rows) = (i64::from(page.per_page) - 1, page.per_page);
-        let by: Vec<_> = key
-            .iter()
-            .map(|(name, _)| format!("{alias}.{name} {}", page.direction().sql()))
-            .collect();
-        let by = by.join(", ");
+        let (columns, by, rows) = (
+            columns(key, alias),
+            ordered(key, alias, page),
+            page.per_page,
+        );
         format!(
             "(SELECT json_build_array({columns}) FROM chosen {alias}
-              WHERE (SELECT count(*) FROM chosen) = {rows} ORDER BY {by} OFFSET {last} LIMIT 1)"
+              WHERE (SELECT count(*) FROM kept) = {rows}
+                OR (SELECT count(*) FROM kept) < (SELECT count(*) FROM chosen)
+              ORDER BY {by} OFFSET (SELECT greatest(count(*), 1) - 1 FROM kept) LIMIT 1)"
+        )
+    }
+
+    /// The column that makes the key of the last row that was looked at, where there may be more.
+    pub fn end(key: Key, alias: &str, page: &Page, looked_at: u32) -> String {
+        let (columns, by, last) = (
+            columns(key, alias),
+            ordered(key, alias, page),
+            looked_at - 1,
+        );
+        format!(
+            "(SELECT json_build_array({columns}) FROM looked {alias} ORDER BY {by} OFFSET {last} LIMIT 1)"
         )
     }
 
@@ -188,12 +209,17 @@ pub struct Meta {
     /// How many pages there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_pages: Option<u64>,
-    /// There are more rows than this.
+    /// There are at least so many rows: not all were counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_at_least: Option<u64>,
-    /// What `cursor` is for the page after this one, in lists that grow without end.
+    /// What `cursor` is for the page after this one, in lists that grow without end. A search looks at 10,000
+    /// rows at a time: follow it also from a page that found less.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+    /// Further rows of this page would have made the answer larger than 1 MB: follow `next_cursor`, or ask for
+    /// fewer rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<bool>,
 }
 
 /// What [`super::rows::Rows::page`] makes.
@@ -203,7 +229,13 @@ pub struct Found<T> {
     total: u64,
     /// Not all rows were counted.
     capped: bool,
+    /// Only some rows were looked at.
+    #[serde(default)]
+    partly: bool,
     rows: Raw<Vec<T>>,
+    /// Rows were left off, so that the answer stays small.
+    #[serde(default)]
+    cut: bool,
     next: Option<Box<RawValue>>,
 }
 
@@ -219,7 +251,8 @@ pub struct Listing<T> {
 impl<T> Listing<T> {
     /// What was found for a page.
     pub fn new(found: Found<T>, page: &Page) -> Self {
-        let all = Some(found.total).filter(|total| !found.capped || *total <= MOST_COUNTED);
+        let all = Some(found.total)
+            .filter(|total| !found.partly && (!found.capped || *total <= MOST_COUNTED));
         Self {
             rows: found.rows,
             meta: Meta {
@@ -228,10 +261,11 @@ impl<T> Listing<T> {
                 total: all,
                 total_pages: all.map(|total| total.div_ceil(u64::from(page.per_page.max(1)))),
                 total_at_least: match all {
-                    None => Some(MOST_COUNTED),
+                    None => Some(found.total.min(MOST_COUNTED)),
                     Some(_) => None,
                 },
                 next_cursor: found.next.as_deref().map(Cursor::of),
+                truncated: found.cut.then_some(true),
             },
         }
     }
@@ -256,6 +290,7 @@ impl<T> Listing<T> {
                 total_pages: Some(found.total.div_ceil(u64::from(per_page.max(1)))),
                 total_at_least: None,
                 next_cursor: None,
+                truncated: None,
             },
         }
     }

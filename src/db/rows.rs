@@ -35,7 +35,33 @@ pub struct Rows {
     joins: &'static str,
     parent: Option<Box<Parent>>,
     key: Option<Key>,
+    search: Option<Search>,
 }
+
+/// A condition that no index serves, with the names of its values.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// The condition.
+    pub condition: String,
+    /// What stands for its names.
+    pub values: Vec<(&'static str, String)>,
+}
+
+impl Search {
+    fn put(self, query: &mut Query) -> String {
+        let mut condition = self.condition;
+        for (name, value) in self.values {
+            condition = condition.replace(name, &query.push(Some(value)));
+        }
+        condition
+    }
+}
+
+/// Rows that a search looks at in one read: more are left to the next page.
+const LOOKED_AT: u32 = 10_000;
+
+/// The rows of a page end here, in bytes, or after the first.
+const PAGE_BYTES: u32 = 1_000_000;
 
 /// What the rows belong to.
 #[derive(Debug, Clone)]
@@ -127,6 +153,7 @@ impl Rows {
             joins: "",
             parent: None,
             key: None,
+            search: None,
         }
     }
 
@@ -183,6 +210,30 @@ impl Rows {
     pub fn growing(mut self, key: Key) -> Self {
         self.key = Some(key);
         self
+    }
+
+    /// A condition that no index serves: it is looked for in a bounded stretch of the rows at a time, by
+    /// [`Rows::page`] and [`Rows::stretch`].
+    pub fn searched(mut self, search: Option<Search>) -> Self {
+        self.search = search;
+        self
+    }
+
+    /// The next rows in an order, as two parts of a WITH: `looked` at, and `chosen` of them. Without a search
+    /// as many are looked at as are wanted.
+    pub fn stretch(mut self, order: &str, wanted: u32) -> Query {
+        let mut query = sql("");
+        let (table, alias) = (self.table, self.alias);
+        let (limit, search) = match self.search.take() {
+            None => (wanted, "true".into()),
+            Some(search) => (LOOKED_AT, search.put(&mut query)),
+        };
+        let conditions = self.conditions(&mut query);
+        query.of(format!(
+            "looked AS MATERIALIZED (
+               SELECT {alias}.* FROM {table} {alias} WHERE {conditions} ORDER BY {order} LIMIT {limit}
+             ), chosen AS (SELECT {alias}.* FROM looked {alias} WHERE {search})"
+        ))
     }
 
     /// Reads the rows.
@@ -259,7 +310,7 @@ impl Rows {
     ///
     /// # Errors
     /// 422 for a page that is too far away, 400 for a cursor that is none.
-    pub fn page(self, columns: &str, by: &str, page: &Page) -> Result<Query> {
+    pub fn page(mut self, columns: &str, by: &str, page: &Page) -> Result<Query> {
         let mut query = sql("");
         let (table, alias, joins, key) = (self.table, self.alias, self.joins, self.key);
         let parent = self.parent.clone();
@@ -271,33 +322,67 @@ impl Rows {
                 format!("parent AS (SELECT {alias}.id FROM {table} {alias} WHERE {conditions}), ")
             }
         };
+        let search = self.search.take().map(|search| search.put(&mut query));
         let conditions = self.conditions(&mut query);
-        let (beyond, count, next) = match key {
-            None => (String::new(), String::new(), "NULL".to_owned()),
+        let (beyond, next) = match key {
+            None => (String::new(), "NULL".to_owned()),
             Some(key) => (
                 page.beyond(key, alias, |value| query.push(value))?,
-                format!("LIMIT {}", MOST_COUNTED + 1),
                 Cursor::column(key, alias, page),
             ),
         };
-        let capped = key.is_some();
         let order = page.direction().applied(by);
         let (limit, offset) = (page.per_page, page.offset(key.is_some())?);
+        let capped = key.is_some() && search.is_none();
+        // What is paged through, and how many there are.
+        let (looked, from, total, partly, next) = match search {
+            None => {
+                let most = key.map_or_else(String::new, |_| format!("LIMIT {}", MOST_COUNTED + 1));
+                (
+                    String::new(),
+                    format!("SELECT {alias}.* FROM {table} {alias} WHERE {conditions}{beyond}"),
+                    format!("SELECT 1 FROM {table} {alias} WHERE {conditions} {most}"),
+                    "false".to_owned(),
+                    next,
+                )
+            }
+            Some(search) => {
+                let from = format!("SELECT {alias}.* FROM looked {alias} WHERE {search}");
+                let end = key.map(|key| Cursor::end(key, alias, page, LOOKED_AT));
+                (
+                    format!(
+                        "looked AS MATERIALIZED (
+                           SELECT {alias}.* FROM {table} {alias} WHERE {conditions}{beyond}
+                           ORDER BY {order} LIMIT {LOOKED_AT}
+                         ), "
+                    ),
+                    from.clone(),
+                    from,
+                    format!("(SELECT count(*) FROM looked) = {LOOKED_AT}"),
+                    format!("coalesce({next}, {})", end.as_deref().unwrap_or("NULL")),
+                )
+            }
+        };
         let listed = format!(
-            "json_build_object(
-               'total', (SELECT count(*) FROM (SELECT 1 FROM {table} {alias} WHERE {conditions} {count}) counted), 'capped', {capped},
-               'rows', (SELECT coalesce(json_agg(shown), '[]') FROM shown), 'next', {next})"
+            "json_build_object('total', (SELECT count(*) FROM ({total}) counted), 'capped', {capped}, 'partly', {partly},
+               'rows', (SELECT coalesce(json_agg(line ORDER BY place), '[]') FROM kept),
+               'cut', (SELECT count(*) FROM kept) < (SELECT count(*) FROM sized), 'next', {next})"
         );
         let listed = match parent {
             None => listed,
             Some(_) => format!("CASE WHEN EXISTS (SELECT 1 FROM parent) THEN {listed} END"),
         };
         Ok(query.of(format!(
-            "WITH {with}chosen AS (
-               SELECT {alias}.* FROM {table} {alias} WHERE {conditions}{beyond}
-               ORDER BY {order} LIMIT {limit} OFFSET {offset}
+            "WITH {with}{looked}chosen AS (
+               {from} ORDER BY {order} LIMIT {limit} OFFSET {offset}
              ), shown AS (
                SELECT {columns} FROM chosen {alias} {joins} ORDER BY {order}
+             ), sized AS (
+               SELECT line, row_number() OVER () AS place,
+                 sum(octet_length(line::text)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes
+               FROM (SELECT row_to_json(shown) AS line FROM shown) AS made
+             ), kept AS (
+               SELECT line, place FROM sized WHERE place = 1 OR bytes <= {PAGE_BYTES}
              ) SELECT {listed}::text"
         )))
     }
@@ -401,32 +486,105 @@ mod tests {
             text(&query),
             "WITH chosen AS ( SELECT l.* FROM licenses l WHERE l.organization_id = $1::uuid \
              ORDER BY l.created_at DESC, l.id DESC LIMIT 20 OFFSET 20 ), \
-             shown AS ( SELECT l.id FROM chosen l ORDER BY l.created_at DESC, l.id DESC ) \
-             SELECT json_build_object( 'total', (SELECT count(*) FROM (SELECT 1 FROM licenses l \
-             WHERE l.organization_id = $1::uuid ) counted), 'capped', false, 'rows', (SELECT coalesce(json_agg(shown), '[]') FROM shown), \
-             'next', NULL)::text"
+             shown AS ( SELECT l.id FROM chosen l ORDER BY l.created_at DESC, l.id DESC ), \
+             sized AS ( SELECT line, row_number() OVER () AS place, \
+             sum(octet_length(line::text)) OVER (ROWS UNBOUNDED PRECEDING) AS bytes \
+             FROM (SELECT row_to_json(shown) AS line FROM shown) AS made ), \
+             kept AS ( SELECT line, place FROM sized WHERE place = 1 OR bytes <= 1000000 ) \
+             SELECT json_build_object('total', (SELECT count(*) FROM (SELECT 1 FROM licenses l \
+             WHERE l.organization_id = $1::uuid ) counted), 'capped', false, 'partly', false, \
+             'rows', (SELECT coalesce(json_agg(line ORDER BY place), '[]') FROM kept), \
+             'cut', (SELECT count(*) FROM kept) < (SELECT count(*) FROM sized), 'next', NULL)::text"
+        );
+    }
+
+    #[test]
+    fn a_search_looks_at_a_bounded_stretch() {
+        const KEY: Key = &[("id", "uuid")];
+        let rows = || {
+            Rows::of("logs", "a")
+                .when("a.user_id = {}::uuid", Some("u"))
+                .searched(Some(Search {
+                    condition: "(a.x ILIKE {text} OR a.y ILIKE {text})".into(),
+                    values: vec![("{text}", "%q%".into())],
+                }))
+        };
+        let query = rows()
+            .growing(KEY)
+            .page("a.id", "a.id {}", &page(None))
+            .unwrap();
+        let listed = text(&query);
+        assert!(listed.contains(
+            "looked AS MATERIALIZED ( SELECT a.* FROM logs a WHERE a.user_id = $2::uuid ORDER BY a.id DESC LIMIT 10000 ), \
+             chosen AS ( SELECT a.* FROM looked a WHERE (a.x ILIKE $1 OR a.y ILIKE $1) ORDER BY a.id DESC LIMIT 20 OFFSET 20 )"
+        ), "{listed}");
+        assert!(listed.contains("OFFSET 9999 LIMIT 1"), "{listed}");
+        assert_eq!(
+            text(&rows().stretch("a.id", 50)),
+            "looked AS MATERIALIZED ( SELECT a.* FROM logs a WHERE a.user_id = $2::uuid ORDER BY a.id LIMIT 10000 ), \
+             chosen AS (SELECT a.* FROM looked a WHERE (a.x ILIKE $1 OR a.y ILIKE $1))"
         );
     }
 
     #[test]
     fn what_grows_is_followed_by_its_key() {
         const KEY: Key = &[("created_at", "timestamptz"), ("id", "uuid")];
-        let cursor = Cursor::encode(&["2026-01-01T00:00:00+00:00", "40000000-0000-4000-8000-000000000001"]);
+        let cursor = Cursor::encode(&[
+            "2026-01-01T00:00:00+00:00",
+            "40000000-0000-4000-8000-000000000001",
+        ]);
         let parent = Rows::of("licenses", "l").when("l.id = {}::uuid", Some("p"));
         let rows = || {
             Rows::of("license_validations", "v")
                 .within(parent.clone(), "v.license_id", Code::LicenseNotFound)
                 .growing(KEY)
         };
-        let first = Page { page: 1, ..page(Some(&cursor)) };
-        let query = rows().page("v.id", "v.created_at {}, v.id {}", &first).unwrap();
+        let first = Page {
+            page: 1,
+            ..page(Some(&cursor))
+        };
+        let query = rows()
+            .page("v.id", "v.created_at {}, v.id {}", &first)
+            .unwrap();
         let text = text(&query);
-        assert!(text.contains("(v.created_at, v.id) < ($2::timestamptz, $3::uuid)"), "{text}");
-        assert!(text.contains("v.license_id = (SELECT id FROM parent)"), "{text}");
+        assert!(
+            text.contains("(v.created_at, v.id) < ($2::timestamptz, $3::uuid)"),
+            "{text}"
+        );
+        assert!(
+            text.contains("v.license_id = (SELECT id FROM parent)"),
+            "{text}"
+        );
         assert!(text.contains("LIMIT 10001"), "{text}");
-        for wrong in ["x", &Cursor::encode(&["a", "b"]), &Cursor::encode(&["2026-01-01T00:00:00Z"])] {
-            assert!(rows().page("v.id", "v.id {}", &Page { page: 1, ..page(Some(wrong)) }).is_err());
+        for wrong in [
+            "x",
+            &Cursor::encode(&["a", "b"]),
+            &Cursor::encode(&["2026-01-01T00:00:00Z"]),
+        ] {
+            assert!(
+                rows()
+                    .page(
+                        "v.id",
+                        "v.id {}",
+                        &Page {
+                            page: 1,
+                            ..page(Some(wrong))
+                        }
+                    )
+                    .is_err()
+            );
         }
-        assert!(rows().page("v.id", "v.id {}", &Page { page: 502, ..page(None) }).is_err());
+        assert!(
+            rows()
+                .page(
+                    "v.id",
+                    "v.id {}",
+                    &Page {
+                        page: 502,
+                        ..page(None)
+                    }
+                )
+                .is_err()
+        );
     }
 }

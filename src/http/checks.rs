@@ -1,7 +1,7 @@
 //! Bounds that fields of several modules share, for `#[garde(custom(…))]`.
 
 use crate::http::types::Patch;
-use celaest_domain::{access, contact, email};
+use celaest_domain::{access, contact, email, json};
 use garde::{Error, Result};
 use serde_json::{Map, Value};
 
@@ -143,10 +143,14 @@ pub fn scopes(value: &impl Given<[String]>, _: &()) -> Result {
     )
 }
 
-/// JSON of up to 16 KB.
+/// JSON of up to 16 KB, as it will be stored.
 pub fn small_object(value: &impl Given<Map<String, Value>>, _: &()) -> Result {
-    let small = |map: &Map<String, Value>| {
-        serde_json::to_string(map).is_ok_and(|text| text.len() <= MAX_OBJECT_BYTES)
-    };
-    check(value, small, "is larger than 16 KB")
+    let small = |map: &Map<String, Value>| json::fields_len(map) <= MAX_OBJECT_BYTES;
+    check(value, small, "is larger than 16 KB as it is stored")
+}
+
+/// Whatever belongs to a reported event, of up to 8 KB as it will be stored.
+pub fn properties(value: &impl Given<Map<String, Value>>, _: &()) -> Result {
+    let small = |map: &Map<String, Value>| json::fields_len(map) <= MAX_OBJECT_BYTES / 2;
+    check(value, small, "is larger than 8 KB as it is stored")
 }

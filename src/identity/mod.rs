@@ -101,6 +101,11 @@ pub async fn authenticate(call: &Call, reads: bool) -> Result<Principal> {
     Ok(principal)
 }
 
+/// Whether somebody wants to prove who they are.
+pub fn shows_credential(call: &Call) -> bool {
+    bearer(call).is_some() || call.head.api_key().is_some()
+}
+
 /// The token of an `Authorization` header.
 pub fn bearer(call: &Call) -> Option<&str> {
     let value = call.head.authorization()?;

@@ -125,31 +125,30 @@ fn invitation(facts: &Facts<'_>) -> Draft {
 }
 
 /// A webhook has failed for too long, or its receiver does not want it. Data: `name`, `address` (the
-/// receiver's), `reason` (`gone` or `failing`).
+/// receiver's), `reason` (`gone`, `failing`, `backlog` or `owner`).
 fn webhook_disabled(facts: &Facts<'_>) -> Draft {
     let name = facts.or("name", "sin nombre", "unnamed");
     let address = facts.or("address", "su dirección", "its address");
-    let gone = facts.get("reason") == "gone";
-    let (subject, what, why, how) = match facts.language {
+    let why = match (facts.get("reason").as_str(), facts.language) {
+        ("gone", Language::Es) => "El receptor respondió 410: no quiere recibir más eventos.",
+        ("gone", Language::En) => "The receiver answered 410: it wants no more events.",
+        ("backlog", Language::Es) => "Se acumularon demasiados eventos sin entregar.",
+        ("backlog", Language::En) => "Too many events were waiting for it.",
+        ("owner", Language::Es) => "Quien lo creó ya no pertenece a la organización.",
+        ("owner", Language::En) => "Whoever made it is no longer in the organization.",
+        (_, Language::Es) => "Todas las entregas de los últimos días han fallado.",
+        (_, Language::En) => "Every delivery of the last days has failed.",
+    };
+    let (subject, what, how) = match facts.language {
         Language::Es => (
             format!("Webhook desactivado: {name}"),
             format!("Hemos desactivado el webhook «{name}», que enviaba eventos a {address}."),
-            if gone {
-                "El receptor respondió 410: no quiere recibir más eventos."
-            } else {
-                "Todas las entregas de los últimos días han fallado."
-            },
             "Los eventos que no se entregaron se conservan: cuando el receptor vuelva a responder, \
              actívelo de nuevo y repita las entregas.",
         ),
         Language::En => (
             format!("Webhook disabled: {name}"),
             format!("We have disabled the webhook \"{name}\", which sent events to {address}."),
-            if gone {
-                "The receiver answered 410: it wants no more events."
-            } else {
-                "Every delivery of the last days has failed."
-            },
             "The events that were not delivered are kept: once the receiver answers again, \
              activate the webhook and replay them.",
         ),

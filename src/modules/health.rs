@@ -37,6 +37,8 @@ pub struct Ready {
     pub postgres: &'static str,
     /// A Durable Object: `ok` or `failed`.
     pub objects: &'static str,
+    /// Messages that no consumer could deal with and that an operator has to look at; counted up to 1,000.
+    pub dead_letters: u32,
 }
 
 /// `GET /health`
@@ -58,19 +60,23 @@ pub async fn live() -> Data<Live> {
 /// # Errors
 /// 503 naming the part that does not answer.
 pub async fn ready(Caller(call): Caller) -> Result<Data<Ready>> {
-    let database: Result<i32> = call
+    let database: Result<u32> = call
         .database
         .begin(Scope::System, Actor::default())
-        .only_value(sql("SELECT '1'::text"))
+        .only_value(sql(
+            "SELECT to_json(count(*))::text FROM (
+               SELECT FROM dead_letters WHERE status = 'waiting' LIMIT 1000) AS d",
+        ))
         .await;
     let object = limits::ping(&call).await;
     let word = |ok: bool| if ok { "ok" } else { "failed" };
     let (postgres, objects) = (word(database.is_ok()), word(object.is_ok()));
     match (database, object) {
-        (Ok(_), Ok(())) => Ok(Data::of(&Ready {
+        (Ok(dead_letters), Ok(())) => Ok(Data::of(&Ready {
             status: "ok",
             postgres,
             objects,
+            dead_letters,
         })),
         (database, object) => {
             let cause = database

@@ -9,6 +9,7 @@ pub mod licenses;
 pub mod organizations;
 pub mod plans;
 pub mod settings;
+pub mod system;
 pub mod telemetry;
 pub mod users;
 pub mod webhooks;

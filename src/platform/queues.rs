@@ -8,6 +8,23 @@ use worker::{BatchMessageBuilder, Env, QueueContentType, RawMessageBuilder};
 const BATCH_MESSAGES: usize = 100;
 const BATCH_BYTES: usize = 200_000;
 
+/// The queues by name, with their bindings.
+const BINDINGS: [(&str, &str); 5] = [
+    ("celaest-validations", "VALIDATIONS"),
+    ("celaest-events", "EVENTS"),
+    ("celaest-emails", "EMAILS"),
+    ("celaest-telemetry", "TELEMETRY"),
+    ("celaest-deliveries", "DELIVERIES"),
+];
+
+/// The binding of a queue.
+pub fn binding_of(queue: &str) -> Option<&'static str> {
+    let mut known = BINDINGS.iter();
+    known
+        .find(|(name, _)| *name == queue)
+        .map(|(_, binding)| *binding)
+}
+
 /// Sends text messages to the queue of a binding.
 ///
 /// # Errors
@@ -57,6 +74,17 @@ fn batches(bodies: impl Iterator<Item = String>) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_queues_are_those_of_the_worker() {
+        let manifest = include_str!("../../wrangler.toml");
+        for (queue, binding) in BINDINGS {
+            let producer = format!("binding = \"{binding}\"\nqueue = \"{queue}\"");
+            assert!(manifest.contains(&producer), "{queue}");
+        }
+        assert_eq!(manifest.matches("[[queues.producers]]").count(), BINDINGS.len());
+        assert_eq!(binding_of("x"), None);
+    }
 
     #[test]
     fn batches_stay_within_both_limits() {

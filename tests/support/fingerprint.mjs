@@ -10,7 +10,7 @@ const WRITTEN_BEHIND = {
 };
 
 // Tables that only consumers and jobs write, at a time of their own.
-const CONSUMERS_ONLY = ['organization_usage', 'telemetry_events', 'webhook_deliveries', 'system_events', 'refinery_schema_history'];
+const CONSUMERS_ONLY = ['organization_usage', 'telemetry_events', 'webhook_deliveries', 'system_events', 'job_runs', 'refinery_schema_history'];
 
 /** Every table, without its partitions, and whether its rows name an organization. */
 export async function allTables(pg) {

@@ -12,7 +12,7 @@ const DEVELOPER = [
 const ADMIN = ['organizations:write', 'api_keys:read', 'api_keys:write', 'settings:read', 'audit:export'];
 const SUPER_ONLY = [
   'organizations:create', 'organizations:delete', 'settings:write', 'plans:write', 'feature_flags:read',
-  'feature_flags:write',
+  'feature_flags:write', 'system:read', 'system:write',
 ];
 
 /** What somebody can be in an organization. */

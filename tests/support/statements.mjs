@@ -123,6 +123,14 @@ export async function again(stack, work) {
         }
         if (!superuser) await become('celaest_app');
       },
+      /** How the server would carry a statement out, with its values. */
+      async plan({ sql, params }) {
+        const values = params.map((value) => (value === null ? 'NULL' : client.escapeLiteral(value)));
+        await client.query(`PREPARE planned ${params.length ? `(${params.map(() => 'text')})` : ''} AS ${sql}`);
+        const { rows } = await client.query(`EXPLAIN (FORMAT JSON) EXECUTE planned ${values.length ? `(${values})` : ''}`);
+        await client.query('DEALLOCATE ALL');
+        return rows[0]['QUERY PLAN'][0].Plan;
+      },
       /** The single value of a statement, or the error that it ends in; only that statement is undone then. */
       async run({ sql, params }) {
         const values = params.map((value) => (value === null ? 'NULL' : client.escapeLiteral(value)));

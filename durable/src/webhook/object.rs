@@ -53,6 +53,8 @@ pub struct WebhookObject {
     alarm_at: Cell<i64>,
     /// Messages the queue refused in a row.
     refused: Cell<u32>,
+    /// The storage was freed.
+    ended: Cell<bool>,
 }
 
 /// Something under way came to its end.
@@ -84,6 +86,7 @@ impl DurableObject for WebhookObject {
             ids: RefCell::new(Ids::new(seed)),
             alarm_at: Cell::new(i64::MAX),
             refused: Cell::new(0),
+            ended: Cell::new(false),
         }
     }
 
@@ -101,7 +104,7 @@ impl DurableObject for WebhookObject {
             },
             "/configure" => match serde_json::from_str::<Endpoint>(&body) {
                 Ok(endpoint) => {
-                    self.machine()?.borrow_mut().configure(endpoint)?;
+                    self.machine()?.borrow_mut().configure(endpoint, now())?;
                     true
                 }
                 Err(_) => false,
@@ -124,7 +127,11 @@ impl DurableObject for WebhookObject {
                 now() + LOCKED_PAUSE_MS
             }
         };
-        self.arm(earliest).await?;
+        let over = self.machine()?.borrow().is_over(now())?;
+        match over {
+            true => self.end().await?,
+            false => self.arm(earliest).await?,
+        }
         Response::empty()
     }
 }
@@ -132,10 +139,21 @@ impl DurableObject for WebhookObject {
 impl WebhookObject {
     fn machine(&self) -> Result<&RefCell<Machine<Sqlite>>> {
         if let Some(machine) = self.machine.get() {
+            if self.ended.take() {
+                // Its tables are gone; what it remembers says that the webhook is deleted.
+                Sqlite::open(self.state.storage().sql())?;
+            }
             return Ok(machine);
         }
         let machine = Machine::restore(Sqlite::open(self.state.storage().sql())?)?;
         Ok(self.machine.get_or_init(|| RefCell::new(machine)))
+    }
+
+    /// Frees the storage of a webhook that was deleted.
+    async fn end(&self) -> Result<()> {
+        self.state.storage().delete_all().await?;
+        self.ended.set(true);
+        Ok(())
     }
 
     /// Sends what is due and reports what was sent, until there is nothing more
@@ -144,7 +162,7 @@ impl WebhookObject {
     async fn run(&self) -> Result<i64> {
         let machine = self.machine()?;
         machine.borrow_mut().abandon();
-        machine.borrow().tidy(now())?;
+        machine.borrow_mut().tidy(now())?;
         let started = now();
         let mut begun = 0;
         let mut locked = false;
@@ -167,7 +185,7 @@ impl WebhookObject {
             let sending = machine.borrow().in_flight() > 0;
             let may_report = self.refused.get() == 0 || !sending && reported_at == 0;
             if !reporting && may_report && (!sending || now() - reported_at >= TICK_MS) {
-                if let Some(message) = machine.borrow().message()? {
+                if let Some(message) = machine.borrow().message(now())? {
                     reporting = true;
                     work.push(self.report(message).boxed_local());
                 }
@@ -199,7 +217,7 @@ impl WebhookObject {
                     reporting = false;
                     if taken {
                         self.refused.set(0);
-                        machine.borrow().sent(&message)?;
+                        machine.borrow_mut().sent(&message, now())?;
                     } else {
                         self.refused.set(self.refused.get().saturating_add(1));
                     }
@@ -282,7 +300,7 @@ impl WebhookObject {
     async fn arm(&self, earliest: i64) -> Result<()> {
         let machine = self.machine()?;
         let due = machine.borrow().next_due()?;
-        let journal = match machine.borrow().message()? {
+        let journal = match machine.borrow().message(now())? {
             Some(_) => {
                 let pause = (1_000 << self.refused.get().min(6)).min(MAX_QUEUE_PAUSE_MS);
                 Some(now() + pause)
@@ -290,7 +308,8 @@ impl WebhookObject {
             None => None,
         };
         let due = due.map(|at| at.max(earliest));
-        let Some(at) = due.into_iter().chain(journal).min() else {
+        let chore = machine.borrow().next_chore().map(|at| at.max(now()));
+        let Some(at) = due.into_iter().chain(journal).chain(chore).min() else {
             return Ok(());
         };
         if self.alarm_at.get() <= at {

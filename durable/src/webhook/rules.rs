@@ -4,13 +4,13 @@
 use std::collections::HashSet;
 
 use celaest_domain::webhook::{
-    Verdict, has_failed_too_long, next_attempt, retry_after_ms, verdict,
+    Verdict, has_failed_too_long, next_attempt, reason_of, retry_after_ms, verdict,
 };
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 use worker::Result;
 
-use super::store::{Core, Delivery, Entry, Store};
+use super::store::{Core, Delivery, Disabled, Entry, Store};
 use super::wire::{Attempt, Endpoint, Event, Reason, Report, Status};
 
 /// Requests under way at a time.
@@ -22,6 +22,14 @@ const REMEMBER_MS: i64 = 3 * 24 * 3_600 * 1_000;
 const MAX_MESSAGE: usize = 96_000;
 /// Attempts in one message.
 const MAX_ATTEMPTS: usize = 100;
+/// Events that wait for one receiver at most, and the bytes of their bodies.
+pub const MAX_PENDING: usize = 100_000;
+const MAX_PENDING_BYTES: usize = 1_000_000_000;
+/// Events thrown away in one step, and steps in one run.
+pub const STEP: usize = 1_000;
+const STEPS: usize = 10;
+/// Pause before the queue is told again that the object stopped, as long as the row does not say so.
+const TELL_AGAIN_MS: i64 = 10 * 60_000;
 
 /// The object's state, in front of its storage.
 #[derive(Debug)]
@@ -29,6 +37,8 @@ pub struct Machine<S> {
     store: S,
     core: Core,
     in_flight: HashSet<Uuid>,
+    /// Events that have not ended, and the bytes of their bodies.
+    pending: (usize, usize),
 }
 
 /// An attempt to be made.
@@ -64,7 +74,7 @@ pub struct Outcome {
 pub struct Message {
     /// The JSON text of a [`Report`].
     pub body: String,
-    through: i64,
+    through: Option<i64>,
 }
 
 impl<S: Store> Machine<S> {
@@ -75,6 +85,7 @@ impl<S: Store> Machine<S> {
     pub fn restore(store: S) -> Result<Self> {
         Ok(Self {
             core: store.core()?,
+            pending: store.pending()?,
             store,
             in_flight: HashSet::new(),
         })
@@ -89,24 +100,41 @@ impl<S: Store> Machine<S> {
     ///
     /// # Errors
     /// The storage failed.
-    pub fn configure(&mut self, endpoint: Endpoint) -> Result<()> {
+    pub fn configure(&mut self, endpoint: Endpoint, now: i64) -> Result<()> {
         let mut core = self.core.clone();
+        let ends = matches!(endpoint.status, Status::Disabled | Status::Deleted);
         if let Some(old) = &core.endpoint {
             if old.version >= endpoint.version {
                 return Ok(());
             }
-            let lifted = core.disabled_version.is_some() || old.status == Status::Disabled;
+            // A new name is no reason to begin again; a new address, or being activated, is.
+            let given_up = core.disabled.as_ref();
+            let lifted = old.status == Status::Disabled && !ends
+                || given_up.is_some_and(|given_up| given_up.generation < endpoint.generation);
             if lifted || old.url != endpoint.url {
                 core.consecutive_failures = 0;
                 core.failing_since = None;
-                core.disabled_version = None;
+                core.quiet_since = None;
+            }
+            if lifted {
+                core.disabled = None;
             }
         }
-        if matches!(endpoint.status, Status::Disabled | Status::Deleted) {
-            self.store.drop_pending()?;
+        if ends {
+            // The row says so now.
+            core.disabled = None;
+            core.dropping = true;
+        } else if core.dropping {
+            // What was to go must not be sent now.
+            while self.store.drop_pending(STEP)? == STEP {}
+            self.pending = self.store.pending()?;
+            core.dropping = false;
+        }
+        if endpoint.status == Status::Deleted {
+            core.deleted_at.get_or_insert(now);
         }
         core.endpoint = Some(endpoint);
-        self.set_core(core)
+        self.set_core(core, now)
     }
 
     /// Takes events over. Those that are pending or ended lately are ignored,
@@ -115,7 +143,7 @@ impl<S: Store> Machine<S> {
     /// # Errors
     /// The storage failed; the worker hands the events over again.
     pub fn enqueue(&mut self, endpoint: Endpoint, events: Vec<Event>, now: i64) -> Result<()> {
-        self.configure(endpoint)?;
+        self.configure(endpoint, now)?;
         if !self.takes_events() {
             return Ok(());
         }
@@ -123,6 +151,13 @@ impl<S: Store> Machine<S> {
             let known = self.store.delivery(event.id)?;
             if known.is_some() && !event.replay {
                 continue;
+            }
+            if self.pending.0 >= MAX_PENDING || self.pending.1 >= MAX_PENDING_BYTES {
+                return self.give_up(now);
+            }
+            if known.as_ref().is_none_or(|known| known.ended_at.is_some()) {
+                self.pending.0 += 1;
+                self.pending.1 += event.body.len();
             }
             let attempts = known.map_or(0, |known| known.attempts);
             self.store.set_delivery(&Delivery {
@@ -135,18 +170,28 @@ impl<S: Store> Machine<S> {
                 ended_at: None,
             })?;
         }
-        Ok(())
+        let core = self.core.clone();
+        self.set_core(core, now)
+    }
+
+    /// Stops because too much waits.
+    fn give_up(&mut self, now: i64) -> Result<()> {
+        let mut core = self.core.clone();
+        core.disabled = core.endpoint.as_ref().map(|endpoint| Disabled {
+            reason: Reason::Backlog,
+            generation: endpoint.generation,
+            told_at: 0,
+        });
+        self.set_core(core, now)
     }
 
     fn takes_events(&self) -> bool {
         let status = self.core.endpoint.as_ref().map(|endpoint| endpoint.status);
-        self.core.disabled_version.is_none()
-            && matches!(status, Some(Status::Active | Status::Paused))
+        self.core.disabled.is_none() && matches!(status, Some(Status::Active | Status::Paused))
     }
 
     fn sends(&self) -> bool {
-        let status = self.core.endpoint.as_ref().map(|endpoint| endpoint.status);
-        self.core.disabled_version.is_none() && status == Some(Status::Active)
+        sends(&self.core)
     }
 
     /// The attempts to begin now, as many as there is room for. Each is under
@@ -207,23 +252,24 @@ impl<S: Store> Machine<S> {
         self.in_flight.remove(&due.event_id);
         let mut core = self.core.clone();
         let judged = verdict(outcome.status);
-        let mut disabled = None;
+        let mut stop = None;
         if judged == Verdict::Delivered {
             core.consecutive_failures = 0;
             core.failing_since = None;
+            core.quiet_since = None;
         } else {
             core.consecutive_failures = core.consecutive_failures.saturating_add(1);
             let since = *core.failing_since.get_or_insert(outcome.started_at);
             let failing = has_failed_too_long(since, now, settings.disable_after_s);
-            disabled = match judged {
+            stop = match judged {
                 Verdict::Gone => Some(Reason::Gone),
                 _ => failing.then_some(Reason::Failing),
             };
         }
         // Once is enough, and what people disabled is disabled.
-        let disabled = disabled
+        let stop = stop
             .filter(|_| self.takes_events())
-            .zip(core.endpoint.as_ref().map(|endpoint| endpoint.version));
+            .zip(core.endpoint.as_ref().map(|endpoint| endpoint.generation));
         // Dropped while it was under way: only the journal knows it then.
         let mut next = None;
         if let Some(mut delivery) = self.store.delivery(due.event_id)? {
@@ -237,15 +283,21 @@ impl<S: Store> Machine<S> {
             match next {
                 Some(at) => delivery.due_at = at,
                 None => {
+                    self.pending.0 = self.pending.0.saturating_sub(1);
+                    self.pending.1 = self.pending.1.saturating_sub(delivery.body.len());
                     delivery.ended_at = Some(now);
                     delivery.body = String::new();
                 }
             }
             self.store.set_delivery(&delivery)?;
         }
-        if let Some((_, version)) = disabled {
-            core.disabled_version = Some(version);
-            self.store.drop_pending()?;
+        if let Some((reason, generation)) = stop {
+            // What waits is kept until the row says that it is over: somebody may be activating it.
+            core.disabled = Some(Disabled {
+                reason,
+                generation,
+                told_at: now,
+            });
             next = None;
         }
         let delivered_at = (judged == Verdict::Delivered).then(|| time(now));
@@ -257,29 +309,29 @@ impl<S: Store> Machine<S> {
                 attempt_number: due.number,
                 created_at: time(outcome.started_at),
                 duration_ms: u32::try_from(now - outcome.started_at).unwrap_or(0),
-                response_status: outcome.status,
+                response_status: outcome.status.filter(|status| (100..600).contains(status)),
                 response_body: outcome.body,
-                error: outcome.error,
+                error: outcome.error.or(outcome.status.and_then(reason_of)),
                 next_attempt_at: next.map(time),
                 delivered_at,
             },
-            disabled,
+            disabled: stop,
         })?;
-        self.set_core(core)
+        self.set_core(core, now)
     }
 
     /// The next message for the queue; the same until it was [`Machine::sent`].
     ///
     /// # Errors
     /// The storage failed.
-    pub fn message(&self) -> Result<Option<Message>> {
+    pub fn message(&self, now: i64) -> Result<Option<Message>> {
         let Some(endpoint) = &self.core.endpoint else {
             return Ok(None);
         };
         let mut report = Report {
             webhook_id: endpoint.webhook_id,
             organization_id: endpoint.organization_id,
-            version: endpoint.version,
+            generation: endpoint.generation,
             sequence: 0,
             consecutive_failures: self.core.consecutive_failures,
             failing_since_ms: self.core.failing_since,
@@ -294,19 +346,26 @@ impl<S: Store> Machine<S> {
             }
             report.sequence = sequence;
             report.attempts.push(entry.attempt);
-            if let Some((reason, version)) = entry.disabled {
+            if let Some((reason, generation)) = entry.disabled {
                 report.disabled = Some(reason);
-                report.version = version;
-                // What comes after may be under another version.
+                report.generation = generation;
+                // What comes after may be of another generation.
                 break;
             }
         }
         if report.attempts.is_empty() {
-            return Ok(None);
+            // A report that got lost would leave the row active for ever.
+            match &self.core.disabled {
+                Some(given_up) if given_up.told_at + TELL_AGAIN_MS <= now => {
+                    report.disabled = Some(given_up.reason);
+                    report.generation = given_up.generation;
+                }
+                _ => return Ok(None),
+            }
         }
         Ok(Some(Message {
             body: serde_json::to_string(&report)?,
-            through: report.sequence,
+            through: Some(report.sequence).filter(|_| !report.attempts.is_empty()),
         }))
     }
 
@@ -314,8 +373,17 @@ impl<S: Store> Machine<S> {
     ///
     /// # Errors
     /// The storage failed; the message is sent again.
-    pub fn sent(&self, message: &Message) -> Result<()> {
-        self.store.drop_journal(message.through)
+    pub fn sent(&mut self, message: &Message, now: i64) -> Result<()> {
+        match message.through {
+            Some(through) => self.store.drop_journal(through),
+            None => {
+                let mut core = self.core.clone();
+                if let Some(given_up) = &mut core.disabled {
+                    given_up.told_at = now;
+                }
+                self.set_core(core, now)
+            }
+        }
     }
 
     /// When the next attempt is due; the past for one that is late.
@@ -330,21 +398,81 @@ impl<S: Store> Machine<S> {
         }
     }
 
-    /// Forgets what has served its purpose.
+    /// When there is something to do besides attempts and the journal: throwing away, telling again, ending.
+    pub fn next_chore(&self) -> Option<i64> {
+        if self.core.dropping {
+            return Some(0);
+        }
+        let again = self.core.disabled.as_ref();
+        again
+            .map(|given_up| given_up.told_at + TELL_AGAIN_MS)
+            .or(self.core.deleted_at.map(|at| at + REMEMBER_MS))
+    }
+
+    /// Whether nothing of the object is needed any more. What is still on its way to a webhook that was
+    /// deleted has come by then, and found it deleted.
     ///
     /// # Errors
     /// The storage failed.
-    pub fn tidy(&self, now: i64) -> Result<()> {
-        self.store.drop_ended(now.saturating_sub(REMEMBER_MS))
+    pub fn is_over(&self, now: i64) -> Result<bool> {
+        let deleted = self.core.deleted_at;
+        Ok(deleted.is_some_and(|at| at + REMEMBER_MS <= now)
+            && !self.core.dropping
+            && self.store.journal(1)?.is_empty())
     }
 
-    fn set_core(&mut self, core: Core) -> Result<()> {
+    /// Forgets what has served its purpose, a bounded part of it at a time.
+    ///
+    /// # Errors
+    /// The storage failed.
+    pub fn tidy(&mut self, now: i64) -> Result<()> {
+        if self.core.dropping {
+            for _ in 0..STEPS {
+                if self.store.drop_pending(STEP)? < STEP {
+                    self.pending = self.store.pending()?;
+                    let core = Core {
+                        dropping: false,
+                        ..self.core.clone()
+                    };
+                    self.set_core(core, now)?;
+                    break;
+                }
+            }
+        }
+        let before = match self.core.deleted_at {
+            Some(_) => now,
+            None => now.saturating_sub(REMEMBER_MS),
+        };
+        for _ in 0..STEPS {
+            if self.store.drop_ended(before, STEP)? < STEP {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_core(&mut self, mut core: Core, now: i64) -> Result<()> {
+        // Only time in which something was tried counts as failing.
+        let tries = sends(&core) && self.pending.0 > 0;
+        match (core.failing_since, core.quiet_since) {
+            (Some(since), Some(quiet)) if tries => {
+                core.failing_since = Some(since + (now - quiet).max(0));
+                core.quiet_since = None;
+            }
+            (Some(_), None) if !tries => core.quiet_since = Some(now),
+            _ => {}
+        }
         if core != self.core {
             self.store.set_core(&core)?;
             self.core = core;
         }
         Ok(())
     }
+}
+
+fn sends(core: &Core) -> bool {
+    let status = core.endpoint.as_ref().map(|endpoint| endpoint.status);
+    core.disabled.is_none() && status == Some(Status::Active)
 }
 
 /// What is configured for all webhooks.

@@ -40,7 +40,7 @@ pub async fn attempt(url: &Url, due: &Due, secrets: &[SigningSecret], now: fn() 
     // Once there is a status the receiver has answered, whatever became of the rest.
     if outcome.status.is_none() {
         outcome.error = Some(match done {
-            Some(Err(error)) => clip(&error.to_string(), MAX_ERROR),
+            Some(Err(error)) => clip(&format!("the request failed: {error}"), MAX_ERROR),
             _ => format!("no answer within {} seconds", PATIENCE.as_secs()),
         });
     }

@@ -14,10 +14,31 @@ pub struct Core {
     pub endpoint: Option<Endpoint>,
     /// Failed attempts since the last success.
     pub consecutive_failures: u32,
-    /// When those began, in Unix milliseconds.
+    /// When those began, in Unix milliseconds, later by the time in which nothing was tried.
     pub failing_since: Option<i64>,
-    /// The object stopped sending, under this version of its configuration.
-    pub disabled_version: Option<i64>,
+    /// Since when nothing is tried: it is paused, or nothing waits.
+    #[serde(default)]
+    pub quiet_since: Option<i64>,
+    /// The object stopped sending; the row does not say so yet.
+    #[serde(default)]
+    pub disabled: Option<Disabled>,
+    /// Events are being thrown away, step by step.
+    #[serde(default)]
+    pub dropping: bool,
+    /// When the webhook was deleted.
+    #[serde(default)]
+    pub deleted_at: Option<i64>,
+}
+
+/// Why and when the object stopped sending.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Disabled {
+    /// Why.
+    pub reason: Reason,
+    /// In which generation of the webhook.
+    pub generation: i64,
+    /// When the queue was told last, in Unix milliseconds.
+    pub told_at: i64,
 }
 
 /// An event and how far it is.
@@ -44,7 +65,7 @@ pub struct Delivery {
 pub struct Entry {
     /// What is to be told.
     pub attempt: Attempt,
-    /// It made the object stop, under this version.
+    /// It made the object stop, in this generation.
     pub disabled: Option<(Reason, i64)>,
 }
 
@@ -58,10 +79,12 @@ pub trait Store {
     fn delivery(&self, event_id: Uuid) -> Result<Option<Delivery>>;
     /// Writes one event.
     fn set_delivery(&self, delivery: &Delivery) -> Result<()>;
-    /// Removes every event that has not ended.
-    fn drop_pending(&self) -> Result<()>;
-    /// Removes events that ended before.
-    fn drop_ended(&self, before: i64) -> Result<()>;
+    /// How many events have not ended, and the bytes of their bodies.
+    fn pending(&self) -> Result<(usize, usize)>;
+    /// Removes some of the events that have not ended; returns how many.
+    fn drop_pending(&self, limit: usize) -> Result<usize>;
+    /// Removes some of the events that ended before; returns how many.
+    fn drop_ended(&self, before: i64, limit: usize) -> Result<usize>;
     /// Events due at `now`, the longest waiting first.
     fn due(&self, now: i64, limit: usize) -> Result<Vec<Delivery>>;
     /// When the next event is due.
@@ -97,6 +120,20 @@ impl Sqlite {
 
     fn rows(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<Vec<Vec<SqlStorageValue>>> {
         self.0.exec(query, values)?.raw().collect()
+    }
+
+    fn drop_where(
+        &self,
+        condition: &str,
+        mut values: Vec<SqlStorageValue>,
+        limit: usize,
+    ) -> Result<usize> {
+        values.push((limit as i64).into());
+        let query = format!(
+            "DELETE FROM deliveries WHERE sequence IN (
+               SELECT sequence FROM deliveries WHERE {condition} LIMIT ?) RETURNING 1"
+        );
+        Ok(self.rows(&query, values)?.len())
     }
 
     fn run(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<()> {
@@ -143,15 +180,22 @@ impl Store for Sqlite {
         self.run(&query, values)
     }
 
-    fn drop_pending(&self) -> Result<()> {
-        self.run("DELETE FROM deliveries WHERE ended_at IS NULL", Vec::new())
+    fn pending(&self) -> Result<(usize, usize)> {
+        let query = "SELECT count(*), coalesce(sum(length(body)), 0) FROM deliveries WHERE ended_at IS NULL";
+        let Some(row) = self.rows(query, Vec::new())?.pop() else {
+            return Ok((0, 0));
+        };
+        let mut columns = Columns::of(row);
+        let mut size = || usize::try_from(columns.number()?).map_err(|_| unreadable());
+        Ok((size()?, size()?))
     }
 
-    fn drop_ended(&self, before: i64) -> Result<()> {
-        self.run(
-            "DELETE FROM deliveries WHERE ended_at < ?",
-            vec![before.into()],
-        )
+    fn drop_pending(&self, limit: usize) -> Result<usize> {
+        self.drop_where("ended_at IS NULL", Vec::new(), limit)
+    }
+
+    fn drop_ended(&self, before: i64, limit: usize) -> Result<usize> {
+        self.drop_where("ended_at < ?", vec![before.into()], limit)
     }
 
     fn due(&self, now: i64, limit: usize) -> Result<Vec<Delivery>> {

@@ -34,6 +34,18 @@ struct Rows {
     last: (u64, i64),
 }
 
+impl Memory {
+    fn drop_where(&self, gone: impl Fn(&Delivery) -> bool, limit: usize) -> Result<usize> {
+        let mut left = limit;
+        self.0.borrow_mut().deliveries.retain(|_, (_, row)| {
+            let goes = left > 0 && gone(row);
+            left -= usize::from(goes);
+            !goes
+        });
+        Ok(limit - left)
+    }
+}
+
 impl Store for Memory {
     fn core(&self) -> Result<Core> {
         Ok(self.0.borrow().core.clone())
@@ -59,17 +71,22 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn drop_pending(&self) -> Result<()> {
-        let mut rows = self.0.borrow_mut();
-        rows.deliveries.retain(|_, (_, row)| row.ended_at.is_some());
-        Ok(())
+    fn pending(&self) -> Result<(usize, usize)> {
+        let rows = self.0.borrow();
+        let pending = rows.deliveries.values().map(|(_, row)| row);
+        let pending: Vec<_> = pending.filter(|row| row.ended_at.is_none()).collect();
+        Ok((
+            pending.len(),
+            pending.iter().map(|row| row.body.len()).sum(),
+        ))
     }
 
-    fn drop_ended(&self, before: i64) -> Result<()> {
-        let mut rows = self.0.borrow_mut();
-        rows.deliveries
-            .retain(|_, (_, row)| row.ended_at.is_none_or(|at| at >= before));
-        Ok(())
+    fn drop_pending(&self, limit: usize) -> Result<usize> {
+        self.drop_where(|row| row.ended_at.is_none(), limit)
+    }
+
+    fn drop_ended(&self, before: i64, limit: usize) -> Result<usize> {
+        self.drop_where(|row| row.ended_at.is_some_and(|at| at < before), limit)
     }
 
     fn due(&self, now: i64, limit: usize) -> Result<Vec<Delivery>> {
@@ -194,10 +211,10 @@ impl Object {
     /// Sends the journal to a queue that works.
     fn reports(&mut self) -> Vec<Report> {
         let mut reports = Vec::new();
-        while let Some(message) = self.machine.message().unwrap() {
+        while let Some(message) = self.machine.message(self.now).unwrap() {
             assert!(message.body.len() < 100_000);
             reports.push(serde_json::from_str(&message.body).unwrap());
-            self.machine.sent(&message).unwrap();
+            self.machine.sent(&message, self.now).unwrap();
         }
         reports
     }
@@ -208,6 +225,7 @@ fn endpoint(version: i64, status: Status) -> Endpoint {
         webhook_id: Uuid::from_u128(1),
         organization_id: Uuid::from_u128(2),
         version,
+        generation: 1,
         url: "https://example.com/hook".to_owned(),
         status,
         secrets: Vec::new(),

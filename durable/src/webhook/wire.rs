@@ -13,6 +13,9 @@ pub struct Endpoint {
     pub organization_id: Uuid,
     /// Grows with every change; an older one is ignored.
     pub version: i64,
+    /// Grows when somebody activates it or gives it another address: what was given up is tried again.
+    #[serde(default)]
+    pub generation: i64,
     /// Where events go.
     pub url: String,
     /// Whether they go.
@@ -79,13 +82,13 @@ pub struct Report {
     pub webhook_id: Uuid,
     /// Its owner.
     pub organization_id: Uuid,
-    /// The configuration that `disabled` speaks of.
-    pub version: i64,
-    /// Grows with every report of this webhook.
+    /// The generation that `disabled` speaks of.
+    pub generation: i64,
+    /// Grows with every report of attempts.
     pub sequence: i64,
     /// Failed attempts since the last success.
     pub consecutive_failures: u32,
-    /// When those began, in Unix milliseconds.
+    /// When those began, in Unix milliseconds, later by the time in which nothing was tried.
     pub failing_since_ms: Option<i64>,
     /// The object stopped sending.
     pub disabled: Option<Reason>,
@@ -101,6 +104,8 @@ pub enum Reason {
     Gone,
     /// It has only failed for too long.
     Failing,
+    /// Too much waited for it.
+    Backlog,
 }
 
 /// One attempt to deliver an event.

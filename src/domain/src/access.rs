@@ -34,6 +34,8 @@ permissions! {
     LicensesDelete = "licenses:delete",
     /// Suspend a license.
     LicensesRevoke = "licenses:revoke",
+    /// Validate licenses of the organization for others: the addresses that are reported count.
+    LicensesValidate = "licenses:validate",
     /// See one's own profile, sessions and API keys.
     AccountRead = "account:read",
     /// Change one's own profile, end own sessions, make and delete own API keys.
@@ -80,6 +82,10 @@ permissions! {
     TelemetryRead = "telemetry:read",
     /// Send telemetry.
     TelemetryWrite = "telemetry:write",
+    /// See dead letters, backlogs, jobs and events of the system itself.
+    SystemRead = "system:read",
+    /// Send dead letters again, or drop them.
+    SystemWrite = "system:write",
 }
 
 /// Permissions nobody but a super administrator holds, whatever a scope says.
@@ -90,6 +96,8 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::PlansWrite,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
+    Permission::SystemRead,
+    Permission::SystemWrite,
 ];
 
 /// What every role holds.
@@ -170,6 +178,7 @@ impl Role {
                 LicensesWrite,
                 LicensesDelete,
                 LicensesRevoke,
+                LicensesValidate,
                 WebhooksRead,
                 WebhooksWrite,
                 TelemetryRead,
@@ -221,6 +230,12 @@ impl Permissions {
     #[must_use]
     pub const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
+    }
+
+    /// The permissions that both sets have.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     fn without(self, others: &[Permission]) -> Self {

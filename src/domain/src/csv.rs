@@ -14,12 +14,11 @@ pub fn push_record<'a>(out: &mut String, fields: impl IntoIterator<Item = Option
     out.push_str("\r\n");
 }
 
+/// What a formula begins with, in both widths: spreadsheets in East Asian locales read the wide ones too.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+
 fn push_field(out: &mut String, field: &str) {
-    let guard = if field.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
-        "'"
-    } else {
-        ""
-    };
+    let guard = if field.starts_with(FORMULA) { "'" } else { "" };
     if field.contains([',', '"', '\r', '\n']) {
         out.push('"');
         out.push_str(guard);
@@ -81,6 +80,10 @@ mod tests {
             line(&["=1+1", "+a", "-b", "@c", "a=b"]),
             "'=1+1,'+a,'-b,'@c,a=b\r\n"
         );
+        assert_eq!(
+            line(&["＝1+1", "＋a", "－b", "＠c"]),
+            "'＝1+1,'＋a,'－b,'＠c\r\n"
+        );
         assert_eq!(line(&["=A1,\"x\""]), "\"'=A1,\"\"x\"\"\"\r\n");
         assert_eq!(line(&["\tx", "\r\ny"]), "'\tx,\"'\r\ny\"\r\n");
     }
@@ -88,13 +91,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_back(records in proptest::collection::vec(
-            proptest::collection::vec("[a-z=+@\",\r\n\t'é-]{0,6}", 1..5), 0..6)) {
+            proptest::collection::vec("[a-z=＝+@\",\r\n\t'é-]{0,6}", 1..5), 0..6)) {
             let mut out = String::new();
             for record in &records {
                 push_record(&mut out, record.iter().map(|field| Some(field.as_str())));
             }
             let guarded: Vec<Vec<String>> = records.iter().map(|record| record.iter().map(|field| {
-                let formula = field.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+                let formula = field.starts_with(FORMULA);
                 if formula { format!("'{field}") } else { field.clone() }
             }).collect()).collect();
             prop_assert_eq!(read(&out), guarded);

@@ -78,7 +78,15 @@ pub fn check(url: &str, allow_private: bool) -> Result<Url, Refusal> {
 }
 
 /// The last labels of names that only mean something inside a network.
-const INSIDE_SUFFIXES: [&str; 9] = [
+const INSIDE_SUFFIXES: [&str; 17] = [
+    "alt",
+    "arpa",
+    "cluster",
+    "consul",
+    "i2p",
+    "onion",
+    "svc",
+    "test",
     "localhost",
     "localdomain",
     "local",
@@ -87,15 +95,15 @@ const INSIDE_SUFFIXES: [&str; 9] = [
     "private",
     "corp",
     "lan",
-    "home.arpa",
+    "home",
 ];
 
 /// `name` is lower case: the URL parser made it so.
 fn is_inside_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
-    // A single label is completed by the resolver's search list.
+    // A single label is completed by the resolver's search list, and an empty one is no name.
     !name.contains('.')
-        || name.ends_with('.')
+        || name.split('.').any(str::is_empty)
         || INSIDE_SUFFIXES.iter().any(|suffix| {
             name.strip_suffix(suffix)
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -178,6 +186,7 @@ mod tests {
             "https://localhost.example.com/",
             "https://mylocal.example/",
             "https://notinternal.com/",
+            "https://svc.example.com/",
             "https://bücher.example/",
         ] {
             assert!(check(url, false).is_ok(), "{url}");
@@ -266,12 +275,20 @@ mod tests {
             "ⓛocalhost",
             "example..",
             "x.corp",
+            "core.default.svc",
+            "core.default.svc.",
+            "core.default.svc.cluster.local",
+            "vault.service.consul",
+            "abc.onion",
+            "example..com",
+            ".example.com",
+            "1.0.0.127.in-addr.arpa",
         ] {
             let refused = check(&format!("https://{host}/x"), false);
             assert!(refused.is_err(), "{host}: {refused:?}");
             let allowed = check(&format!("http://{host}/x"), true);
             assert!(
-                allowed.is_ok() || host == "example..",
+                allowed.is_ok() || host.contains("..") || host.starts_with('.'),
                 "{host}: {allowed:?}"
             );
         }

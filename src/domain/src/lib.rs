@@ -14,6 +14,7 @@ pub mod egress;
 pub mod email;
 pub mod flags;
 pub mod hex;
+pub mod json;
 pub mod key_set;
 pub mod license;
 pub mod license_key;

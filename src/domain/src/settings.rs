@@ -15,6 +15,10 @@ pub enum Key {
     LicenseCollisionThreshold,
     /// `license.collision_auto_revoke`
     LicenseCollisionAutoRevoke,
+    /// `license.address_source`
+    LicenseAddressSource,
+    /// `license.validation_retention_days`
+    LicenseValidationRetentionDays,
     /// `api.rate_limit_per_min`
     ApiRateLimitPerMin,
     /// `api_keys.max_per_user`
@@ -27,6 +31,14 @@ pub enum Key {
     TelemetryRetentionDays,
     /// `webhooks.max_per_organization`
     WebhooksMaxPerOrganization,
+    /// `sessions.retention_days`
+    SessionsRetentionDays,
+    /// `system_events.retention_days`
+    SystemEventsRetentionDays,
+    /// `tasks.retention_days`
+    TasksRetentionDays,
+    /// `webhooks.retention_days`
+    WebhooksRetentionDays,
     /// `email.from`
     EmailFrom,
     /// `email.api_url`
@@ -47,6 +59,8 @@ pub enum Kind {
     },
     /// On or off.
     Boolean,
+    /// One of these words.
+    Choice(&'static [&'static str]),
     /// Text of one line that is not empty.
     Text {
         /// Characters at most.
@@ -65,6 +79,7 @@ impl Kind {
         match self {
             Self::Integer { .. } => "integer",
             Self::Boolean => "boolean",
+            Self::Choice(_) => "choice",
             Self::Text { .. } => "text",
             Self::HttpsUrl => "https_url",
             Self::Email => "email",
@@ -82,6 +97,7 @@ impl Kind {
         Err(match self {
             Self::Integer { min, max } => format!("must be a whole number from {min} to {max}"),
             Self::Boolean => "must be true or false".to_owned(),
+            Self::Choice(words) => format!("must be one of: {}", words.join(", ")),
             Self::Text { max } => {
                 format!("must be 1 to {max} characters on one line, without spaces around them")
             }
@@ -99,6 +115,7 @@ impl Kind {
                 .as_u64()
                 .is_some_and(|number| (u64::from(min)..=u64::from(max)).contains(&number)),
             Self::Boolean => value.is_boolean(),
+            Self::Choice(words) => text(&|text| words.contains(&text)),
             Self::Text { max } => text(&|text| {
                 (1..=max).contains(&text.chars().count())
                     && text.trim() == text
@@ -112,18 +129,24 @@ impl Kind {
 
 impl Key {
     /// Every setting, in the order they are shown.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::ApiRateLimitPerMin,
         Self::ApiKeysMaxPerUser,
         Self::ApiKeysMaxRatePerMin,
         Self::EmailApiKey,
         Self::EmailApiUrl,
         Self::EmailFrom,
+        Self::LicenseAddressSource,
         Self::LicenseCollisionAutoRevoke,
         Self::LicenseCollisionThreshold,
+        Self::LicenseValidationRetentionDays,
+        Self::SessionsRetentionDays,
+        Self::SystemEventsRetentionDays,
+        Self::TasksRetentionDays,
         Self::TelemetryEnabled,
         Self::TelemetryRetentionDays,
         Self::WebhooksMaxPerOrganization,
+        Self::WebhooksRetentionDays,
     ];
 
     /// The setting with this name.
@@ -138,12 +161,18 @@ impl Key {
         match self {
             Self::LicenseCollisionThreshold => "license.collision_threshold",
             Self::LicenseCollisionAutoRevoke => "license.collision_auto_revoke",
+            Self::LicenseAddressSource => "license.address_source",
+            Self::LicenseValidationRetentionDays => "license.validation_retention_days",
             Self::ApiRateLimitPerMin => "api.rate_limit_per_min",
             Self::ApiKeysMaxPerUser => "api_keys.max_per_user",
             Self::ApiKeysMaxRatePerMin => "api_keys.max_rate_per_min",
             Self::TelemetryEnabled => "telemetry.enabled",
             Self::TelemetryRetentionDays => "telemetry.retention_days",
             Self::WebhooksMaxPerOrganization => "webhooks.max_per_organization",
+            Self::SessionsRetentionDays => "sessions.retention_days",
+            Self::SystemEventsRetentionDays => "system_events.retention_days",
+            Self::TasksRetentionDays => "tasks.retention_days",
+            Self::WebhooksRetentionDays => "webhooks.retention_days",
             Self::EmailFrom => "email.from",
             Self::EmailApiUrl => "email.api_url",
             Self::EmailApiKey => "email.api_key",
@@ -159,7 +188,13 @@ impl Key {
                 min: 1,
                 max: 100_000,
             },
-            Self::TelemetryRetentionDays => Kind::Integer { min: 1, max: 3_650 },
+            Self::TelemetryRetentionDays
+            | Self::LicenseValidationRetentionDays
+            | Self::SessionsRetentionDays
+            | Self::SystemEventsRetentionDays
+            | Self::TasksRetentionDays
+            | Self::WebhooksRetentionDays => Kind::Integer { min: 1, max: 3_650 },
+            Self::LicenseAddressSource => Kind::Choice(&license::AddressSource::NAMES),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => {
                 Kind::Integer { min: 0, max: 1_000 }
             }
@@ -180,6 +215,12 @@ impl Key {
             Self::LicenseCollisionAutoRevoke => {
                 "Whether too many collisions suspend a license without a person deciding"
             }
+            Self::LicenseAddressSource => {
+                "Which address of a validation counts: reported (the one it names) or connection"
+            }
+            Self::LicenseValidationRetentionDays => {
+                "Days after which lines of the validation log are thrown away, month by month"
+            }
             Self::ApiRateLimitPerMin => "Requests a minute for a caller without a limit of its own",
             Self::ApiKeysMaxPerUser => "API keys that one user may have at a time",
             Self::ApiKeysMaxRatePerMin => {
@@ -188,6 +229,12 @@ impl Key {
             Self::TelemetryEnabled => "Whether telemetry is taken in",
             Self::TelemetryRetentionDays => "Days after which telemetry is deleted",
             Self::WebhooksMaxPerOrganization => "Webhooks that one organization may have at a time",
+            Self::SessionsRetentionDays => "Days after which sign-ins that nobody uses are deleted",
+            Self::SystemEventsRetentionDays => "Days after which events of the system are deleted",
+            Self::TasksRetentionDays => "Days after which AI tasks are deleted",
+            Self::WebhooksRetentionDays => {
+                "Days after which the log of webhook deliveries is deleted"
+            }
             Self::EmailFrom => "The sender of e-mail",
             Self::EmailApiUrl => "Where e-mail is handed over to its provider",
             Self::EmailApiKey => "The key of the e-mail provider",
@@ -211,8 +258,14 @@ impl Key {
             Self::LicenseCollisionAutoRevoke => {
                 license::Settings::default().collision_auto_revoke.into()
             }
+            Self::LicenseAddressSource => license::AddressSource::NAMES[0].into(),
+            Self::LicenseValidationRetentionDays => 365.into(),
             Self::TelemetryEnabled => true.into(),
-            Self::TelemetryRetentionDays => 90.into(),
+            Self::TelemetryRetentionDays
+            | Self::SessionsRetentionDays
+            | Self::SystemEventsRetentionDays
+            | Self::WebhooksRetentionDays => 90.into(),
+            Self::TasksRetentionDays => 730.into(),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => 20.into(),
             Self::ApiKeysMaxRatePerMin => 1_000.into(),
             Self::ApiRateLimitPerMin | Self::EmailFrom | Self::EmailApiUrl | Self::EmailApiKey => {
@@ -271,11 +324,22 @@ impl Stored {
 
     /// What licenses without an own rule go by.
     #[must_use]
-    pub fn collisions(&self) -> license::Settings {
+    pub fn licenses(&self) -> license::Settings {
+        let source = self.get(Key::LicenseAddressSource);
         license::Settings {
+            address_source: source
+                .as_str()
+                .and_then(license::AddressSource::parse)
+                .unwrap_or_default(),
             collision_threshold: self.number(Key::LicenseCollisionThreshold),
             collision_auto_revoke: self.flag(Key::LicenseCollisionAutoRevoke),
         }
+    }
+
+    /// Days after which lines of the validation log are thrown away.
+    #[must_use]
+    pub fn validation_retention_days(&self) -> u32 {
+        self.number(Key::LicenseValidationRetentionDays)
     }
 
     /// Requests a minute; `None` when the deployment decides.
@@ -300,12 +364,6 @@ impl Stored {
     #[must_use]
     pub fn telemetry_enabled(&self) -> bool {
         self.flag(Key::TelemetryEnabled)
-    }
-
-    /// Days after which telemetry is deleted.
-    #[must_use]
-    pub fn telemetry_retention_days(&self) -> u32 {
-        self.number(Key::TelemetryRetentionDays)
     }
 
     /// Webhooks that one organization may have.

@@ -1,6 +1,6 @@
 //! The SQL of the audit log.
 
-use crate::db::{Rows, Tx};
+use crate::db::{Query, Rows, Tx, sql};
 use uuid::Uuid;
 
 /// The fields of [`super::model::AuditLog`], from `audit_logs a` and `user_api_keys k`.
@@ -55,6 +55,12 @@ pub fn of_tenant(organization: Option<Uuid>) -> &'static str {
         Some(_) => "organization_id = $1::uuid",
         None => "organization_id IS NULL",
     }
+}
+
+/// Up to where no row of one tenant can still appear; `null` while somebody who writes to its log does not
+/// end. In a statement of its own, before the rows are read.
+pub fn horizon(organization: Option<Uuid>) -> Query {
+    sql("SELECT coalesce(to_json(audit_horizon($1::uuid)), 'null')::text").bind(organization)
 }
 
 #[cfg(test)]

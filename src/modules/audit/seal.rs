@@ -4,7 +4,7 @@
 //! between leaves the object one seal behind, which the next run makes good. Two jobs at once come to
 //! the same next seal, and the constraints of `audit_seals` let one of them in.
 
-use super::queries::{CANONICAL, of_tenant};
+use super::queries::{CANONICAL, horizon, of_tenant};
 use super::verify::keys;
 use crate::config::Config;
 use crate::db::sql;
@@ -47,7 +47,6 @@ struct Sealer<'a> {
     run: &'a Run,
     keys: Keys,
     heads: ObjectNamespace,
-    horizon: i64,
 }
 
 /// Seals everything up to now; returns how many rows.
@@ -57,10 +56,6 @@ pub async fn seal_all(run: &Run) -> Result<u64> {
         run,
         keys: keys(config)?,
         heads: objects::seal_heads(&run.env)?,
-        horizon: run
-            .begin()
-            .only_value(sql("SELECT to_json(audit_horizon())::text"))
-            .await?,
     };
     let mut rows = sealer.tenant(None).await?;
     let mut after: Option<Uuid> = None;
@@ -83,12 +78,12 @@ impl Sealer<'_> {
             "SELECT coalesce(json_agg(id), '[]')::text FROM (
                SELECT o.id FROM organizations o
                WHERE ($1 IS NULL OR o.id > $1::uuid) AND EXISTS (
-                 SELECT 1 FROM audit_logs a WHERE a.organization_id = o.id AND a.sequence <= $2::bigint
-                   AND a.sequence > coalesce(
-                     (SELECT max(s.last_sequence) FROM audit_seals s WHERE s.organization_id = o.id), 0))
-               ORDER BY o.id LIMIT $3::bigint) AS due",
+                 SELECT 1 FROM audit_logs a WHERE a.organization_id = o.id
+                   AND a.sequence > (
+                     SELECT coalesce(max(s.last_sequence), 0) FROM audit_seals s WHERE s.organization_id = o.id))
+               ORDER BY o.id LIMIT $2::bigint) AS due",
         );
-        let query = query.bind(after).bind(self.horizon).bind(TENANTS);
+        let query = query.bind(after).bind(TENANTS);
         self.run.begin().only_value(query).await
     }
 
@@ -108,12 +103,19 @@ impl Sealer<'_> {
 
     async fn seals(&self, tenant: Option<Uuid>) -> Result<u64> {
         let mut sealed = 0;
+        let horizon: Option<i64> = self.run.begin().only_value(horizon(tenant)).await?;
+        let Some(horizon) = horizon else {
+            // Somebody who writes to this log does not end: the next run seals it.
+            return Err(Error::internal(
+                "a transaction has been writing to it for too long",
+            ));
+        };
         // Before PostgreSQL: what the object knows must be there.
         let mut head = seal_head::read(&self.heads, tenant)
             .await
             .map_err(Error::unavailable)?;
         for _ in 0..SEALS {
-            let unsealed = self.unsealed(tenant).await?;
+            let unsealed = self.unsealed(tenant, horizon).await?;
             if unsealed.rows.is_empty() {
                 break;
             }
@@ -136,7 +138,7 @@ impl Sealer<'_> {
     }
 
     /// The next rows without a seal.
-    async fn unsealed(&self, tenant: Option<Uuid>) -> Result<Unsealed> {
+    async fn unsealed(&self, tenant: Option<Uuid>, horizon: i64) -> Result<Unsealed> {
         let mine = of_tenant(tenant);
         let query = format!(
             "WITH last AS (
@@ -144,7 +146,7 @@ impl Sealer<'_> {
              ), page AS MATERIALIZED (
                SELECT a.sequence, {CANONICAL} AS line FROM audit_logs a
                WHERE a.{mine} AND a.sequence <= $2::bigint
-                 AND a.sequence > coalesce((SELECT last_sequence FROM last), 0)
+                 AND a.sequence > (SELECT coalesce(max(last_sequence), 0) FROM last)
                ORDER BY a.sequence LIMIT $3::bigint
              ), sized AS (
                SELECT sequence, line, sum(octet_length(line::text)) OVER (ORDER BY sequence) AS bytes,
@@ -156,7 +158,7 @@ impl Sealer<'_> {
         );
         let query = sql(query)
             .bind(tenant)
-            .bind(self.horizon)
+            .bind(horizon)
             .bind(SEAL_ROWS)
             .bind(SEAL_BYTES);
         self.run.begin().only_value(query).await
@@ -219,7 +221,7 @@ impl Sealer<'_> {
         last: Option<&Head>,
         rows: &[RowHash],
     ) -> Result<Option<Step>> {
-        let made = seal(Uuid::new_v4(), tenant, last, rows, clock::now(), &self.keys)
+        let made = seal(tenant, last, rows, clock::now(), &self.keys)
             .ok_or_else(|| Error::internal("nothing to seal"))?;
         let query = sql(
             "INSERT INTO audit_seals SELECT * FROM jsonb_populate_record(NULL::audit_seals, $1::jsonb)

@@ -20,6 +20,9 @@ use uuid::Uuid;
 /// Seals verified in one call.
 const STEP: u64 = 100;
 
+/// Rows that wait for a seal are counted up to here.
+const MOST_UNSEALED: u32 = 100_000;
+
 /// Where to begin, and of whom.
 #[derive(Debug, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
@@ -158,7 +161,7 @@ async fn stretch(tx: &mut Tx, organization: Option<Uuid>, from: i64) -> Result<S
          ), stretch AS (
            SELECT a.* FROM audit_logs a
            WHERE a.{mine} AND a.sequence <= (SELECT last_sequence FROM seal)
-             AND a.sequence > coalesce((SELECT last_sequence FROM previous), -9223372036854775808)
+             AND a.sequence > (SELECT coalesce(max(last_sequence), -9223372036854775808) FROM previous)
            ORDER BY a.sequence, a.id LIMIT (SELECT least(greatest(row_count, 0), 1000) + 1 FROM seal))
          SELECT json_build_object(
            'previous', (SELECT row_to_json(previous) FROM previous),
@@ -175,8 +178,10 @@ async fn end(tx: Tx, organization: Option<Uuid>, head: Option<&Head>) -> Result<
     let query = format!(
         "SELECT json_build_object(
            'known', (SELECT digest FROM audit_seals WHERE {mine} AND last_sequence = $2::bigint),
-           'unsealed', (SELECT count(*) FROM audit_logs a WHERE a.{mine} AND a.sequence > coalesce(
-             (SELECT max(last_sequence) FROM audit_seals WHERE {mine}), -9223372036854775808)))::text"
+           'unsealed', (SELECT count(*) FROM (
+             SELECT FROM audit_logs a WHERE a.{mine} AND a.sequence > (
+               SELECT coalesce(max(last_sequence), -9223372036854775808) FROM audit_seals WHERE {mine})
+             LIMIT {MOST_UNSEALED}) AS waiting))::text"
     );
     let query = sql(query)
         .bind(organization)

@@ -194,11 +194,11 @@ fn known_places(list: &[String], (): &()) -> garde::Result {
 }
 
 fn small(map: &Map<String, Value>, (): &()) -> garde::Result {
-    let size = serde_json::to_string(map).map_or(usize::MAX, |text| text.len());
+    let size = celaest_domain::json::fields_len(map);
     if size <= MAX_METADATA_BYTES {
         Ok(())
     } else {
-        Err(garde::Error::new("is larger than 16 KB"))
+        Err(garde::Error::new("is larger than 16 KB as it is stored"))
     }
 }
 

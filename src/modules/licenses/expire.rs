@@ -1,7 +1,7 @@
 //! Marks licenses as expired and tells their objects. Validation does not wait for this: the object
-//! compares the dates itself. This is for lists, events and statistics.
+//! compares the dates itself. This is for lists, events and statistics, and so nothing is announced.
 
-use super::edge;
+use super::notices;
 use crate::db::facts::{Action, Fact};
 use crate::db::{outbox, sql};
 use crate::error::Result;
@@ -34,7 +34,7 @@ pub async fn expire(run: &Run) -> Result<u64> {
                        SELECT id, status FROM licenses
                        WHERE status IN ('active', 'trial')
                          AND (expires_at <= now() OR (status = 'trial' AND trial_ends_at <= now()))
-                       ORDER BY expires_at LIMIT $1::bigint FOR UPDATE SKIP LOCKED
+                       ORDER BY expires_at LIMIT $1::bigint FOR NO KEY UPDATE SKIP LOCKED
                      ), done AS (
                        UPDATE licenses l SET status = 'expired' FROM due WHERE l.id = due.id
                        RETURNING l.id, l.organization_id, l.license_key, due.status AS was,
@@ -56,9 +56,8 @@ pub async fn expire(run: &Run) -> Result<u64> {
             });
         }
         let messages = tx.commit().await?;
-        for license in &expired {
-            edge::forget_from(&run.env, &license.license_key).await?;
-        }
+        let keys: Vec<String> = expired.iter().map(|one| one.license_key.clone()).collect();
+        notices::forget_all(&run.env, &keys).await?;
         outbox::publish(&run.env, &run.database, &messages).await?;
         done += expired.len() as u64;
         if expired.len() < STEP as usize {

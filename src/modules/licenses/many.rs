@@ -1,18 +1,16 @@
 //! Licenses that change together: those of an organization that is closed, or of a plan that is changed.
 
-use super::edge;
+use super::notices;
 use crate::call::Call;
 use crate::db::facts::Message;
 use crate::db::{Tx, sql};
 use crate::error::{Error, Result};
 use crate::http::change::Change;
 use crate::run::Run;
-use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::rc::Rc;
 use uuid::Uuid;
-use worker::Env;
 
 /// The topic of outbox rows that tell the objects of some, and then of the next.
 const TOPIC: &str = "licenses.changed";
@@ -51,11 +49,9 @@ struct Told {
 pub async fn changed(call: &Rc<Call>, tx: &mut Change, whose: Whose) -> Result<()> {
     tx.tell(TOPIC, json!(Step { whose, after: None }));
     let licenses = next(tx, whose, None).await?;
-    let call = call.clone();
-    tx.after_commit(async move {
-        licenses.iter().for_each(|_| call.count_object_call());
-        forget(call.env(), &licenses).await
-    });
+    for license in &licenses {
+        notices::tell(tx, call, &license.license_key);
+    }
     Ok(())
 }
 
@@ -76,13 +72,6 @@ async fn next(tx: &mut Tx, whose: Whose, after: Option<Uuid>) -> Result<Vec<Told
     .await
 }
 
-async fn forget(env: &Env, licenses: &[Told]) -> Result<()> {
-    let told = licenses
-        .iter()
-        .map(|license| edge::forget_from(env, &license.license_key));
-    join_all(told).await.into_iter().collect()
-}
-
 /// Makes the edge forget some more of them.
 ///
 /// # Errors
@@ -95,9 +84,11 @@ pub async fn told(run: &Run, message: &Message) -> Result<()> {
         serde_json::from_value(message.payload.clone()).map_err(Error::internal)?;
     let mut tx = run.begin();
     let licenses = next(&mut tx, whose, after).await?;
-    forget(&run.env, &licenses).await?;
-    if let Some(last) = licenses.get(STEP - 1) {
-        let after = Some(last.id);
+    let last = licenses.get(STEP - 1).map(|license| license.id);
+    let keys: Vec<_> = licenses.into_iter().map(|license| license.license_key).collect();
+    notices::forget_all(&run.env, &keys).await?;
+    if let Some(after) = last {
+        let after = Some(after);
         tx.tell(TOPIC, json!(Step { whose, after }));
     }
     run.commit(tx).await

@@ -1,6 +1,6 @@
 //! `POST /api/telemetry`
 
-use super::model::{Intake, NewEvent, Taken};
+use super::model::{Intake, MAX_BODY_BYTES, NewEvent, Taken};
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
@@ -32,7 +32,7 @@ struct Event<'a> {
 /// Takes events in; they are written a moment later.
 pub async fn intake(
     permit: Permit<TelemetryWrite>,
-    Once(key, Body(body)): Once<Body<Intake>>,
+    Once(key, Body(body)): Once<Body<Intake, MAX_BODY_BYTES>>,
 ) -> Outcome<Accepted<Taken>> {
     let now = clock::now();
     let mut events = Vec::with_capacity(body.events.len());

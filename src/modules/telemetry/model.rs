@@ -1,5 +1,6 @@
 //! Telemetry as programs send it and as it is read.
 
+use crate::http::checks;
 use crate::http::types::Moment;
 use garde::Validate;
 use schemars::JsonSchema;
@@ -7,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// The largest `properties` of an event, in bytes of JSON.
-const MAX_PROPERTIES: usize = 8_192;
+/// The largest body, in bytes: room for 100 events of the largest size.
+pub const MAX_BODY_BYTES: usize = 1_048_576;
 
-/// Body of `POST /api/telemetry`.
+/// Body of `POST /api/telemetry`, of up to 1 MB.
 #[derive(Debug, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 pub struct Intake {
@@ -34,9 +35,9 @@ pub struct NewEvent {
     /// A group of kinds.
     #[garde(length(chars, max = 50))]
     pub event_category: Option<String>,
-    /// Whatever belongs to it, up to 8 KB.
+    /// Whatever belongs to it, up to 8 KB as it is stored.
     #[serde(default)]
-    #[garde(custom(small))]
+    #[garde(custom(checks::properties))]
     pub properties: Map<String, Value>,
     /// The program's own name of its run.
     #[garde(length(chars, max = 100))]
@@ -59,14 +60,6 @@ pub struct NewEvent {
     /// When, within the last 7 days. Default: now.
     #[serde(skip_serializing)]
     pub occurred_at: Option<Moment>,
-}
-
-fn small(properties: &Map<String, Value>, _: &()) -> garde::Result {
-    if serde_json::to_string(properties).is_ok_and(|text| text.len() <= MAX_PROPERTIES) {
-        Ok(())
-    } else {
-        Err(garde::Error::new("is larger than 8 KB"))
-    }
 }
 
 /// The answer to an [`Intake`].

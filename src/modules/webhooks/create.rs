@@ -1,9 +1,9 @@
 //! `POST /api/webhooks`
 
 use super::model::{NewWebhook, Webhook, WebhookWithSecret};
-use super::object;
-use super::queries::{COLUMNS, EVENTS, WEBHOOK};
+use super::queries::{CARRIES, COLUMNS, EVENTS, WEBHOOK};
 use super::secrets::{NewSecret, checked_url};
+use super::{object, rights};
 use crate::db::{Raw, Rows, Set, Tx};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
@@ -21,6 +21,7 @@ pub async fn create(
     Once(key, Body(new)): Once<Body<NewWebhook>>,
 ) -> Outcome<Created<WebhookWithSecret>> {
     let organization = permit.organization(new.organization_id)?;
+    let carries = rights::subscribing(&permit, &new.events)?;
     let config = permit.call.config;
     let url = checked_url(config, &new.url)?;
     let id = Uuid::new_v4();
@@ -34,7 +35,8 @@ pub async fn create(
         .to("name = {}", new.name.trim())
         .to("description = {}", new.description)
         .to("url = {}", url)
-        .to(EVENTS, json!(new.events));
+        .to(EVENTS, json!(new.events))
+        .to(CARRIES, carries);
     let query = secret.kept(set).insert("webhooks", "w", COLUMNS);
     let webhook: Raw<Webhook> = tx.one(query, Code::Internal).await?;
     tx.record_new(&WEBHOOK, "webhook.created", &webhook);

@@ -1,12 +1,14 @@
 //! `GET /api/webhooks/{id}/deliveries`
 
 use super::model::{Delivery, Outcome};
-use super::queries::mine;
+use super::queries::{PAYLOAD, mine};
 use crate::db::{Key, Listing, Rows};
 use crate::error::{Code, Result};
 use crate::http::params::{Id, Paged};
 use crate::http::permit::{Permit, WebhooksRead};
 use crate::http::types::Moment;
+use celaest_domain::access::Permissions;
+use celaest_domain::webhook;
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,10 +33,21 @@ pub struct Filters {
     pub created_before: Option<Moment>,
 }
 
-const COLUMNS: &str = "d.id, d.webhook_id, d.event_id, d.event_type, d.payload, d.attempt_number,
-    CASE WHEN d.delivered_at IS NULL THEN 'failed' ELSE 'delivered' END AS status,
-    d.response_status, d.response_body, d.error_message, d.duration_ms, d.next_attempt_at,
-    d.delivered_at, d.created_at";
+/// The columns of [`Delivery`]. What was sent is shown to whoever may read such events.
+fn columns(permissions: Permissions) -> String {
+    let families: Vec<_> = webhook::readable(permissions)
+        .into_iter()
+        .map(|family| format!("'{family}'"))
+        .collect();
+    let readable = families.join(", ");
+    format!(
+        "d.id, d.webhook_id, d.event_id, d.event_type,
+         CASE WHEN split_part(d.event_type, '.', 1) IN ({readable}) THEN {PAYLOAD} END AS payload, d.attempt_number,
+         CASE WHEN d.delivered_at IS NULL THEN 'failed' ELSE 'delivered' END AS status,
+         d.response_status, d.response_body, d.error_message, d.duration_ms, d.next_attempt_at,
+         d.delivered_at, d.created_at"
+    )
+}
 
 /// How the log is ordered.
 const KEY: Key = &[("created_at", "timestamptz"), ("id", "uuid")];
@@ -57,6 +70,7 @@ pub async fn list(
         )
         .when("d.created_at >= {}::timestamptz", f.created_after)
         .when("d.created_at < {}::timestamptz", f.created_before);
-    tx.page(found, COLUMNS, "d.created_at {}, d.id {}", &page)
+    let columns = columns(permit.principal.permissions);
+    tx.page(found, &columns, "d.created_at {}, d.id {}", &page)
         .await
 }

@@ -11,6 +11,7 @@ pub async fn events(_: Permit<WebhooksRead>) -> Result<Data<Vec<EventType>>> {
     let events = CATALOGUE.iter().map(|event| EventType {
         name: event.name.to_owned(),
         description: event.description.to_owned(),
+        permission: event.needs().as_str().to_owned(),
         opt_in: event.opt_in,
     });
     Ok(Data::of(&events.collect::<Vec<_>>()))

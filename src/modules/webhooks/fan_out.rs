@@ -1,8 +1,9 @@
 //! From the outbox to the objects: who is to be told what happened.
 
-use super::object;
-use super::queries::ENDPOINT;
+use super::queries::{ENDPOINT, owner_of};
+use super::rights::{OWNER, RIGHTS, Rights};
 use super::send_test::EVENT as TEST;
+use super::{object, reports};
 use crate::db::facts::Message;
 use crate::db::sql;
 use crate::error::Result;
@@ -29,7 +30,24 @@ struct Audience {
 #[derive(Deserialize)]
 struct Match {
     endpoint: Endpoint,
-    events: Vec<Uuid>,
+    rights: Rights,
+    events: Vec<About>,
+}
+
+/// An event, and whose thing it is about.
+#[derive(Deserialize)]
+struct About {
+    id: Uuid,
+    owner: Option<Uuid>,
+}
+
+/// The parts of a payload that name what it is about, for `owner_of`.
+fn about_what(payload: &Value) -> Value {
+    json!({
+        "license": { "id": payload["license"]["id"] }, "license_id": payload["license_id"],
+        "validation": { "license_id": payload["validation"]["license_id"] },
+        "webhook": { "id": payload["webhook"]["id"] },
+    })
 }
 
 /// The body of a delivery.
@@ -57,7 +75,8 @@ pub async fn fan_out(run: &Run, messages: &[Message]) -> Result<()> {
             // A test is for the webhook that it names; other events may be about one.
             let about = message.payload["webhook"]["id"].as_str();
             json!({
-                "id": message.id, "organization_id": message.organization_id,
+                "id": message.id, "organization_id": message.organization_id, "topic": message.topic,
+                "payload": about_what(&message.payload),
                 "patterns": webhook::patterns(&message.topic),
                 "target": about.filter(|_| message.topic == TEST),
                 "changed": about.filter(|_| message.topic != TEST),
@@ -69,10 +88,10 @@ pub async fn fan_out(run: &Run, messages: &[Message]) -> Result<()> {
         .only_value(
             sql(format!(
                 "WITH event AS (
-                   SELECT * FROM jsonb_to_recordset($1::jsonb) AS e(
-                     id uuid, organization_id uuid, patterns jsonb, target text, changed text)
+                   SELECT *, {owner} AS owner FROM jsonb_to_recordset($1::jsonb) AS e(
+                     id uuid, organization_id uuid, topic text, payload jsonb, patterns jsonb, target text, changed text)
                  ), matched AS (
-                   SELECT w.id, json_agg(e.id) AS events
+                   SELECT w.id, json_agg(json_build_object('id', e.id, 'owner', e.owner)) AS events
                    FROM event e JOIN webhooks w ON w.organization_id = e.organization_id
                    JOIN organizations o ON o.id = w.organization_id
                      AND (o.deleted_at IS NULL OR e.patterns->>0 = 'organization.deleted')
@@ -83,8 +102,10 @@ pub async fn fan_out(run: &Run, messages: &[Message]) -> Result<()> {
                  SELECT json_build_object(
                    'changed', (SELECT coalesce(json_agg({ENDPOINT}), '[]') FROM webhooks w
                      WHERE (w.id::text, w.organization_id) IN (SELECT changed, organization_id FROM event)),
-                   'matched', (SELECT coalesce(json_agg(json_build_object('endpoint', {ENDPOINT}, 'events', m.events)), '[]')
-                     FROM matched m JOIN webhooks w ON w.id = m.id))::text"
+                   'matched', (SELECT coalesce(json_agg(json_build_object(
+                       'endpoint', {ENDPOINT}, 'rights', {RIGHTS}, 'events', m.events)), '[]')
+                     FROM matched m JOIN webhooks w ON w.id = m.id {OWNER}))::text",
+                owner = owner_of("e.topic", "e.payload")
             ))
             .bind(json!(asked)),
         )
@@ -101,11 +122,18 @@ pub async fn fan_out(run: &Run, messages: &[Message]) -> Result<()> {
         .iter()
         .map(|endpoint| object::configure(&run.env, endpoint));
     try_join_all(configured).await?;
-    let told = audience.matched.into_iter().map(|found| {
-        let events = found.events.iter().filter_map(|id| {
-            let (event_type, body) = bodies.get(id)?;
-            Some(Event {
-                id: *id,
+    let (orphaned, matched): (Vec<_>, Vec<_>) = audience
+        .matched
+        .into_iter()
+        .partition(|found| found.rights.is_orphaned());
+    let orphaned: Vec<_> = orphaned.iter().map(|found| &found.endpoint).collect();
+    reports::disable_orphans(run, &orphaned).await?;
+    let told = matched.into_iter().map(|found| {
+        let events = found.events.iter().filter_map(|about| {
+            let (event_type, body) = bodies.get(&about.id)?;
+            let carried = found.rights.carries(event_type, about.owner);
+            carried.then(|| Event {
+                id: about.id,
                 event_type: (*event_type).to_owned(),
                 body: body.clone(),
                 replay: false,

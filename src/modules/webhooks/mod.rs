@@ -11,6 +11,7 @@ pub mod queries;
 pub mod remove;
 pub mod replay;
 pub mod reports;
+pub mod rights;
 pub mod rotate;
 pub mod secrets;
 pub mod send_test;

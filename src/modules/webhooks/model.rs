@@ -19,7 +19,7 @@ pub struct Webhook {
     pub id: Uuid,
     /// The organization whose events are sent.
     pub organization_id: Uuid,
-    /// Who made it.
+    /// Who made it: it carries nothing that this person may not read.
     pub user_id: Uuid,
     /// What people call it.
     pub name: String,
@@ -39,9 +39,10 @@ pub struct Webhook {
     pub last_delivery_at: Option<String>,
     /// When it was disabled.
     pub disabled_at: Option<String>,
-    /// `gone`: the receiver answered 410. `failing`: nothing but failures for too long.
+    /// `gone`: the receiver answered 410. `failing`: nothing but failures for too long. `backlog`: too much
+    /// waited for it. `owner`: whoever made it is gone; activating it takes it over.
     pub disabled_reason: Option<String>,
-    /// Until then the secret before the current one signs as well.
+    /// Until then secrets before the current one sign as well.
     pub previous_secret_expires_at: Option<String>,
     /// When it was created.
     pub created_at: String,
@@ -196,8 +197,8 @@ pub struct Delivery {
     pub event_id: Uuid,
     /// Its name.
     pub event_type: String,
-    /// What was sent.
-    pub payload: Value,
+    /// What was sent; `null` for events that the caller may not read.
+    pub payload: Option<Value>,
     /// Counted from 1.
     pub attempt_number: i32,
     /// What came of it.
@@ -238,6 +239,8 @@ pub struct EventType {
     pub name: String,
     /// When it is sent.
     pub description: String,
+    /// What one must be allowed to do to be told of it.
+    pub permission: String,
     /// Only sent to webhooks that name it exactly.
     pub opt_in: bool,
 }

@@ -4,6 +4,7 @@ use super::model::{Status, Webhook};
 use crate::db::facts::Subject;
 use crate::db::{Raw, Rows, Set, Tx};
 use crate::error::{Code, Error, Result};
+use celaest_domain::webhook::shown_url;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -12,31 +13,57 @@ use uuid::Uuid;
 pub const COLUMNS: &str =
     "w.id, w.organization_id, w.user_id, w.name, w.description, w.url, w.events, w.status,
     w.consecutive_failures, w.failing_since, w.last_delivery_at, w.disabled_at, w.disabled_reason,
-    CASE WHEN w.previous_secret_expires_at > now() THEN w.previous_secret_expires_at END
-      AS previous_secret_expires_at, w.created_at, w.updated_at";
+    (SELECT max((s->>'expires_at')::timestamptz) FROM jsonb_array_elements(w.previous_secrets) AS s
+     WHERE (s->>'expires_at')::timestamptz > now()) AS previous_secret_expires_at, w.created_at, w.updated_at";
 
 /// What the webhook's object needs to know, from `webhooks w`.
 pub const ENDPOINT: &str = "json_build_object(
-    'webhook_id', w.id, 'organization_id', w.organization_id, 'version', w.version, 'url', w.url,
-    'status', CASE WHEN w.deleted_at IS NULL THEN w.status::text ELSE 'deleted' END,
-    'secrets', (SELECT coalesce(json_agg(json_build_object(
-        'sealed', translate(encode(s.sealed, 'base64'), E'\\n', ''), 'key_version', s.key_version,
-        'expires_at_ms', floor(extract(epoch FROM s.expires_at) * 1000)::bigint) ORDER BY s.place), '[]')
-      FROM (VALUES (1, w.secret_encrypted, w.encryption_key_version, NULL::timestamptz),
-                   (2, w.previous_secret_encrypted, w.previous_encryption_key_version, w.previous_secret_expires_at)
-           ) AS s(place, sealed, key_version, expires_at)
-      WHERE w.deleted_at IS NULL AND s.sealed IS NOT NULL AND (s.expires_at IS NULL OR s.expires_at > now())))";
+    'webhook_id', w.id, 'organization_id', w.organization_id, 'version', w.version, 'generation', w.generation,
+    'url', w.url, 'status', CASE WHEN w.deleted_at IS NULL THEN w.status::text ELSE 'deleted' END,
+    'secrets', (SELECT coalesce(json_agg(json_build_object('sealed', s.sealed, 'key_version', s.key_version,
+        'expires_at_ms', floor(extract(epoch FROM s.expires_at) * 1000)::bigint) ORDER BY s.expires_at DESC NULLS FIRST), '[]')
+      FROM (SELECT translate(encode(w.secret_encrypted, 'base64'), E'\\n', ''), w.encryption_key_version, NULL::timestamptz
+            UNION ALL
+            SELECT p.sealed, p.key_version, p.expires_at FROM jsonb_to_recordset(w.previous_secrets) AS p(
+              sealed text, key_version integer, expires_at timestamptz)
+            WHERE p.expires_at > now()) AS s(sealed, key_version, expires_at)
+      WHERE w.deleted_at IS NULL))";
+
+/// Whose thing an event of `topic` and `payload` is about: the owner of its license, the maker of its webhook.
+pub fn owner_of(topic: &str, payload: &str) -> String {
+    format!(
+        "CASE WHEN {topic} LIKE 'license.%' THEN (
+           SELECT l.owner_id FROM licenses l WHERE l.id = coalesce({payload}->'license'->>'id',
+             {payload}->>'license_id', {payload}->'validation'->>'license_id')::uuid)
+         WHEN {topic} LIKE 'webhook.%' THEN (
+           SELECT v.user_id FROM webhooks v WHERE v.id = ({payload}->'webhook'->>'id')::uuid) END"
+    )
+}
+
+/// What was sent, from `webhook_deliveries d`: it is kept with the first attempt that was written down.
+pub const PAYLOAD: &str = "coalesce(d.payload, (SELECT f.payload FROM webhook_deliveries f
+    WHERE f.webhook_id = d.webhook_id AND f.event_id = d.event_id AND f.payload IS NOT NULL LIMIT 1))";
 
 /// The assignment of a list of subscriptions, each once.
 pub const EVENTS: &str =
     "events = ARRAY(SELECT DISTINCT jsonb_array_elements_text({}::jsonb) ORDER BY 1)";
 
-/// What the log and the outside learn of a webhook. Its secrets are in none of [`COLUMNS`].
+/// The assignment of what it may carry.
+pub const CARRIES: &str = "carries = ARRAY(SELECT jsonb_array_elements_text({}::jsonb) ORDER BY 1)";
+
+/// What the log and the outside learn of a webhook. Its secrets are in none of [`COLUMNS`], and those that
+/// its receiver has in its address are its own.
 pub const WEBHOOK: Subject = Subject {
     kind: "webhook",
     tenant: "organization_id",
     secret: &[],
-    told: Some(|webhook| json!({ "webhook": webhook })),
+    told: Some(|webhook| {
+        let mut webhook = webhook.clone();
+        if let Some(url) = webhook["url"].as_str().map(shown_url) {
+            webhook["url"] = url.into();
+        }
+        json!({ "webhook": webhook })
+    }),
 };
 
 /// The caller's webhooks.
@@ -59,8 +86,14 @@ pub struct Locked {
     pub id: Uuid,
     /// The organization.
     pub organization_id: Uuid,
+    /// Whose rights it has.
+    pub user_id: Uuid,
     /// Whether events are sent.
     pub status: Status,
+    /// Why not, when it was disabled.
+    pub disabled_reason: Option<String>,
+    /// Where they go.
+    pub url: String,
     /// Subscriptions.
     pub events: Vec<String>,
 }
@@ -69,7 +102,10 @@ pub struct Locked {
 #[derive(Deserialize)]
 struct Parts {
     organization_id: Uuid,
+    user_id: Uuid,
     status: Status,
+    disabled_reason: Option<String>,
+    url: String,
     events: Vec<String>,
 }
 
@@ -98,7 +134,10 @@ pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
         row,
         id,
         organization_id: parts.organization_id,
+        user_id: parts.user_id,
         status: parts.status,
+        disabled_reason: parts.disabled_reason,
+        url: parts.url,
         events: parts.events,
     })
 }

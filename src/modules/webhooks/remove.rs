@@ -20,8 +20,7 @@ pub async fn remove(
     let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx, id).await?;
     let set = Set::new().fixed(
-        "deleted_at = now(), secret_hash = '', secret_encrypted = '', previous_secret_encrypted = NULL,
-         previous_encryption_key_version = NULL, previous_secret_expires_at = NULL",
+        "deleted_at = now(), secret_hash = '', secret_encrypted = '', previous_secrets = '[]'",
     );
     queries::set(&mut tx, id, set).await?;
     tx.record_end(&WEBHOOK, "webhook.deleted", &before.row);

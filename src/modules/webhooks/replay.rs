@@ -2,9 +2,9 @@
 
 use super::fan_out::body;
 use super::model::{Nothing, Queued, ReplaySince, Replayed};
-use super::queries::Locked;
+use super::queries::{Locked, PAYLOAD, owner_of};
 use super::send_test::EVENT as TEST;
-use super::{object, queries};
+use super::{object, queries, rights};
 use crate::db::facts::{Action, Fact, Mail};
 use crate::db::{Rows, Tx, sql};
 use crate::error::{Code, Error, Result};
@@ -34,6 +34,8 @@ struct Past {
     event_type: String,
     created_at: DateTime<Utc>,
     data: Value,
+    /// Whose thing it is about.
+    owner: Option<Uuid>,
     attempts_made: u32,
 }
 
@@ -49,12 +51,17 @@ impl Past {
     }
 }
 
-/// The columns of [`Past`] for a delivery.
-const DELIVERY: &str =
-    "d.event_id AS id, d.event_type, (d.payload->>'timestamp')::timestamptz AS created_at,
-    d.payload->'data' AS data,
-    (SELECT max(attempt_number) FROM webhook_deliveries a
-     WHERE a.webhook_id = d.webhook_id AND a.event_id = d.event_id) AS attempts_made";
+/// The columns of [`Past`] for a delivery. Without what was sent there is nothing to send again.
+fn delivered() -> String {
+    let (payload, owner) = (PAYLOAD, owner_of("d.event_type", "p.payload->'data'"));
+    format!(
+        "d.event_id AS id, d.event_type, (p.payload->>'timestamp')::timestamptz AS created_at,
+         p.payload->'data' AS data, {owner} AS owner,
+         (SELECT max(attempt_number) FROM webhook_deliveries a
+          WHERE a.webhook_id = d.webhook_id AND a.event_id = d.event_id) AS attempts_made
+         FROM (SELECT {payload} AS payload) AS p WHERE p.payload IS NOT NULL"
+    )
+}
 
 /// Sends the event of a delivery again, with its id and all its attempts anew.
 pub async fn one(
@@ -71,7 +78,17 @@ pub async fn one(
             Some(webhook.organization_id),
         )
         .id(delivery_id);
-    let past: Past = tx.one(delivery.read(DELIVERY), Code::NotFound).await?;
+    let query = delivery.read("d.*").wrapped(|found| {
+        format!(
+            "SELECT r.* FROM ({found}) AS d, LATERAL (SELECT {}) AS r",
+            delivered()
+        )
+    });
+    let past: Past = tx.one(query, Code::NotFound).await?;
+    let rights = rights::of(&mut tx, &webhook).await?;
+    if !rights.carries(&past.event_type, past.owner) {
+        return Err(Code::NotFound.into());
+    }
     let event_id = past.id;
     let endpoint = object::endpoint(&mut tx, id).await?;
     tx.record(fact(&webhook, json!({ "event_id": event_id })));
@@ -90,6 +107,7 @@ pub async fn since(
     webhook::can_replay(since.0, clock::now()).map_err(|why| Error::field("since", why))?;
     let mut tx = permit.begin_once(key).await?;
     let webhook = active(&mut tx, id).await?;
+    let rights = rights::of(&mut tx, &webhook).await?;
     let endpoint = object::endpoint(&mut tx, id).await?;
     let mut replayed = Replayed {
         events: 0,
@@ -105,6 +123,7 @@ pub async fn since(
         let events: Vec<_> = found
             .into_iter()
             .filter(|past| webhook::is_subscribed(&webhook.events, &past.event_type))
+            .filter(|past| rights.carries(&past.event_type, past.owner))
             .map(Past::event)
             .collect();
         replayed.events += events.len() as u64;
@@ -138,13 +157,13 @@ async fn page_of(
     (at, id): (DateTime<Utc>, Uuid),
 ) -> Result<Vec<Past>> {
     tx.rows(
-        sql("SELECT o.id, o.topic AS event_type, o.created_at, o.payload AS data,
+        sql(format!("SELECT o.id, o.topic AS event_type, o.created_at, o.payload AS data, {owner} AS owner,
                coalesce((SELECT max(attempt_number) FROM webhook_deliveries d
                          WHERE d.webhook_id = $2::uuid AND d.event_id = o.id), 0) AS attempts_made
              FROM outbox_messages o
              WHERE o.organization_id = $1::uuid AND (o.created_at, o.id) > ($3::timestamptz, $4::uuid)
                AND o.topic NOT IN ($5, $6)
-             ORDER BY o.created_at, o.id LIMIT $7::bigint")
+             ORDER BY o.created_at, o.id LIMIT $7::bigint", owner = owner_of("o.topic", "o.payload")))
         .bind(webhook.organization_id)
         .bind(webhook.id)
         .bind(at)

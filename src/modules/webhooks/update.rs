@@ -1,9 +1,9 @@
 //! `PATCH /api/webhooks/{id}`
 
-use super::model::{Status, Webhook, WebhookChanges};
-use super::object;
-use super::queries::{self, EVENTS, WEBHOOK};
+use super::model::{Status, Switch, Webhook, WebhookChanges};
+use super::queries::{self, CARRIES, EVENTS, WEBHOOK};
 use super::secrets::checked_url;
+use super::{object, rights};
 use crate::db::Set;
 use crate::http::body::Body;
 use crate::http::change::Outcome;
@@ -25,11 +25,18 @@ pub async fn update(
     };
     let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx, id).await?;
+    let moves = url.as_ref().is_some_and(|url| *url != before.url);
+    let resumes = matches!(wanted.status, Some(Switch::Active));
     let mut set = Set::new()
         .when("name = {}", wanted.name.as_deref().map(str::trim))
         .patch("description = {}", &wanted.description)
-        .when("url = {}", url)
-        .when(EVENTS, wanted.events.map(|events| json!(events)));
+        .when("url = {}", url);
+    // Where it goes and what it is told are whoever's business can read that.
+    if moves || wanted.events.is_some() {
+        let events = wanted.events.as_ref().unwrap_or(&before.events);
+        set = set.to(CARRIES, rights::subscribing(&permit, events)?);
+    }
+    set = set.when(EVENTS, wanted.events.map(|events| json!(events)));
     if let Some(status) = wanted.status.map(Status::from) {
         set = set
             .to("status = {}::webhook_status", status.as_str())
@@ -37,6 +44,15 @@ pub async fn update(
         if before.status == Status::Disabled {
             set = set.fixed("consecutive_failures = 0, failing_since = NULL");
         }
+        // Whose rights it had is gone: now it has those of whoever takes it over.
+        if resumes && before.disabled_reason.as_deref() == Some("owner") {
+            set = set
+                .to("user_id = {}::uuid", permit.principal.user_id)
+                .to(CARRIES, rights::subscribing(&permit, &before.events)?);
+        }
+    }
+    if moves || resumes {
+        set = set.fixed("generation = w.generation + 1");
     }
     let after = queries::set(&mut tx, id, set).await?;
     tx.record_change(&WEBHOOK, "webhook.updated", &before.row, &after);

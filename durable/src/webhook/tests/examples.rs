@@ -1,5 +1,6 @@
 //! By example.
 
+use super::super::rules::MAX_PENDING;
 use super::super::wire::Reason;
 use super::*;
 
@@ -88,14 +89,26 @@ fn gone_ends_it_until_somebody_changes_it() {
     let reports = object.reports();
     let disabled: Vec<_> = reports.iter().map(|report| report.disabled).collect();
     assert_eq!(disabled, [Some(Reason::Gone), None]);
+    // As long as the row does not say so, it is told again.
+    assert!(object.reports().is_empty());
+    object.now += 600_000;
+    let again = object.reports();
+    assert_eq!(again.len(), 1);
+    assert_eq!(
+        (again[0].disabled, again[0].attempts.len()),
+        (Some(Reason::Gone), 0)
+    );
+    // A new name does not bring it back.
+    object.enqueue(endpoint(2, Status::Active), &[10]);
+    assert!(object.take().is_empty() && object.reports().is_empty());
     assert_eq!(reports[1].attempts.len(), 2);
     // The row follows, and then a person.
     object
         .machine
-        .configure(endpoint(2, Status::Disabled))
+        .configure(endpoint(3, Status::Disabled), START)
         .unwrap();
-    object.enqueue(endpoint(2, Status::Disabled), &[11]);
-    object.enqueue(endpoint(3, Status::Active), &[12]);
+    object.enqueue(endpoint(3, Status::Disabled), &[11]);
+    object.enqueue(endpoint(4, Status::Active), &[12]);
     assert_eq!(object.run(200).len(), 1);
 }
 
@@ -110,14 +123,23 @@ fn five_days_of_failures_disable() {
     let reports = object.reports();
     let disabled: Vec<_> = reports
         .iter()
+        .filter(|report| !report.attempts.is_empty())
         .filter_map(|report| report.disabled)
         .collect();
     assert_eq!(disabled, [Reason::Failing]);
-    let last = reports.last().unwrap().attempts.last().unwrap();
+    let stopping = reports
+        .iter()
+        .find(|report| report.disabled.is_some())
+        .unwrap();
+    let last = stopping.attempts.last().unwrap();
     assert_eq!(last.created_at.timestamp_millis() - START, 432_000_000);
     assert_eq!(object.machine.next_due().unwrap(), None);
     // Reactivated: the five days begin anew.
-    object.enqueue(endpoint(3, Status::Active), &[2_000]);
+    let reactivated = Endpoint {
+        generation: 2,
+        ..endpoint(3, Status::Active)
+    };
+    object.enqueue(reactivated, &[2_000]);
     object.run(503);
     assert_eq!(object.reports()[0].disabled, None);
 }
@@ -144,13 +166,13 @@ fn paused_waits_and_older_configurations_are_ignored() {
     object.enqueue(endpoint(1, Status::Active), &[8]);
     object
         .machine
-        .configure(endpoint(2, Status::Active))
+        .configure(endpoint(2, Status::Active), START)
         .unwrap();
     assert!(object.take().is_empty());
     assert_eq!(object.machine.next_due().unwrap(), None);
     object
         .machine
-        .configure(endpoint(3, Status::Active))
+        .configure(endpoint(3, Status::Active), START)
         .unwrap();
     assert_eq!(object.run(200).len(), 2);
     object.enqueue(endpoint(4, Status::Deleted), &[9]);
@@ -223,4 +245,125 @@ fn an_answer_is_kept_as_the_database_takes_it() {
     assert_eq!(text("é".as_bytes().split_at(1).0), "\u{fffd}");
     assert!(text("é".repeat(1_000).as_bytes()).len() <= 1_024);
     assert!(text(&[0xff; 1_024]).len() <= 1_024);
+}
+
+#[test]
+fn only_time_in_which_something_is_tried_counts() {
+    // Nothing waits for a week after the receiver was given up.
+    let mut object = Object::new();
+    object.enqueue(active(), &[7]);
+    while let Some(at) = object.machine.next_due().unwrap() {
+        object.now = at;
+        object.run(500);
+    }
+    object.now += 7 * 86_400_000;
+    object.crash();
+    object.enqueue(active(), &[8]);
+    object.run(500);
+    assert!(
+        object
+            .reports()
+            .iter()
+            .all(|report| report.disabled.is_none())
+    );
+    // Paused for a week in the middle of failures.
+    let mut object = Object::new();
+    object.enqueue(active(), &[7]);
+    object.run(500);
+    object
+        .machine
+        .configure(endpoint(2, Status::Paused), object.now)
+        .unwrap();
+    object.now += 7 * 86_400_000;
+    object
+        .machine
+        .configure(endpoint(3, Status::Active), object.now)
+        .unwrap();
+    assert_eq!(object.run(500).len(), 1);
+    let reports = object.reports();
+    assert!(reports.iter().all(|report| report.disabled.is_none()));
+    let since = reports.last().unwrap().failing_since_ms;
+    assert_eq!(since, Some(START + 7 * 86_400_000));
+}
+
+#[test]
+fn what_was_given_up_is_kept_until_the_row_says_so() {
+    let mut object = Object::new();
+    object.enqueue(active(), &[7, 8]);
+    let due = object.take();
+    object.settle(&due[0], Some(410), None);
+    object.settle(&due[1], Some(500), None);
+    // Somebody activates it before the report has arrived.
+    object.now += 600_000;
+    let activated = Endpoint {
+        generation: 2,
+        ..endpoint(2, Status::Active)
+    };
+    object.machine.configure(activated, object.now).unwrap();
+    assert_eq!(object.run(200).len(), 2);
+}
+
+#[test]
+fn too_much_that_waits_disables_and_goes_in_steps() {
+    let mut object = Object::new();
+    let paused = endpoint(1, Status::Paused);
+    let many: Vec<_> = (0..MAX_PENDING as u128 + 5).collect();
+    for part in many.chunks(10_000) {
+        object.enqueue(paused.clone(), part);
+    }
+    assert_eq!(object.memory.pending().unwrap().0, MAX_PENDING);
+    let reports = object.reports();
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0].disabled, Some(Reason::Backlog));
+    object
+        .machine
+        .configure(endpoint(2, Status::Disabled), object.now)
+        .unwrap();
+    let mut runs = 0;
+    while object.machine.next_chore().is_some() {
+        object.crash();
+        object.machine.tidy(object.now).unwrap();
+        runs += 1;
+    }
+    assert!(runs > 5, "{runs}");
+    assert_eq!(object.memory.pending().unwrap(), (0, 0));
+    // Brought back in the middle of it, nothing of the old comes out.
+    object.enqueue(endpoint(3, Status::Active), &many[..20_000]);
+    object
+        .machine
+        .configure(endpoint(4, Status::Disabled), object.now)
+        .unwrap();
+    object.enqueue(endpoint(5, Status::Active), &[1_000_000]);
+    assert_eq!(object.run(200).len(), 1);
+}
+
+#[test]
+fn a_deleted_webhook_ends_once_nothing_is_on_its_way_to_it() {
+    let mut object = Object::new();
+    object.enqueue(active(), &[7, 8]);
+    let due = object.take();
+    object.settle(&due[0], Some(200), None);
+    object.enqueue(endpoint(2, Status::Deleted), &[]);
+    object.machine.tidy(object.now + 1).unwrap();
+    object.enqueue(active(), &[9]);
+    assert!(object.memory.0.borrow().deliveries.is_empty());
+    let at = object.machine.next_chore().unwrap();
+    object.now = at;
+    assert!(
+        !object.machine.is_over(at).unwrap(),
+        "the journal is not empty"
+    );
+    object.reports();
+    assert!(object.machine.is_over(at).unwrap() && !object.machine.is_over(at - 1).unwrap());
+}
+
+#[test]
+fn odd_answers_have_a_reason() {
+    let mut object = Object::new();
+    object.enqueue(active(), &[7]);
+    let due = object.take();
+    object.settle(&due[0], Some(600), None);
+    let attempt = &object.reports()[0].attempts[0];
+    assert_eq!(attempt.response_status, None);
+    assert!(attempt.error.as_deref().unwrap().contains("600"));
 }

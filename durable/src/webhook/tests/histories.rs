@@ -112,13 +112,13 @@ proptest! {
                 Step::Pause | Step::Resume => {
                     version += 1;
                     status = if matches!(step, Step::Pause) { Status::Paused } else { Status::Active };
-                    object.machine.configure(endpoint(version, status)).unwrap();
+                    object.machine.configure(endpoint(version, status), object.now).unwrap();
                 }
                 Step::Report { taken, noted } => {
-                    if let Some(message) = object.machine.message().unwrap() && taken {
+                    if let Some(message) = object.machine.message(object.now).unwrap() && taken {
                         let report: Report = serde_json::from_str(&message.body).unwrap();
                         logged.extend(report.attempts.iter().map(|attempt| attempt.id));
-                        if noted { object.machine.sent(&message).unwrap(); }
+                        if noted { object.machine.sent(&message, object.now).unwrap(); }
                     }
                 }
                 Step::Answer(..) | Step::Lose(_) => {}
@@ -126,7 +126,7 @@ proptest! {
             object.machine.tidy(object.now).unwrap();
         }
         // Then all goes well.
-        object.machine.configure(endpoint(version + 1, Status::Active)).unwrap();
+        object.machine.configure(endpoint(version + 1, Status::Active), object.now).unwrap();
         for due in std::mem::take(&mut flying) {
             object.settle(&due, Some(200), None);
             settled += 1;

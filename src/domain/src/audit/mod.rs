@@ -12,13 +12,14 @@
 //! seal before, up to its own `last_sequence`. It lists its rows, one
 //! `sequence:hash` a line. Its digest is the SHA-256 of another such array:
 //! previous digest, organization, first and last sequence, row count, time of
-//! sealing, list. Its signature is Ed25519 over the 32 bytes of the digest.
+//! sealing, list. Its id is the first half of the digest. Its signature is Ed25519 over the 32 bytes of the digest.
 //! Digests, hashes, keys and signatures are written in lower-case hexadecimal.
 //!
 //! **Head.** The newest seal of each tenant is also known outside the database,
 //! so that seals cut off at the end are missed.
 
 mod keys;
+mod redact;
 mod row;
 mod seal;
 mod verify;
@@ -27,6 +28,7 @@ mod verify;
 mod tests;
 
 pub use keys::{InvalidKeys, Keys};
+pub use redact::redacted;
 pub use row::{COLUMNS, RowHash, canonical, row_hash};
 pub use seal::{Head, Seal, seal};
 pub use verify::{Break, Kind, check_end, check_seal};

@@ -21,7 +21,7 @@ pub struct Head {
 /// A seal, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seal {
-    /// Row id.
+    /// Row id: the beginning of the digest, so that it cannot be changed unnoticed either.
     pub id: Uuid,
     /// The tenant; `None` for rows that belong to no organization.
     pub organization_id: Option<Uuid>,
@@ -48,7 +48,6 @@ pub struct Seal {
 /// Seals rows, which come in the order of their sequence and after `previous`.
 /// `None` when there are none.
 pub fn seal(
-    id: Uuid,
     organization_id: Option<Uuid>,
     previous: Option<&Head>,
     rows: &[RowHash],
@@ -61,7 +60,7 @@ pub fn seal(
         let _ = write!(row_hashes, "{separator}{}:{}", row.sequence, hex(&row.hash));
     }
     let mut seal = Seal {
-        id,
+        id: Uuid::nil(),
         organization_id,
         first_sequence: rows.first()?.sequence,
         last_sequence: rows.last()?.sequence,
@@ -74,9 +73,16 @@ pub fn seal(
         key_id: keys.key_id(),
     };
     let digest = seal.computed();
+    seal.id = id_of(&digest);
     seal.digest = hex(&digest);
     seal.signature = keys.sign(&digest);
     Some(seal)
+}
+
+fn id_of(digest: &[u8; 32]) -> Uuid {
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    Uuid::from_bytes(id)
 }
 
 impl Seal {
@@ -91,7 +97,9 @@ impl Seal {
     /// Whether a key of ours signed exactly this.
     pub fn is_genuine(&self, keys: &Keys) -> bool {
         let digest = self.computed();
-        unhex(&self.digest) == Some(digest) && keys.vouch(&self.key_id, &digest, &self.signature)
+        self.id == id_of(&digest)
+            && unhex(&self.digest) == Some(digest)
+            && keys.vouch(&self.key_id, &digest, &self.signature)
     }
 
     /// The rows it lists; `None` when the list is malformed.

@@ -49,15 +49,7 @@ impl Log {
         for size in sizes {
             let stretch = &log.rows[at.min(log.rows.len())..(at + size).min(log.rows.len())];
             at += size;
-            let id = Uuid::from_u128(at as u128);
-            let made = seal(
-                id,
-                None,
-                log.head.as_ref(),
-                stretch,
-                time(at as i64),
-                &keys(),
-            );
+            let made = seal(None, log.head.as_ref(), stretch, time(at as i64), &keys());
             log.seals.extend(made);
             log.head = log.seals.last().map(Seal::head);
         }
@@ -111,7 +103,7 @@ fn the_canonical_form_is_fixed() {
 #[test]
 fn a_known_seal() {
     let rows = [row(3), row(5)];
-    let sealed = seal(Uuid::nil(), None, None, &rows, time(0), &keys()).unwrap();
+    let sealed = seal(None, None, &rows, time(0), &keys()).unwrap();
     assert_eq!(
         (
             sealed.first_sequence,
@@ -127,6 +119,7 @@ fn a_known_seal() {
     );
     use sha2::Digest;
     assert_eq!(sealed.digest, hex(&sha2::Sha256::digest(text)));
+    assert_eq!(sealed.id.simple().to_string(), sealed.digest[..32]);
     // RFC 8032's way from seed to public key, computed with another implementation.
     assert_eq!(
         keys().public_key(),
@@ -134,12 +127,12 @@ fn a_known_seal() {
     );
     assert_eq!(keys().key_id(), "56475aa75463474c");
     assert!(sealed.is_genuine(&keys()));
-    assert_eq!(seal(Uuid::nil(), None, None, &[], time(0), &keys()), None);
+    assert_eq!(seal(None, None, &[], time(0), &keys()), None);
 }
 
 #[test]
 fn keys_rotate() {
-    let sealed = seal(Uuid::nil(), None, None, &[row(1)], time(0), &keys()).unwrap();
+    let sealed = seal(None, None, &[row(1)], time(0), &keys()).unwrap();
     let rotated = Keys::parse(&format!("{SEED}, {OTHER_SEED}=")).unwrap();
     assert!(sealed.is_genuine(&rotated));
     assert_ne!(rotated.key_id(), keys().key_id());
@@ -207,7 +200,7 @@ fn tampering() -> impl Strategy<Value = Tampering> {
         at.clone().prop_map(Tampering::AddBefore),
         at.clone().prop_map(Tampering::AddBeside),
         at.clone().prop_map(Tampering::DropSeal),
-        (at.clone(), 0..9_u8).prop_map(|(at, field)| Tampering::EditSeal(at, field)),
+        (at.clone(), 0..10_u8).prop_map(|(at, field)| Tampering::EditSeal(at, field)),
         at.clone().prop_map(Tampering::SwapSeals),
         at.clone().prop_map(Tampering::Resign),
         at.clone().prop_map(Tampering::InsertSeal),
@@ -297,6 +290,7 @@ fn tamper(log: &mut Log, tampering: &Tampering) -> Option<(Kind, Option<i64>)> {
                 5 => seal.previous_digest = Some(seal.digest.clone()),
                 6 => seal.sealed_at += chrono::TimeDelta::microseconds(1),
                 7 => seal.signature = seal.signature.replace(['0', '1', '2', '3'], "4"),
+                8 => seal.id = Uuid::from_u128(9),
                 _ => seal.key_id = "0000000000000000".into(),
             }
             (Kind::Forged, Some(seal.first_sequence))
@@ -323,14 +317,7 @@ fn tamper(log: &mut Log, tampering: &Tampering) -> Option<(Kind, Option<i64>)> {
                 .copied()
                 .collect();
             let other = Keys::parse(OTHER_SEED).unwrap();
-            let mut made = seal(
-                old.id,
-                None,
-                previous.as_ref(),
-                &rows,
-                old.sealed_at,
-                &other,
-            )?;
+            let mut made = seal(None, previous.as_ref(), &rows, old.sealed_at, &other)?;
             made.key_id = old.key_id.clone();
             log.seals[place] = made;
             (Kind::Forged, Some(log.seals[place].first_sequence))

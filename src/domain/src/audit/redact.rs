@@ -1,0 +1,94 @@
+//! What must not stand in a log that nobody can take anything out of again.
+
+use serde_json::{Map, Value};
+
+use crate::webhook::shown_url;
+
+/// What stands in the place of a secret.
+const REDACTED: &str = "[redacted]";
+
+/// The ends of names whose values are secrets, without what separates words.
+const SECRET: [&str; 17] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "credentials",
+    "authorization",
+    "cookie",
+    "apikey",
+    "privatekey",
+    "secretkey",
+    "accesskey",
+    "signingkey",
+    "licensekey",
+    "keyhash",
+];
+
+/// `value` under the name `key` without secrets, at every depth: values whose name says that they are one,
+/// or is one of `secret`, and the parts of addresses that hold one.
+#[must_use]
+pub fn redacted(key: &str, value: &Value, secret: &[&str]) -> Value {
+    match value {
+        Value::Null | Value::Bool(_) => value.clone(),
+        _ if secret.contains(&key) || is_secret(key) => Value::from(REDACTED),
+        Value::String(text) if is_address(key) && text.contains("://") => shown_url(text).into(),
+        Value::Object(fields) => Value::Object(
+            fields
+                .iter()
+                .map(|(name, value)| (name.clone(), redacted(name, value, secret)))
+                .collect::<Map<_, _>>(),
+        ),
+        // What is in a list goes by the list's name.
+        Value::Array(items) => items
+            .iter()
+            .map(|item| redacted(key, item, secret))
+            .collect(),
+        Value::String(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+fn words(key: &str) -> String {
+    key.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
+}
+
+fn is_secret(key: &str) -> bool {
+    let words = words(key);
+    SECRET.iter().any(|end| words.ends_with(end))
+}
+
+fn is_address(key: &str) -> bool {
+    let words = words(key);
+    words.ends_with("url") || words.ends_with("uri")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn secrets_are_found_at_every_depth() {
+        let row = json!({
+            "password": null, "require_token": true, "tokens_used": 7, "previous_secret_expires_at": "2026",
+            "metadata": {"password": "x", "db": [{"apiKey": "x", "user": "u"}], "Client-Secret": 1, "tokens": ["a"]},
+            "url": "https://u:p@example.com/a?token=x", "callbackUri": "/a?b", "plain": "x",
+        });
+        assert_eq!(
+            redacted("", &row, &["plain"]),
+            json!({
+                "password": null, "require_token": true, "tokens_used": 7, "previous_secret_expires_at": "2026",
+                "metadata": {"password": "[redacted]", "db": [{"apiKey": "[redacted]", "user": "u"}],
+                    "Client-Secret": "[redacted]", "tokens": ["a"]},
+                "url": "https://example.com/a?…", "callbackUri": "/a?b", "plain": "[redacted]",
+            })
+        );
+        assert_eq!(redacted("secrets", &json!("x"), &["secrets"]), "[redacted]");
+    }
+}
