@@ -82,9 +82,9 @@ export function createAdmin(url, { email, organization, slug = slugOf(organizati
     }
     const token = subject ? undefined : randomBytes(32).toString('base64url');
     await client.query(
-      `UPDATE users_profile SET role = 'super_admin', auth_user_id = $2, activated_at = CASE WHEN $2::uuid IS NOT NULL THEN now() END,
-         invited_at = now(), invitation_hash = $3,
-         invitation_expires_at = CASE WHEN $3::text IS NOT NULL THEN now() + make_interval(days => $4) END
+      `UPDATE users_profile SET role = 'super_admin', auth_user_id = $2::uuid,
+         activated_at = CASE WHEN $2::uuid IS NOT NULL THEN now() END, invited_at = now(), invitation_hash = $3::text,
+         invitation_expires_at = CASE WHEN $3::text IS NOT NULL THEN now() + make_interval(days => $4::int) END
        WHERE id = $1`,
       [id, subject ?? null, token ? createHash('sha256').update(token).digest('hex') : null, DAYS]);
     await log(home.id, 'user', id, subject ? 'user.activated' : 'user.invited', { email: address, role: 'super_admin' });

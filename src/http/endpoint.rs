@@ -3,6 +3,7 @@
 
 use crate::call::Call;
 use crate::error::{Error, Result};
+use crate::http::body::MAX_BODY_BYTES;
 use crate::http::idempotency::Claim;
 use crate::http::params::Params;
 use crate::http::permit::{self, Access};
@@ -143,6 +144,12 @@ pub trait Input: DocumentedInput + Sized {
 pub struct NoBody;
 
 impl Input for NoBody {
+    // Read all the same: with the same key another body is another request.
+    const NEEDS: Needs = Needs {
+        body: Some(MAX_BODY_BYTES),
+        ..Needs::NOTHING
+    };
+
     fn take(_: &mut Prepared) -> Result<Self> {
         Ok(Self)
     }

@@ -7,6 +7,9 @@ const ours = async ({ ours: { id } }) => ({ id });
 const member = async ({ ours: { id }, createUser }) => ({ id, inner_id: await createUser() });
 const invitation = async ({ ours: { id } }) => ({ id, body: { email: `${randomUUID()}@example.test` } });
 
+// Somewhere new each time: staying where one is is no change.
+const move = async ({ ours: { id } }) => ({ id, body: { city: `Oaxaca ${randomUUID()}` } });
+
 const another = async ({ stack }) => {
   const id = randomUUID();
   await insert(stack, 'organizations', { id, name: 'Another', slug: `t-${id}` });
@@ -22,7 +25,7 @@ export default {
     permission: 'organizations:create', status: 201, make: async () => ({ body: { name: `Test ${randomUUID()}` } }),
   },
   'GET /api/organizations/{id}': { ...one, permission: 'organizations:read' },
-  'PATCH /api/organizations/{id}': { ...one, permission: 'organizations:write', body: { city: 'Oaxaca' } },
+  'PATCH /api/organizations/{id}': { ...one, permission: 'organizations:write', make: move },
   'DELETE /api/organizations/{id}': { ...one, permission: 'organizations:delete', status: 204, make: another },
   'GET /api/organizations/{id}/members': { ...one, permission: 'users:read' },
   'POST /api/organizations/{id}/members': { ...one, permission: 'users:write', status: 201, make: invitation },

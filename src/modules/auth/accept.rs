@@ -100,7 +100,7 @@ async fn enter(
     };
     let mut tx = call.database.begin(Scope::System, actor);
     let invitation = sql(format!(
-        "SELECT u.id, u.email, u.auth_user_id, {CAME} AS came, u.invitation_expires_at > now() AS is_open
+        "SELECT u.id, u.email, u.auth_user_id, {CAME} AS came, coalesce(u.invitation_expires_at > now(), false) AS is_open
          FROM users_profile u JOIN organizations o ON o.id = u.organization_id AND o.deleted_at IS NULL
          WHERE u.invitation_hash = $1 AND u.deleted_at IS NULL FOR NO KEY UPDATE OF u"
     ));

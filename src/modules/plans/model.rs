@@ -6,7 +6,8 @@ use crate::http::types::{Patch, not_null};
 use celaest_domain::contact::is_slug;
 use garde::Validate;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// The longest name for programs, in bytes.
@@ -67,7 +68,7 @@ pub enum AddressSource {
 
 /// How much a plan includes; -1 is no limit. What is left out is as the system has it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 #[garde(allow_unvalidated)]
 pub struct PlanLimits {
     /// People.
@@ -97,6 +98,20 @@ pub struct PlanLimits {
     /// Whose address counts in validations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address_source: Option<AddressSource>,
+}
+
+/// An object only: left to itself serde would read an array as well, field by field.
+impl<'de> Deserialize<'de> for PlanLimits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = Map::<String, Value>::deserialize(deserializer)?;
+        Self::deserialize(Value::Object(fields)).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for PlanLimits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
 }
 
 /// Within what JSON numbers hold exactly.
@@ -296,5 +311,7 @@ mod tests {
         assert_eq!(status(r#"{"max_users":-2}"#), Some(422));
         assert_eq!(status(r#"{"max_users":1.5}"#), Some(400));
         assert_eq!(status(r#"{"address_source":"guessed"}"#), Some(400));
+        assert_eq!(status("[]"), Some(400));
+        assert_eq!(status("[1]"), Some(400));
     }
 }
