@@ -64,6 +64,7 @@ before(async () => {
   await fill(`INSERT INTO license_ip_bindings (license_id, organization_id, ip_address, is_active, unbound_at)
     SELECT license, org, '10.0.0.0'::inet + n, false, at FROM row`);
   // As if it had been sealed until a moment ago.
+  await stack.pg.query('DELETE FROM audit_seals');
   await stack.pg.query(`
     INSERT INTO audit_seals (organization_id, first_sequence, last_sequence, row_count, digest, signature, key_id, row_hashes)
     SELECT organization_id, min(sequence), max(sequence) - 50, 1, md5(organization_id::text) || md5('x'), 'x', 'x', 'x'
