@@ -131,8 +131,7 @@ DECLARE
     access    text := current_setting('celaest.access', true);
     border    timestamptz;
     partition text;
-    deleted   bigint := 0;
-    step      bigint;
+    deleted   bigint;
 BEGIN
     IF days IS NULL OR days NOT BETWEEN 1 AND 36500 OR batch IS NULL OR batch NOT BETWEEN 1 AND 1000000 THEN
         RAISE EXCEPTION 'days must be between 1 and 36500, batch between 1 and 1000000'
@@ -160,18 +159,10 @@ BEGIN
         END;
     END LOOP;
 
-    -- By their places, so that no step reads a whole partition.
-    FOR partition IN
-        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = format('public.%I', parent)::regclass ORDER BY 1
-    LOOP
-        EXECUTE format('DELETE FROM public.%1$I WHERE ctid = ANY (ARRAY('
-            'SELECT ctid FROM public.%1$I WHERE created_at < $1 LIMIT $2))', partition)
-            USING border, batch - deleted;
-        GET DIAGNOSTICS step = ROW_COUNT;
-        deleted := deleted + step;
-        EXIT WHEN deleted >= batch;
-    END LOOP;
+    EXECUTE format('DELETE FROM public.%1$I e USING (
+        SELECT tableoid, ctid FROM public.%1$I WHERE created_at < $1 LIMIT $2
+    ) AS old WHERE e.tableoid = old.tableoid AND e.ctid = old.ctid', parent) USING border, batch;
+    GET DIAGNOSTICS deleted = ROW_COUNT;
 
     PERFORM set_config('celaest.access', coalesce(access, ''), true);
     RETURN deleted;

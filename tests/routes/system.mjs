@@ -17,7 +17,7 @@ const one = { prepare: letter, shared: true };
 
 export default {
   'GET /api/system/status': { permission: 'system:read' },
-  'GET /api/system/dead-letters': { permission: 'system:read', prepare: letter },
+  'GET /api/system/dead-letters': { permission: 'system:read' },
   'GET /api/system/dead-letters/{id}': { ...one, permission: 'system:read' },
   'POST /api/system/dead-letters/{id}/replay': { ...one, permission: 'system:write', status: 202, body: {} },
   'DELETE /api/system/dead-letters/{id}': { ...one, permission: 'system:write', status: 204 },

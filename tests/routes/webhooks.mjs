@@ -9,7 +9,7 @@ const URL = 'https://hooks.example.com/walk';
 const webhook = (fields, more) => async ({ stack, ours }, owner) => {
   const row = {
     id: randomUUID(), organization_id: ours.id, user_id: owner ?? ours.users.admin, name: 'Walk', url: URL,
-    events: ['user.*'], secret_hash: 'hash', secret_encrypted: Buffer.alloc(0), ...fields,
+    events: ['user.*'], carries: ['users:read'], secret_hash: 'hash', secret_encrypted: Buffer.alloc(0), ...fields,
   };
   await insert(stack, 'webhooks', row);
   return { id: row.id, ...await more?.(stack, row) };
