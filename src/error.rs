@@ -62,6 +62,10 @@ codes! {
     InvalidApiKey = "INVALID_API_KEY", 401, "La clave de API no es válida", "The API key is not valid";
     /// Only somebody who holds a permission can give it to others, or change those who hold it.
     NotHeld = "PERMISSION_NOT_HELD", 403, "No puede conceder ni tocar permisos que usted no tiene", "You cannot grant or touch permissions that you do not hold";
+    /// What an API key makes, replaces or deletes ends no later and works no more often than that key.
+    BeyondApiKey = "API_KEY_OUTRANKED", 403, "Una clave de API no puede crear, reemplazar ni borrar otra que dure más o admita más solicitudes", "An API key cannot make, replace or delete one that lasts longer or allows more requests";
+    /// The invitation was for another address than the one that the sign-in provider confirms.
+    InvitationAddress = "INVITATION_ADDRESS_MISMATCH", 403, "Inicie sesión con la dirección de correo a la que se envió la invitación, una vez confirmada", "Sign in with the e-mail address that the invitation was sent to, once it is confirmed";
     /// The caller may not do this.
     Forbidden = "FORBIDDEN", 403, "No tiene permiso para esta operación", "You are not allowed to do this";
     /// No such route.
@@ -72,6 +76,10 @@ codes! {
     LicenseNotFound = "LICENSE_NOT_FOUND", 404, "La licencia no existe", "The license does not exist";
     /// No such person, or of somebody else's organization.
     UserNotFound = "USER_NOT_FOUND", 404, "El usuario no existe", "The user does not exist";
+    /// No such plan, or one that is not offered.
+    PlanNotFound = "PLAN_NOT_FOUND", 404, "El plan no existe", "The plan does not exist";
+    /// No such invitation, or it expired, was accepted or was taken back.
+    InvitationNotFound = "INVITATION_NOT_FOUND", 404, "La invitación no existe, ha caducado o ya se usó", "The invitation does not exist, has expired or was used";
     /// No such organization, or somebody else's.
     OrganizationNotFound = "ORGANIZATION_NOT_FOUND", 404, "La organización no existe", "The organization does not exist";
     /// No such webhook, or it belongs to somebody else.
@@ -92,13 +100,19 @@ codes! {
     IpAlreadyBound = "IP_ALREADY_BOUND", 409, "La dirección ya está vinculada a la licencia", "The address is already bound to the license";
     /// Every slot is taken.
     IpLimitReached = "IP_LIMIT_REACHED", 409, "La licencia no admite más direcciones", "The license has no free slot for another address";
-    /// Somebody living has the address.
+    /// Somebody of the organization has the address, or is invited with it.
     EmailTaken = "EMAIL_TAKEN", 409, "Ya hay un usuario con esa dirección de correo", "There already is a user with that e-mail address";
+    /// Whoever accepts an invitation belongs to an organization already, and can leave it.
+    AlreadyMember = "ALREADY_MEMBER", 409, "Ya pertenece a una organización; salga de ella antes de aceptar", "You already belong to an organization; leave it before you accept";
+    /// Somebody who came needs no invitation.
+    AlreadyActive = "ALREADY_ACTIVE", 409, "El usuario ya aceptó su invitación", "The user has already accepted the invitation";
+    /// Another plan has the code.
+    PlanCodeTaken = "PLAN_CODE_TAKEN", 409, "Ya hay un plan con ese código", "There already is a plan with that code";
     /// Some organization has the slug.
     SlugTaken = "SLUG_TAKEN", 409, "Ya hay una organización con ese identificador", "There already is an organization with that slug";
     /// The organization has as many people as it may have.
     UserLimitReached = "USER_LIMIT_REACHED", 409, "La organización no admite más usuarios", "The organization has no room for another user";
-    /// Somebody has to be able to administer the organization.
+    /// Somebody has to be able to administer the organization, and the system.
     LastAdmin = "LAST_ADMIN", 409, "Es el último administrador de la organización", "This is the last administrator of the organization";
     /// Nobody changes the own role or removes themselves.
     OwnAccount = "OWN_ACCOUNT", 409, "No puede hacer esto con su propia cuenta", "You cannot do this to your own account";
@@ -232,6 +246,10 @@ impl From<Refusal> for Error {
             Refusal::OwnAccount => Code::OwnAccount.into(),
             Refusal::LastAdmin => Code::LastAdmin.into(),
             Refusal::KeyEnded => Code::ApiKeyEnded.into(),
+            Refusal::BeyondKey => Code::BeyondApiKey.into(),
+            Refusal::TooOften(most) => {
+                Self::field("rate_limit_rpm", &format!("must be at most {most}"))
+            }
             Refusal::NotHeld(missing) => {
                 let missing: Vec<_> = missing.iter().map(Permission::as_str).collect();
                 Self::new(Code::NotHeld).with_details(json!({ "missing": missing }))

@@ -7,7 +7,8 @@ use crate::error::{Code, Error, Result};
 use crate::http::endpoint::Endpoint;
 use crate::http::params::Params;
 use crate::modules::{
-    audit, auth, feature_flags, health, licenses, organizations, settings, system, telemetry, users,
+    audit, auth, feature_flags, health, licenses, organizations, plans, settings, system, telemetry,
+    users,
     webhooks,
 };
 use std::cell::OnceCell;
@@ -42,6 +43,8 @@ endpoints! {
     get    "/api/users/{id}"                                => users::read::read,                "One person";
     patch  "/api/users/{id}"                                => users::update::update,            "Changes a person's role, scopes and names";
     delete "/api/users/{id}"                                => users::remove::remove,            "Removes a person";
+    post   "/api/users/{id}/resend-invitation"              => users::resend::resend,            "Sends an invitation again";
+    post   "/api/users/me/leave"                            => users::leave::leave,              "Leaves the own organization";
     get    "/api/users/{id}/profile"                        => users::profile::read,             "The profile of a person";
     patch  "/api/users/{id}/profile"                        => users::profile::update,           "Changes the profile of a person";
     get    "/api/users/{id}/sessions"                       => users::sessions::list,            "The sign-ins of a person";
@@ -65,6 +68,7 @@ endpoints! {
 
     // Authentication, open
     post   "/api/auth/refresh"                              => auth::refresh::refresh,           "Exchanges a refresh token for new tokens";
+    post   "/api/auth/accept-invitation"                    => auth::accept::accept,             "Accepts an invitation, with the provider's token of whoever was invited";
 
     // Authentication
     post   "/api/auth/verify"                               => auth::verify::verify,             "What the sent credential is worth";
@@ -91,6 +95,13 @@ endpoints! {
     post   "/api/licenses/{id}/revoke"                      => licenses::actions::revoke::revoke, "Suspends a license with a reason";
     post   "/api/licenses/{id}/reactivate"                  => licenses::actions::revoke::reactivate, "Lifts a suspension";
     get    "/api/licenses/{id}/usage"                       => licenses::usage::usage,           "What a license has consumed, by period";
+
+    // Plans
+    get    "/api/plans"                                     => plans::list::list,                "Lists plans";
+    post   "/api/plans"                                     => plans::create::create,            "Makes a plan";
+    get    "/api/plans/{id}"                                => plans::read::read,                "One plan";
+    patch  "/api/plans/{id}"                                => plans::update::update,            "Changes a plan";
+    delete "/api/plans/{id}"                                => plans::delete::delete,            "Takes a plan off the list";
 
     // Settings and feature flags
     get    "/api/settings"                                  => settings::read::list,             "Every setting of the system";
@@ -208,7 +219,10 @@ mod tests {
         for (method, endpoint) in routes() {
             let path = endpoint.pattern.replace(['{', '}'], "");
             let found = find(&method.to_ascii_uppercase(), &path);
-            assert_eq!(found.ok().map(|(found, _)| found.pattern), Some(endpoint.pattern));
+            assert_eq!(
+                found.ok().map(|(found, _)| found.pattern),
+                Some(endpoint.pattern)
+            );
         }
     }
 
@@ -223,8 +237,15 @@ mod tests {
 
     #[test]
     fn what_is_not_there_says_what_is() {
-        let refused = |method, path| find(method, path).err().map(|error| (error.code, error.allow));
-        assert_eq!(refused("GET", "/api/nothing"), Some((Code::RouteNotFound, None)));
+        let refused = |method, path| {
+            find(method, path)
+                .err()
+                .map(|error| (error.code, error.allow))
+        };
+        assert_eq!(
+            refused("GET", "/api/nothing"),
+            Some((Code::RouteNotFound, None))
+        );
         assert_eq!(
             refused("DELETE", "/health"),
             Some((Code::MethodNotAllowed, Some("GET, HEAD".into())))

@@ -86,7 +86,7 @@ pub fn learn(values: Stored, read_at: i64) {
     if known.as_ref().is_none_or(|known| known.read_at <= read_at) {
         *known = Some(Known {
             edge: CurrentSettings {
-                values: values.collisions(),
+                values: values.licenses(),
                 read_at,
             },
             values: Arc::new(values),

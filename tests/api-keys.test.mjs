@@ -141,12 +141,88 @@ describe('a new key', () => {
     assert.equal(answers.filter((answer) => answer.status === 201).length, 20);
     for (const answer of answers.filter(({ status }) => status !== 201)) refused(answer, 409, 'API_KEY_LIMIT_REACHED');
     const [first, second] = good(await list({}, by, id));
-    // What is replaced, deleted or over is not counted.
-    good(await rotate(first, {}, { by, id }), 201);
+    // A replaced one counts as long as it works.
+    refused(await rotate(first, {}, { by, id }), 409, 'API_KEY_LIMIT_REACHED');
+    const fresh = good(await rotate(first, { overlap_seconds: 0 }, { by, id }), 201);
     refused(await make({}, { by, id }), 409, 'API_KEY_LIMIT_REACHED');
     good(await remove(second, by, id), 204);
+    good(await rotate(fresh, {}, { by, id }), 201);
+    refused(await make({}, { by, id }), 409, 'API_KEY_LIMIT_REACHED');
+    const { rows: [{ count: working }] } = await stack.pg.query(
+      `SELECT count(*)::int FROM user_api_keys WHERE user_id = $1 AND is_active AND (expires_at IS NULL OR expires_at > now())`, [id]);
+    assert.equal(working, 20);
+    // What is over is not counted.
+    await stack.pg.query(`UPDATE user_api_keys SET expires_at = now() WHERE id = $1`, [fresh.id]);
     good(await make({}, { by, id }), 201);
     refused(await make({}, { by, id }), 409, 'API_KEY_LIMIT_REACHED');
+  });
+});
+
+describe('what a key makes or ends', () => {
+  before(newOwner);
+  const soon = (seconds) => new Date(Date.now() + seconds * 1000);
+  const working = { scopes: ['account:write', 'account:read', 'licenses:read'] };
+  const withKey = (more = {}) => withApiKey(stack, owner, home.id, { ...working, ...more });
+
+  test('does not outlive it', async () => {
+    const expiry = soon(3600);
+    const by = await withKey({ expires_at: expiry });
+    refused(await make({ expires_at: soon(7200).toISOString() }, { by }), 403, 'API_KEY_OUTRANKED');
+    sameMoment(good(await make({}, { by }), 201).expires_at, expiry.toISOString());
+    about(good(await make({ expires_at: soon(60).toISOString() }, { by }), 201).expires_at, Date.now() + 60_000);
+    const lasting = await withKey();
+    refused(await rotate(lasting, {}, { by }), 403, 'API_KEY_OUTRANKED');
+    refused(await remove(lasting, by), 403, 'API_KEY_OUTRANKED');
+    await works(lasting);
+    // Itself it may replace, and end.
+    const fresh = good(await rotate(by, { overlap_seconds: 60 }, { by }), 201);
+    sameMoment(fresh.expires_at, expiry.toISOString());
+    good(await remove(fresh, using(fresh)), 204);
+    await isDead(fresh);
+  });
+
+  test('does not outrank it', async () => {
+    const narrow = await withKey({ scopes: ['account:write'] });
+    const wide = await withKey({ scopes: ['*'] });
+    for (const answer of [await remove(wide, narrow), await rotate(wide, {}, { by: narrow })]) {
+      refused(answer, 403, 'PERMISSION_NOT_HELD');
+    }
+    await works(wide);
+    good(await remove(narrow, wide), 204);
+    refused(await narrow('GET', '/api/auth/me'), 401, 'INVALID_API_KEY');
+  });
+
+  test('works no more often than it', async () => {
+    const by = await withKey({ rate_limit_rpm: 50 });
+    refused(await make({ rate_limit_rpm: 51 }, { by }), 403, 'API_KEY_OUTRANKED');
+    assert.equal(good(await make({}, { by }), 201).rate_limit_rpm, 50);
+    refused(await rotate(await withKey(), {}, { by }), 403, 'API_KEY_OUTRANKED');
+  });
+
+  test('ends with it', async () => {
+    const by = await withKey();
+    const child = good(await make({ scopes: working.scopes }, { by }), 201);
+    assert.equal(child.made_with, by.id);
+    const grandchild = good(await make({}, { by: using(child) }), 201);
+    // A rotation hands them on to the new key.
+    const fresh = good(await rotate(by, { overlap_seconds: 0 }), 201);
+    for (const key of [child, grandchild]) await works(key);
+    good(await remove(fresh), 204);
+    for (const key of [fresh, child, grandchild]) {
+      await isDead(key);
+      assert.equal((await auditOf(stack, key.id)).at(-1).event, 'api_key.deleted');
+    }
+  });
+
+  test('ends with it whenever it is made', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const by = await withKey();
+      const [removed, ...made] = await Promise.all([
+        remove(by), ...Array.from({ length: 4 }, () => make({}, { by })),
+      ]);
+      good(removed, 204);
+      for (const answer of made) if (answer.status === 201) await isDead(answer.data);
+    }
   });
 });
 

@@ -235,3 +235,12 @@ describe('tenants', () => {
     refused(await client('GET', '/api/audit-logs/{id}', { id: foreign.id }), 404, 'NOT_FOUND');
   });
 });
+
+test('an export of an organization that was never there is 404, and leaves no row', async () => {
+  const root = home.as.super_admin;
+  const id = randomUUID();
+  refused(await answered({ organization_id: id }, root, '/api/audit-logs/export'), 404, 'ORGANIZATION_NOT_FOUND');
+  const closed = await createOrganization(stack, { roles: ['admin'] });
+  await stack.pg.query('UPDATE organizations SET deleted_at = now() WHERE id = $1', [closed.id]);
+  good(await answered({ organization_id: closed.id }, root, '/api/audit-logs/export'));
+});

@@ -1,5 +1,4 @@
-// What needs the sign-in provider: the first sign-in of somebody invited, new tokens, and telling it of a
-// sign-out. The provider is a stand-in that checks what it is asked.
+// What needs the sign-in provider: accepting an invitation, new tokens, and telling it of a sign-out. The provider is a stand-in that checks what it is asked.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -8,6 +7,7 @@ import { caller, eventually, good, refused } from './support/api.mjs';
 import { about } from './support/calendar.mjs';
 import { startProvider } from './support/gotrue.mjs';
 import { startStack } from './harness/client.mjs';
+import { accept, invitationTo } from './support/invitations.mjs';
 import { token } from './support/tokens.mjs';
 import { auditOf, createOrganization, createUser, insert, rowOf, topicsAbout, withApiKey } from './support/world.mjs';
 
@@ -32,129 +32,201 @@ after(async () => {
 
 const LIST = ['GET', '/api/licenses'];
 
-describe('the first sign-in of somebody invited', () => {
+describe('an invitation', () => {
   const invite = async (email, body = {}, by = home.as.admin) =>
     good(await by('POST', '/api/users', { body: { email, ...body } }), 201);
 
   /** Somebody who signed up at the provider. */
   const signUp = (email, more = {}) => {
-    const person = { id: randomUUID(), aud: 'authenticated', email: email.toLowerCase(), email_confirmed_at: new Date().toISOString(), ...more };
+    const person = { id: randomUUID(), aud: 'authenticated', email, email_confirmed_at: new Date().toISOString(), ...more };
     provider.people.set(person.id, person);
     return person;
   };
-  const as = async (person, more = {}) => caller(stack, { token: await token(stack.vars, person.id, { email: person.email, ...more }) });
-  const address = () => `Somebody-${randomUUID()}@Example.test`;
+  const tokenOf = (person, more = {}) => token(stack.vars, person.id, { email: person.email, ...more });
+  const as = async (person, more) => caller(stack, { token: await tokenOf(person, more) });
+  /** Accepts what was sent to an address. */
+  const acceptAs = async (person, user, more) => accept(stack, await tokenOf(person, more), (await invitationTo(stack, user.email)).token);
+  const address = () => `somebody-${randomUUID()}@example.test`;
   const askedOf = (person) => provider.asked.filter(({ what, subject }) => what === 'user' && subject === person.id).length;
+  const isOpen = async (user) => {
+    const row = await rowOf(stack, 'users_profile', user.id);
+    assert.deepEqual([row.activated_at, row.auth_user_id], [null, null]);
+    assert.deepEqual((await auditOf(stack, user.id)).map(({ event }) => event), ['user.invited']);
+  };
 
-  test('makes the profile theirs', async () => {
+  test('is accepted with its token; signing in alone is not accepting', async () => {
     const email = address();
     const user = await invite(email, { role: 'developer', first_name: 'Ada' });
-    const call = await as(signUp(email));
-    const { profile } = good(await call('GET', '/api/auth/me'));
-    assert.deepEqual([profile.id, profile.status, profile.role, profile.first_name], [user.id, 'active', 'developer', 'Ada']);
-    about(profile.activated_at, Date.now());
+    const person = signUp(email);
+    const session = { session_id: randomUUID() };
+    refused(await (await as(person, session))(...LIST), 401, 'PROFILE_NOT_FOUND');
+    assert.deepEqual(provider.asked, []);
+    const accepted = good(await acceptAs(person, user, session));
+    assert.deepEqual([accepted.id, accepted.status, accepted.role, accepted.first_name, accepted.invitation_expires_at],
+      [user.id, 'active', 'developer', 'Ada', null]);
+    about(accepted.activated_at, Date.now());
+    // With the token that was nobody's a moment ago.
+    const { profile } = good(await (await as(person, session))('GET', '/api/auth/me'));
+    assert.equal(profile.id, user.id);
     const rows = await auditOf(stack, user.id);
     assert.deepEqual(rows.map(({ event, user_id: by }) => [event, by]), [['user.invited', home.users.admin], ['user.activated', user.id]]);
     assert.deepEqual(rows[1].changes.after.status, 'active');
     assert.deepEqual(await topicsAbout(stack, 'user', user.id), ['user.invited', 'user.activated']);
-    const { rows: sent } = await eventually(async () => {
-      const found = await stack.pg.query(
+    await eventually(async () => {
+      const { rows: sent } = await stack.pg.query(
         `SELECT sent_at FROM outbox_messages WHERE topic = 'user.activated' AND payload->'user'->>'id' = $1 AND sent_at IS NOT NULL`, [user.id]);
-      return found.rows.length && found;
+      return sent.length === 1;
     });
-    assert.equal(sent.length, 1);
-    good(await call(...LIST));
-    assert.equal(provider.asked.length, 1);
+    assert.equal(askedOf(person), 1);
   });
 
-  test('twenty first requests at once: one activation', async () => {
+  test('twenty at once: accepted once, and the same answer for all', async () => {
     const email = address();
     const user = await invite(email);
-    const call = await as(signUp(email));
-    const answers = await Promise.all(Array.from({ length: 20 }, () => call(...LIST)));
-    for (const answer of answers) good(answer);
+    const person = signUp(email);
+    const answers = await Promise.all(Array.from({ length: 20 }, () => acceptAs(person, user)));
+    for (const answer of answers) assert.equal(good(answer).id, user.id);
     assert.deepEqual((await auditOf(stack, user.id)).map(({ event }) => event), ['user.invited', 'user.activated']);
-    assert.deepEqual(await topicsAbout(stack, 'user', user.id), ['user.invited', 'user.activated']);
+    const stranger = signUp(email);
+    refused(await acceptAs(stranger, user), 404, 'INVITATION_NOT_FOUND');
   });
 
-  test('needs an address that the provider confirms', async () => {
-    const email = address();
+  test('needs the invited address, confirmed, in whatever spelling', async () => {
+    const email = `ivan.k-${randomUUID()}@example.test`;
     const user = await invite(email);
     const refusals = [
       signUp(email, { email_confirmed_at: null }),
       signUp(email, { email_confirmed_at: undefined }),
+      signUp(email, { email: undefined }),
       // The token is older than a change of the address.
-      signUp(email, { email: 'other@example.test' }),
+      signUp(email, { email: address() }),
+      // Letters that some take for an i and a k.
+      signUp(email.replace('i', '\u0130')),
+      signUp(email.replace('.k', '.\u212a')),
+      signUp(email.replace('ivan', 'iv\u200ban')),
     ];
     for (const person of refusals) {
-      refused(await (await as({ ...person, email }))(...LIST), 401, 'PROFILE_NOT_FOUND');
+      refused(await acceptAs({ ...person, email }, user), 403, 'INVITATION_ADDRESS_MISMATCH');
       assert.equal(askedOf(person), 1);
     }
     // Somebody whom the provider does not know any more, or takes for somebody else.
-    refused(await (await as({ id: randomUUID(), email }))(...LIST), 401, 'PROFILE_NOT_FOUND');
+    refused(await acceptAs({ id: randomUUID(), email }, user), 401, 'INVALID_TOKEN');
     const stranger = signUp(email);
     provider.people.set(stranger.id, { ...stranger, id: randomUUID() });
-    refused(await (await as(stranger))(...LIST), 401, 'PROFILE_NOT_FOUND');
-    const row = await rowOf(stack, 'users_profile', user.id);
-    assert.deepEqual([row.activated_at, row.auth_user_id], [null, null]);
-    assert.deepEqual((await auditOf(stack, user.id)).map(({ event }) => event), ['user.invited']);
+    refused(await acceptAs(stranger, user), 401, 'INVALID_TOKEN');
+    // The profile's own id is no way in either.
+    refused(await (await as({ id: user.id, email }))(...LIST), 401, 'PROFILE_NOT_FOUND');
+    await isOpen(user);
+    good(await acceptAs(signUp(email.toUpperCase()), user));
   });
 
-  test('needs an invitation that lives; without one the provider is not even asked', async () => {
-    const [removed, closed] = [address(), address()];
+  test('needs a token that lives; for another the provider is not even asked', async () => {
+    const [removed, closed, late, again] = [address(), address(), address(), address()];
     const gone = await invite(removed);
-    good(await home.as.admin('DELETE', '/api/users/{id}', { id: gone.id }), 204);
     const place = await createOrganization(stack, { roles: ['admin'] });
-    await invite(closed, {}, place.as.admin);
-    await stack.pg.query('UPDATE organizations SET deleted_at = now() WHERE id = $1', [place.id]);
-    for (const email of [removed, closed, address(), undefined, '', 'x', `${'x'.repeat(300)}@x.test`]) {
-      const person = { id: randomUUID(), email };
-      refused(await (await as(person))(...LIST), 401, 'PROFILE_NOT_FOUND');
-    }
+    const there = await invite(closed, {}, place.as.admin);
+    const over = await invite(late);
+    const twice = await invite(again);
+    const { token: first } = await invitationTo(stack, again);
+    good(await home.as.admin('POST', '/api/users/{id}/resend-invitation', { id: twice.id }));
+    good(await home.as.admin('DELETE', '/api/users/{id}', { id: gone.id }), 204);
+    refused(await acceptAs(signUp(removed), gone), 404, 'INVITATION_NOT_FOUND');
+    const person = signUp(again);
+    refused(await accept(stack, await tokenOf(person), first), 404, 'INVITATION_NOT_FOUND');
+    refused(await accept(stack, await tokenOf(person), 'x'.repeat(43)), 404, 'INVITATION_NOT_FOUND');
+    refused(await accept(stack, undefined, first), 401, 'UNAUTHENTICATED');
+    refused(await accept(stack, 'x', first), 401, 'INVALID_TOKEN');
     assert.deepEqual(provider.asked, []);
+    await stack.pg.query('UPDATE organizations SET deleted_at = now() WHERE id = $1', [place.id]);
+    refused(await acceptAs(signUp(closed), there), 404, 'INVITATION_NOT_FOUND');
+    await stack.pg.query('UPDATE users_profile SET invitation_expires_at = now() WHERE id = $1', [over.id]);
+    refused(await acceptAs(signUp(late), over), 404, 'INVITATION_NOT_FOUND');
+    good(await acceptAs(person, twice));
   });
 
-  test('is nothing for somebody who has a profile already', async () => {
+  test('captures nobody: the others stay open, and whoever belongs somewhere leaves first', async () => {
     const email = address();
-    const invited = await invite(email);
-    const id = await createUser(stack, home.id, 'viewer');
-    provider.people.set(id, { id, email: email.toLowerCase(), email_confirmed_at: new Date().toISOString() });
-    const { profile } = good(await (await as({ id, email }))('GET', '/api/auth/me'));
-    assert.equal(profile.id, id);
-    // Also when their own organization was closed.
-    const place = await createOrganization(stack, { roles: ['viewer'] });
-    await stack.pg.query('UPDATE organizations SET deleted_at = now() WHERE id = $1', [place.id]);
-    const stuck = place.users.viewer;
-    provider.people.set(stuck, { id: stuck, email: email.toLowerCase(), email_confirmed_at: new Date().toISOString() });
-    refused(await (await as({ id: stuck, email }))(...LIST), 401, 'PROFILE_NOT_FOUND');
-    assert.equal((await rowOf(stack, 'users_profile', invited.id)).activated_at, null);
-    assert.deepEqual(provider.asked, []);
+    const theirs = await createOrganization(stack, { roles: ['admin', 'manager'] });
+    const [own, other] = [await invite(email), await invite(email, {}, theirs.as.manager)];
+    const person = signUp(email);
+    // Both mails went to the one address: each has its own token.
+    const { rows } = await stack.pg.query(
+      `SELECT count(*)::int FROM outbox_messages WHERE topic = 'email.send' AND payload->>'to' = $1`, [email]);
+    assert.equal(rows[0].count, 2);
+    good(await acceptAs(person, other));
+    await isOpen(own);
+    const again = good(await home.as.admin('POST', '/api/users/{id}/resend-invitation', { id: own.id }));
+    refused(await acceptAs(person, again), 409, 'ALREADY_MEMBER');
+    good(await (await as(person))('POST', '/api/users/me/leave', { body: {} }), 204);
+    refused(await (await as(person))(...LIST), 401, 'PROFILE_NOT_FOUND');
+    assert.equal(good(await acceptAs(person, again)).organization_id, home.id);
+    good(await (await as(person))(...LIST));
   });
 
-  test('somebody removed comes back by a new invitation, to a new profile', async () => {
+  test('lets those out whose organization was closed', async () => {
+    const place = await createOrganization(stack, { roles: ['super_admin', 'admin', 'viewer'] });
+    const { email } = await rowOf(stack, 'users_profile', place.users.viewer);
+    const user = await invite(email);
+    const person = { id: place.users.viewer, email, email_confirmed_at: new Date().toISOString() };
+    provider.people.set(person.id, person);
+    refused(await acceptAs(person, user), 409, 'ALREADY_MEMBER');
+    good(await home.as.super_admin('DELETE', '/api/organizations/{id}', { id: place.id }), 204);
+    assert.equal(good(await acceptAs(person, user)).id, user.id);
+    good(await (await as(person))(...LIST));
+  });
+
+  test('somebody removed comes back by a new one, to a new profile', async () => {
     const email = address();
     const first = await invite(email);
     const person = signUp(email);
-    good(await (await as(person))(...LIST));
+    good(await acceptAs(person, first));
+    const call = await as(person);
+    good(await call(...LIST));
     good(await home.as.admin('DELETE', '/api/users/{id}', { id: first.id }), 204);
-    refused(await (await as(person))(...LIST), 401, 'PROFILE_NOT_FOUND');
+    refused(await call(...LIST), 401, 'PROFILE_NOT_FOUND');
     const second = await invite(email, { role: 'operator' });
-    const { profile } = good(await (await as(person))('GET', '/api/auth/me'));
-    assert.deepEqual([profile.id, profile.role], [second.id, 'operator']);
+    const accepted = good(await acceptAs(person, second));
+    assert.deepEqual([accepted.id, accepted.role], [second.id, 'operator']);
+  });
+
+  test('with a sign-in that was ended is refused', async () => {
+    const email = address();
+    const user = await invite(email);
+    const person = signUp(email);
+    const session = randomUUID();
+    await insert(stack, 'user_sessions', {
+      user_id: home.users.operator, organization_id: home.id, session_token: session, is_active: false, ended_at: new Date(),
+    });
+    refused(await acceptAs(person, user, { session_id: session }), 401, 'SESSION_ENDED');
+    await isOpen(user);
   });
 
   test('while the provider is away: later', async () => {
     const email = address();
     const user = await invite(email);
-    const call = await as(signUp(email));
+    const person = signUp(email);
     for (const status of [500, 429]) {
       provider.trouble = { status };
-      refused(await call(...LIST), 503, 'SERVICE_UNAVAILABLE');
+      refused(await acceptAs(person, user), 503, 'SERVICE_UNAVAILABLE');
     }
     provider.trouble = undefined;
-    good(await call(...LIST));
-    assert.equal((await rowOf(stack, 'users_profile', user.id)).auth_user_id !== null, true);
+    await isOpen(user);
+    good(await acceptAs(person, user));
   });
+});
+
+test('a first request beside a removal leaves no sign-in behind', async () => {
+  for (let round = 0; round < 10; round += 1) {
+    const id = await createUser(stack, home.id, 'viewer');
+    const calls = await Promise.all(Array.from({ length: 5 }, () => token(stack.vars, id)));
+    await Promise.all([
+      ...calls.map((text) => caller(stack, { token: text })(...LIST)),
+      home.as.admin('DELETE', '/api/users/{id}', { id }),
+    ]);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const { rows } = await stack.pg.query('SELECT count(*)::int FROM user_sessions WHERE user_id = $1 AND is_active', [id]);
+    assert.equal(rows[0].count, 0);
+  }
 });
 
 describe('new tokens', () => {

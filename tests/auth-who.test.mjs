@@ -101,5 +101,16 @@ test('somebody invited who never came is nobody yet', async () => {
   const id = await createUser(stack, home.id, 'viewer', { invited_at: new Date() });
   // Their id here is not the one they sign in with, but even if it were, they are there.
   refused(await (await signedIn(stack, randomUUID()))('GET', '/api/auth/me'), 401, 'PROFILE_NOT_FOUND');
+  refused(await (await signedIn(stack, id))('GET', '/api/auth/me'), 401, 'PROFILE_NOT_FOUND');
   assert.equal((await rowOf(stack, 'users_profile', id)).activated_at, null);
+});
+
+test('a key tells what is personal only with the scope for it', async () => {
+  const scopes = ['telemetry:write', 'licenses:read'];
+  const key = await withApiKey(stack, home.users.viewer, home.id, { scopes });
+  const { required } = refused(await key('GET', '/api/auth/me'), 403, 'FORBIDDEN');
+  assert.equal(required, 'account:read');
+  const text = JSON.stringify(good(await key('POST', '/api/auth/verify', { body: {} })));
+  const { email } = await rowOf(stack, 'users_profile', home.users.viewer);
+  assert.ok(!text.includes(email));
 });

@@ -97,9 +97,11 @@ describe('usage periods', () => {
     const license = await insertLicense(stack, home.id, {
       starts_at: start, expires_at: ahead(400 * DAY), current_period_start: start, current_period_end: addMonths(start, 1), ai_requests_used: 7, storage_used_bytes: 11,
     });
-    for (const at of [start, addMonths(start, 1), new Date(+addMonths(start, 1) - 1), new Date(+addMonths(start, 2) - 1)]) {
-      await insert(stack, 'license_validations', { license_id: license.id, organization_id: home.id, ip_address: '192.0.2.1', is_valid: true, created_at: at });
-    }
+    const count = (at, validations) => insert(stack, 'license_usage_counts', {
+      license_id: license.id, organization_id: home.id, period_start: at, validations,
+    });
+    await count(start, 1);
+    await count(addMonths(start, 1), 2);
     await stack.triggerCron(USAGE);
     await eventually(async () => (await rowOf(stack, 'licenses', license.id)).current_period_end > new Date());
 
@@ -112,10 +114,14 @@ describe('usage periods', () => {
     }
     sameMoment(row.current_period_start, addMonths(start, closed.length));
     sameMoment(row.current_period_end, addMonths(start, closed.length + 1));
-    assert.deepEqual(closed.slice(0, 3).map(({ ai_requests_count: ai, validations_count: count }) => [ai, count]), [[7, 2], [0, 2], [0, 0]]);
+    assert.deepEqual(closed.slice(0, 3).map(({ ai_requests_count: ai, validations_count: count }) => [ai, count]), [[7, 1], [0, 2], [0, 0]]);
     assert.deepEqual([Number(row.ai_requests_used), Number(row.storage_used_bytes), closed[0].storage_bytes], [0, 11, 11]);
 
+    // What was logged after its period was closed is added to it.
+    await count(start, 1);
     await stack.triggerCron(USAGE);
+    await eventually(async () => (await periods(license.id))[0].validations_count === 2);
+    closed[0].validations_count = 2;
     assert.deepEqual(await periods(license.id), closed);
     assert.deepEqual(await rowOf(stack, 'licenses', license.id), row);
   });

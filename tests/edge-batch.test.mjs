@@ -64,6 +64,17 @@ test('each item gets a verdict or an error of its own', async () => {
   await edge.wholeLog(good, 2);
 });
 
+test('a doubled key or a NUL spoils its own item only', async () => {
+  const license = await edge.license();
+  const key = JSON.stringify(license.key);
+  const text = `{"items":[{"license_key":${key},"license_key":${key}},{"license_key":${key},"hostname":"a\\u0000b"},{"license_key":${key}}]}`;
+  const response = await fetch(`${edge.stack.url}/api/licenses/batch-validate`, {
+    method: 'POST', body: text, headers: { 'content-type': 'application/json', 'cf-connecting-ip': address() },
+  });
+  const { data } = await response.json();
+  assert.deepEqual(data.map((item) => item.verdict?.code ?? item.error.code), ['INVALID_BODY', 'INVALID_BODY', 'VALID']);
+});
+
 test('one key many times in one batch: the slots are counted right', async () => {
   const license = await edge.license();
   const ips = manyAddresses(8);

@@ -100,10 +100,53 @@ describe('records', { concurrency: true }, () => {
   });
 });
 
+const audits = (license, event) => edge.rows(
+  'SELECT actor_kind, changes FROM audit_logs WHERE event = $2 AND resource_id = $1', [license.id, event],
+);
+
+describe('the database and the object', { concurrency: true }, () => {
+  test('a reactivation wins over a suspension that PostgreSQL has not heard of', async () => {
+    const limits = { ...UNLIMITED, collision_threshold: 1, collision_auto_revoke: true };
+    const license = await edge.license({ custom_limits: limits });
+    // No collision gets into PostgreSQL as long as somebody holds the table.
+    let ip;
+    const client = await edge.stack.pg.connect();
+    try {
+      await client.query('BEGIN');
+      await client.query('LOCK TABLE license_collisions IN EXCLUSIVE MODE');
+      const ips = manyAddresses(3);
+      [ip] = ips;
+      for (const one of ips) await edge.verdict(license.key, { ip: one });
+      assert.equal(await edge.code(license.key, { ip }), 'SUSPENDED');
+      assert.equal((await edge.row('SELECT status FROM licenses WHERE id = $1', [license.id])).status, 'active');
+      const lifted = await edge.api('POST', `${license.path}/reactivate`, {});
+      assert.equal(lifted.body.data.status, 'active');
+      assert.equal(await edge.code(license.key, { ip }), 'VALID');
+    } finally {
+      await client.query('ROLLBACK');
+      client.release();
+    }
+    await eventuallyHolds(async () => {
+      assert.ok((await edge.collisions(license)).some((row) => row.suspended_license), 'it is recorded when it arrives');
+    }, 60_000);
+    assert.equal((await edge.row('SELECT status FROM licenses WHERE id = $1', [license.id])).status, 'active');
+    assert.equal(await edge.code(license.key, { ip }), 'VALID');
+    assert.equal((await audits(license, 'license.reactivated')).length, 1);
+  });
+
+  test('one machine that changes its address does not collide with itself', async () => {
+    const license = await edge.license();
+    const [one, two] = manyAddresses(2);
+    for (const ip of [one, two, one, two]) {
+      assert.equal((await edge.verdict(license.key, { ip, machine_id: 'laptop' })).collision, null);
+    }
+    await edge.wholeLog(license, 4);
+    assert.equal((await edge.collisions(license)).length, 0);
+    assert.equal((await edge.verdict(license.key, { ip: one, machine_id: 'another' })).collision.addresses, 2);
+  });
+});
+
 describe('suspension above the threshold', { concurrency: true }, () => {
-  const audits = (license, event) => edge.rows(
-    'SELECT actor_kind, changes FROM audit_logs WHERE event = $2 AND resource_id = $1', [license.id, event],
-  );
   const events = (license, topic) => edge.rows(
     "SELECT id FROM outbox_messages WHERE topic = $2 AND payload->'license'->>'id' = $1", [license.id, topic],
   );

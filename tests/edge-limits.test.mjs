@@ -50,6 +50,16 @@ test('per license the limit is exact under concurrency, warm and cold', async ()
   }
 });
 
+test('a pause in which the object leaves memory does not begin the minute anew', async () => {
+  const license = await edge.license({ custom_limits: { max_ips: -1 } });
+  const ip = address();
+  const burst = async (size) => tally((await inParallel(10, Array.from({ length: size }, () => () => edge.validate(license.key, { ip }))))
+    .map((answer) => answer.status));
+  assert.deepEqual(await burst(PER_LICENSE - 5), { 200: PER_LICENSE - 5 });
+  await pause(14_000);
+  assert.deepEqual(await burst(12), { 200: 5, 429: 7 });
+});
+
 test('a limited validation takes no slot and leaves no row', async () => {
   await earlyInTheMinute(15);
   const license = await edge.license({ custom_limits: { max_ips: -1 } });

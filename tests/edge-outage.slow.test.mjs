@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Edge, address, eventuallyHolds, inParallel, manyAddresses, pause } from './support/edge.mjs';
 
-// What a killed worker may take with it: two seconds in the object's buffer, and
+// What a killed worker may take with it: two seconds in the isolate's memory, and
 // locally what the queue holds in memory, one second and the insert.
 const LOSABLE_MS = 6000;
 const TTL_S = 2;
@@ -75,6 +75,35 @@ describe('a killed worker', () => {
       const row = await edge.row('SELECT status, suspension_reason FROM licenses WHERE id = $1', [leaked.id]);
       assert.deepEqual(row, { status: 'suspended', suspension_reason: 'COLLISION_LIMIT' });
     }, 60_000);
+  });
+});
+
+describe('killed again and again', () => {
+  test('what the objects decided reaches PostgreSQL: every collision, and each suspension once', async () => {
+    const limits = { max_ips: -1, collision_threshold: 1, collision_auto_revoke: true };
+    const licenses = [];
+    for (let index = 0; index < 8; index += 1) licenses.push(await edge.license({ custom_limits: limits }));
+    for (const wait of [100, 2500]) {
+      for (const license of licenses.splice(0, 4)) {
+        const ips = manyAddresses(3);
+        for (const ip of ips) await edge.verdict(license.key, { ip });
+        licenses.push({ ...license, ip: ips[0] });
+      }
+      await pause(wait);
+      await edge.stack.restart({ kill: 'SIGKILL' });
+    }
+    await eventuallyHolds(async () => {
+      for (const license of licenses) {
+        assert.equal((await edge.collisions(license)).length, 3);
+        assert.equal((await edge.row('SELECT status FROM licenses WHERE id = $1', [license.id])).status, 'suspended');
+      }
+    }, 90_000);
+    for (const license of licenses) {
+      const audits = await edge.rows("SELECT id FROM audit_logs WHERE event = 'license.revoked' AND resource_id = $1", [license.id]);
+      assert.equal(audits.length, 1);
+      await edge.api('POST', `${license.path}/reactivate`, {});
+      assert.equal(await edge.code(license.key, { ip: license.ip }), 'VALID');
+    }
   });
 });
 

@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ACME, Edge, PLANS, PRODUCT, address, inHours, manyAddresses, pause } from './support/edge.mjs';
+import { insertApiKey } from './support/tokens.mjs';
+import { createOrganization } from './support/world.mjs';
 
 const edge = await Edge.open();
 
@@ -31,7 +33,7 @@ describe('codes', () => {
     const good = edge.key();
     const wrongChecksum = good.slice(0, -1) + (good.endsWith('0') ? '1' : '0');
     const keys = [
-      '', 'x', 'CELAEST', wrongChecksum, `${good} `, ` ${good}`, `${good}-`, `${good}\n`, good.replace('CELAEST', 'CELEAST'),
+      '', 'x', 'CELAEST', wrongChecksum, `${good}0`, `${good}\n`, good.replace('CELAEST', 'CELEAST'),
       good.replaceAll('-', '_'), edge.key().replace('MKT', 'CRM'), 'CELAEST-MKT-ILOUILOU-0000',
       "CELAEST-MKT-'; DROP TABLE licenses;--", 'Ω'.repeat(30), 'a'.repeat(128),
     ];
@@ -61,8 +63,8 @@ describe('codes', () => {
 
   test('a created license is valid at once, and creating tells its object', async () => {
     const created = await edge.api('POST', '/api/licenses', { plan_id: PLANS.starter }, 201);
-    // One object call counts the request, one clears what the edge may remember of the key.
-    assert.equal(created.counts.do, 2);
+    // One object call knows the caller, one says that the license is coming, one that it is there.
+    assert.equal(created.counts.do, 3);
     assert.equal(await edge.code(created.body.data.license_key), 'VALID');
   });
 
@@ -240,13 +242,15 @@ describe('addresses', { concurrency: true }, () => {
 
   test('allowed_cidrs restricts to its networks, and inside them nothing collides', async () => {
     const license = await edge.license({ custom_limits: { allowed_cidrs: ['203.0.113.0/28', '2001:db8:aa::/48'] } });
-    for (const ip of ['203.0.113.1', '203.0.113.15', '2001:db8:aa:7::9']) {
-      const data = await edge.verdict(license.key, { ip });
-      assert.equal(data.code, 'VALID', ip);
+    for (const from of ['203.0.113.1', '203.0.113.15', '2001:db8:aa:7::9']) {
+      const data = await edge.verdict(license.key, { from });
+      assert.equal(data.code, 'VALID', from);
       assert.equal(data.collision, null);
     }
-    for (const ip of ['203.0.113.16', '203.0.112.1', '2001:db8:ab::1', '::1']) {
-      refused(await edge.verdict(license.key, { ip }), 'IP_NOT_ALLOWED');
+    for (const from of ['203.0.113.16', '203.0.112.1', '2001:db8:ab::1', '::1']) {
+      refused(await edge.verdict(license.key, { from }), 'IP_NOT_ALLOWED');
+      // To say that one is inside is not enough.
+      refused(await edge.verdict(license.key, { from, ip: '203.0.113.1' }), 'IP_NOT_ALLOWED');
     }
   });
 
@@ -256,6 +260,52 @@ describe('addresses', { concurrency: true }, () => {
     assert.deepEqual((await edge.verdict(license.key, { ip: '2001:db8:5:5::2' })).ip.newly_bound, false);
     assert.deepEqual((await edge.verdict(license.key, { ip: '192.0.2.10' })).ip.newly_bound, false);
     assert.equal(await edge.code(license.key, { ip: '192.0.2.11' }), 'IP_LIMIT_REACHED');
+  });
+
+  test('which address counts: the license, its plan or the system says so; both are recorded', async () => {
+    const license = await edge.license({ custom_limits: { address_source: 'connection', max_ips: 1 } });
+    const [one, two, named] = manyAddresses(3);
+    assert.equal((await edge.verdict(license.key, { from: one, ip: named })).ip.address, one);
+    const second = await edge.verdict(license.key, { from: two, ip: named });
+    refused(second, 'IP_LIMIT_REACHED');
+    assert.equal(second.collision.addresses, 2, 'what they name does not hide that they are two');
+    const rows = await edge.wholeLog(license, 2);
+    assert.deepEqual(rows.map((row) => [row.ip, row.connection_ip]), [[named, one], [named, two]]);
+
+    await edge.api('PATCH', license.path, { custom_limits: { address_source: 'reported' } });
+    assert.equal((await edge.verdict(license.key, { from: two, ip: named })).ip.address, named);
+    const wrong = await edge.tryApi('PATCH', license.path, { custom_limits: { address_source: 'guessed' } });
+    assert.equal(wrong.status, 400);
+  });
+
+  test('a server of the vendor speaks for its customers, nobody else does', async () => {
+    const license = await edge.license({ custom_limits: { address_source: 'connection', allowed_cidrs: ['192.0.2.0/24'] } });
+    const { key } = await insertApiKey(edge.stack.pg, edge.stack.vars, { user: edge.userId, organization: ACME, scopes: ['licenses:validate'] });
+    const { key: reader } = await insertApiKey(edge.stack.pg, edge.stack.vars, { user: edge.userId, organization: ACME, scopes: ['licenses:read'] });
+    const stranger = await createOrganization(edge.stack, { roles: ['admin'] });
+    const { key: other } = await insertApiKey(edge.stack.pg, edge.stack.vars, { user: stranger.users.admin, organization: stranger.id });
+    const ask = (credential) => edge.nobody('POST', '/api/licenses/validate', {
+      body: { license_key: license.key, ip_address: '192.0.2.77' }, headers: { 'cf-connecting-ip': address(), ...credential },
+    });
+    const answer = await ask({ 'x-api-key': key });
+    assert.deepEqual([answer.body.data.code, answer.body.data.ip.address], ['VALID', '192.0.2.77']);
+    assert.deepEqual((await ask({ 'x-api-key': key })).counts, { db: 0, do: 2 }, 'who it is, and the license');
+    refused((await ask({ 'x-api-key': reader })).body.data, 'IP_NOT_ALLOWED');
+    refused((await ask({ 'x-api-key': other })).body.data, 'IP_NOT_ALLOWED');
+    refused((await ask({})).body.data, 'IP_NOT_ALLOWED');
+    assert.equal((await ask({ 'x-api-key': `${key.slice(0, -1)}x` })).status, 401);
+    const batch = await edge.nobody('POST', '/api/licenses/batch-validate', {
+      body: { items: [{ license_key: license.key, ip_address: '192.0.2.78' }] }, headers: { 'x-api-key': key },
+    });
+    assert.equal(batch.body.data[0].verdict.code, 'VALID');
+  });
+
+  test('a key is read as people type it', async () => {
+    const license = await edge.license();
+    const spoken = license.key.replaceAll('-', ' ').toLowerCase();
+    for (const typed of [spoken, license.key.replaceAll('-', ''), ` ${license.key} `]) {
+      assert.equal(await edge.code(typed), 'VALID', typed);
+    }
   });
 
   test('the connection counts where no address is named; both are recorded', async () => {

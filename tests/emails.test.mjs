@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { eventually, good } from './support/api.mjs';
 import { startStack } from './harness/client.mjs';
+import { invitationTo } from './support/invitations.mjs';
 import { createOrganization, rowOf } from './support/world.mjs';
 
 const KEY = `re_${randomUUID()}`;
@@ -107,6 +108,19 @@ describe('an e-mail is handed over', () => {
     assert.ok(!/[\r\n]/.test(body.subject));
     assert.ok(!/<img|<script|javascript:/.test(body.html), body.html);
     assert.ok(!body.text.includes('javascript:'));
+  });
+
+  test('with a link that only its recipient learns', async () => {
+    const to = address();
+    const user = good(await home.as.super_admin('POST', '/api/users', { body: { email: to, locale: 'en' } }), 201);
+    const { url, token } = await invitationTo(stack, to);
+    assert.equal(`${url.origin}${url.pathname}`, 'https://dash.example/invitation');
+    await eventually(() => provider.to(to).length === 1);
+    const [{ body }] = provider.to(to);
+    assert.ok(body.text.includes(url.href) && body.text.includes('seven days'));
+    assert.ok(body.html.includes(url.href.replaceAll('&', '&amp;')));
+    assert.ok(!stack.logs().includes(token));
+    assert.equal(user.status, 'invited');
   });
 
   test('that a webhook was disabled, with the reason', async () => {

@@ -89,8 +89,14 @@ describe('PATCH', () => {
     const later = new Date(Date.now() + 9 * 86_400_000);
     sameMoment(good(await patch(trial.id, { trial_ends_at: later })).trial_ends_at, later);
     const changes = await leavesOneTrace(trial.id, 'license.updated', 'update', () => patch(trial.id, { trial_ends_at: null }));
-    assert.deepEqual(Object.keys(changes.after).sort(), ['status', 'trial_ends_at']);
-    assert.equal((await read(trial.id)).status, 'active');
+    // A full license of a month has an end, and can be renewed.
+    assert.deepEqual(Object.keys(changes.after).sort(), ['expires_at', 'next_billing_date', 'status', 'trial_ends_at']);
+    const full = await read(trial.id);
+    assert.equal(full.status, 'active');
+    sameMoment(full.expires_at, addMonths(new Date(full.starts_at), 1));
+    good(await call('POST', '/api/licenses/{id}/renew', { id: trial.id, body: {} }));
+    const endless = await create({ trial_ends_at: later });
+    assert.equal(good(await patch(endless.id, { trial_ends_at: null, expires_at: null })).expires_at, null);
     refusedFields(await patch(trial.id, { trial_ends_at: later }), 'trial_ends_at');
   });
 

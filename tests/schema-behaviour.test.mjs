@@ -346,15 +346,19 @@ describe('rows', () => {
     await assert.rejects(owner.query('UPDATE processed_tasks SET tokens_total = 1'), { code: '428C9' });
   });
 
-  test('an e-mail address is taken in any case, and free after a deletion', async () => {
-    const add = (id) => owner.query(
-      `INSERT INTO users_profile (id, organization_id, email) VALUES ($1, $2, 'Ada@Acme.test')`, [id, ACME]);
-    const ids = [1, 2].map((n) => `20000000-0000-4000-8000-0000000000f${n}`);
-    await add(ids[0]);
-    await owner.query(`UPDATE users_profile SET email = 'ada@acme.test' WHERE id = $1`, [ids[0]]);
-    await assert.rejects(add(ids[1]), { constraint: 'idx_users_profile_email' });
+  test('an e-mail address names one living person who came, one of an organization, and is free after a deletion', async () => {
+    const add = (id, organization, invited = null) => owner.query(
+      `INSERT INTO users_profile (id, organization_id, email, invited_at) VALUES ($1, $2, 'ada@acme.test', $3)`, [id, organization, invited]);
+    const ids = [1, 2, 3].map((n) => `20000000-0000-4000-8000-0000000000f${n}`);
+    await add(ids[0], ACME);
+    await assert.rejects(add(ids[1], ACME, new Date()), { constraint: 'idx_users_profile_organization_email' });
+    await assert.rejects(add(ids[1], GLOBEX), { constraint: 'idx_users_profile_email' });
+    await add(ids[1], GLOBEX, new Date());
+    await assert.rejects(
+      owner.query('UPDATE users_profile SET activated_at = now() WHERE id = $1', [ids[1]]), { constraint: 'idx_users_profile_email' });
     await owner.query('UPDATE users_profile SET deleted_at = now() WHERE id = $1', [ids[0]]);
-    await add(ids[1]);
+    await owner.query('UPDATE users_profile SET activated_at = now() WHERE id = $1', [ids[1]]);
+    await add(ids[2], ACME, new Date());
   });
 
   test('a binding is one IPv4 address or one IPv6 network, active once', async () => {

@@ -30,6 +30,7 @@ const MODULES = {
     license_validations: inside('licenses', 'license_id'),
     license_collisions: inside('licenses', 'license_id'),
     license_usage_log: inside('licenses', 'license_id'),
+    license_usage_counts: inside('licenses', 'license_id'),
     v_active_licenses: owned('owner_id'),
   },
   settings: { system_config: everybodys },

@@ -14,6 +14,7 @@ const stack = await sharedStack();
 const address = () => `${randomUUID()}@example.test`;
 const invite = (by, body = {}) => by('POST', '/api/users', { body: { email: address(), ...body } });
 const change = (by, id, body) => by('PATCH', '/api/users/{id}', { id, body });
+const leave = (by) => by('POST', '/api/users/me/leave', { body: {} });
 const remove = (by, id) => by('DELETE', '/api/users/{id}', { id });
 
 /** An organization with these people and no others, and room for as many as said. */
@@ -113,6 +114,30 @@ describe('the last administrator', () => {
     const answers = await Promise.all(admins.map((id) => change(home.as.super_admin, id, { role: 'viewer' })));
     assert.equal(answers.filter((answer) => answer.status === 200).length, 4);
     refused(answers.find((answer) => answer.status !== 200), 409, 'LAST_ADMIN');
+  });
+});
+
+describe('leaving', () => {
+  test('ends the own sign-ins and keys, and is told', async () => {
+    const home = await organization(['admin', 'developer']);
+    const id = home.users.developer;
+    const key = await withApiKey(stack, id, home.id);
+    refused(await leave(key), 403, 'FORBIDDEN');
+    good(await leave(home.as.developer), 204);
+    refused(await home.as.developer('GET', '/api/licenses'), 401, 'PROFILE_NOT_FOUND');
+    refused(await key('GET', '/api/licenses'), 401, 'INVALID_API_KEY');
+    const [row, ...more] = await auditOf(stack, id);
+    assert.deepEqual(more, []);
+    assert.deepEqual([row.event, row.user_id], ['user.removed', id]);
+    assert.equal(await people(home.id), 1);
+  });
+
+  test('of the last administrator is refused, also of two at once', async () => {
+    const home = await organization(['admin']);
+    refused(await leave(home.as.admin), 409, 'LAST_ADMIN');
+    const second = await signedIn(stack, await createUser(stack, home.id, 'admin'));
+    const answers = await Promise.all([leave(home.as.admin), leave(second)]);
+    assert.deepEqual(answers.map((answer) => answer.status).sort(), [204, 409]);
   });
 });
 

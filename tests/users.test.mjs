@@ -7,7 +7,8 @@ import { caller, good, refused, refusedFields } from './support/api.mjs';
 import { about } from './support/calendar.mjs';
 import { sharedStack } from './harness/client.mjs';
 import { token } from './support/tokens.mjs';
-import { auditOf, createOrganization, createUser, insert, rowOf, signedIn, topicsAbout, withApiKey } from './support/world.mjs';
+import { invitationTo } from './support/invitations.mjs';
+import { auditOf, createOrganization, createUser, insert, placesOf, rowOf, signedIn, topicsAbout, withApiKey } from './support/world.mjs';
 
 const stack = await sharedStack();
 let home;
@@ -22,17 +23,19 @@ const address = (name = 'somebody') => `${name}-${randomUUID()}@Example.test`;
 const invite = (body, by = home.as.admin, more = {}) => by('POST', '/api/users', { body: { email: address(), ...body }, ...more });
 const read = (id, by = home.as.admin) => by('GET', '/api/users/{id}', { id });
 const change = (id, body, by = home.as.admin) => by('PATCH', '/api/users/{id}', { id, body });
+const resend = '/api/users/{id}/resend-invitation';
 const remove = (id, by = home.as.admin) => by('DELETE', '/api/users/{id}', { id });
 
 describe('invitation', () => {
   test('with nothing but an address', async () => {
     const email = address();
     const user = good(await invite({ email }), 201);
-    assert.equal(user.email, email);
+    assert.equal(user.email, email.toLowerCase());
     assert.deepEqual([user.role, user.scopes, user.status, user.organization_id], ['viewer', [], 'invited', home.id]);
     assert.deepEqual([user.locale, user.timezone, user.login_count], ['es', 'UTC', 0]);
     assert.deepEqual([user.invited_by, user.activated_at, user.last_login_at], [home.users.admin, null, null]);
     about(user.invited_at, Date.now());
+    about(user.invitation_expires_at, Date.now() + 7 * 86_400_000);
     assert.deepEqual(good(await read(user.id)), user);
   });
 
@@ -42,7 +45,7 @@ describe('invitation', () => {
       scopes: ['users:read', 'licenses:*'], locale: 'en-GB', timezone: 'Europe/London',
     };
     const user = good(await invite(body), 201);
-    for (const [name, value] of Object.entries(body)) assert.deepEqual(user[name], value, name);
+    for (const [name, value] of Object.entries({ ...body, email: body.email.toLowerCase() })) assert.deepEqual(user[name], value, name);
   });
 
   test('takes language and time zone from the organization', async () => {
@@ -52,7 +55,7 @@ describe('invitation', () => {
   });
 
   test('leaves an audit row, an event and an e-mail', async () => {
-    const email = address();
+    const email = address().toLowerCase();
     const user = good(await invite({ email, locale: 'en' }), 201);
     const [row, ...more] = await auditOf(stack, user.id);
     assert.deepEqual(more, []);
@@ -67,13 +70,17 @@ describe('invitation', () => {
     assert.deepEqual([template, locale, organization], ['invitation', 'en', home.id]);
     assert.equal(data.organization, home.slug);
     assert.ok(data.inviter.length > 0);
-    const link = new URL(data.url);
-    assert.equal(link.searchParams.get('email'), email);
-    assert.ok(data.url.startsWith(stack.vars.DASHBOARD_URL));
+    const { url, token: secret } = await invitationTo(stack, email);
+    assert.equal(url.searchParams.get('email'), email);
+    assert.ok(url.href.startsWith(stack.vars.DASHBOARD_URL));
+    // What lets its holder in is in no row.
+    assert.ok(secret.length >= 43);
+    assert.deepEqual(await placesOf(stack, secret), []);
+    assert.notEqual((await rowOf(stack, 'users_profile', user.id)).invitation_hash, secret);
   });
 
   test('names the API key that did it', async () => {
-    const key = await withApiKey(stack, home.users.admin, home.id, { scopes: ['users:*', 'account:*', 'licenses:*', 'organizations:read', 'flags:*', 'telemetry:*'] });
+    const key = await withApiKey(stack, home.users.admin, home.id, { scopes: ['users:*', 'account:*', 'licenses:*', 'organizations:read', 'flags:*', 'plans:read', 'telemetry:*'] });
     const user = good(await invite({}, key), 201);
     const [row] = await auditOf(stack, user.id);
     assert.deepEqual([row.actor_kind, row.api_key_id, row.user_id], ['api_key', key.id, home.users.admin]);
@@ -87,15 +94,52 @@ describe('invitation', () => {
     refused(await invite(body), 409, 'EMAIL_TAKEN');
   });
 
-  test('an address that somebody living has, in any case, in any organization', async () => {
-    const email = address();
-    good(await invite({ email }), 201);
-    for (const by of [home.as.admin, other.as.admin]) {
-      refused(await invite({ email: email.toUpperCase() }, by), 409, 'EMAIL_TAKEN');
+  test('reserves nothing: an address is taken in its own organization only, however it is typed', async () => {
+    const email = `jos\u00e9-${randomUUID()}@b\u00fccher.example`;
+    const user = good(await invite({ email }), 201);
+    assert.ok(user.email.endsWith('@xn--bcher-kva.example'));
+    for (const same of [email.toUpperCase(), email.normalize('NFD'), user.email]) {
+      refused(await invite({ email: same }), 409, 'EMAIL_TAKEN');
     }
+    assert.equal(good(await invite({ email }, other.as.admin), 201).email, user.email);
+    const active = await createUser(stack, other.id, 'viewer');
+    const { email: theirs } = await rowOf(stack, 'users_profile', active);
+    refused(await invite({ email: theirs }, other.as.admin), 409, 'EMAIL_TAKEN');
+    good(await invite({ email: theirs }), 201);
+  });
+
+  test('is sent again with another token, to those who did not come', async () => {
+    const email = address().toLowerCase();
+    const user = good(await invite({ email }), 201);
+    const first = await invitationTo(stack, email);
+    await stack.pg.query(`UPDATE users_profile SET invitation_expires_at = now() WHERE id = $1`, [user.id]);
+    const again = good(await home.as.manager('POST', resend, { id: user.id }));
+    about(again.invitation_expires_at, Date.now() + 7 * 86_400_000);
+    const second = await invitationTo(stack, email);
+    assert.notEqual(second.token, first.token);
+    assert.deepEqual((await auditOf(stack, user.id)).map(({ event, action }) => [event, action]),
+      [['user.invited', 'create'], ['user.invited', 'update']]);
+    refused(await home.as.admin('POST', resend, { id: home.users.viewer }), 409, 'ALREADY_ACTIVE');
+    refused(await other.as.admin('POST', resend, { id: user.id }), 404, 'USER_NOT_FOUND');
+    const boss = good(await invite({ role: 'admin' }), 201);
+    refused(await home.as.manager('POST', resend, { id: boss.id }), 403, 'PERMISSION_NOT_HELD');
+  });
+
+  test('the same request a day later is another one', async () => {
+    const headers = { 'idempotency-key': randomUUID() };
+    const [first, second] = [{ email: address() }, { email: address() }];
+    const made = good(await invite(first, home.as.admin, { headers }), 201);
+    refused(await invite(second, home.as.admin, { headers }), 409, 'IDEMPOTENCY_CONFLICT');
+    await stack.pg.query(`UPDATE idempotency_keys SET expires_at = now() WHERE key = $1`, [headers['idempotency-key']]);
+    const later = good(await invite(second, home.as.admin, { headers }), 201);
+    assert.notEqual(later.id, made.id);
+    assert.deepEqual(good(await invite(second, home.as.admin, { headers }), 201), later);
   });
 
   test('values out of bounds', async () => {
+    for (const email of ['a@1.2.3.4', 'a@x.123', 'a\u200bb@acme.test', '\u202ea@acme.test', '\u0130van@acme.test', 'ivan.\u212a@acme.test', 'a@b_c.test']) {
+      refusedFields(await invite({ email }), 'email');
+    }
     for (const email of ['', 'x', 'x@y', 'a b@c.co', 'a@b.co\nBcc: x@y.co', `${'a'.repeat(65)}@acme.test`]) {
       refusedFields(await invite({ email }), 'email');
     }
@@ -206,6 +250,17 @@ describe('a change', () => {
     });
     assert.deepEqual(await topicsAbout(stack, 'user', id), ['user.updated']);
     assert.deepEqual(good(await change(id, { scopes: null })).scopes, []);
+  });
+
+  test('to a smaller role takes the scopes with it that were more than that', async () => {
+    const id = await createUser(stack, home.id, 'admin', { scopes: JSON.stringify(['*', 'licenses:read']) });
+    const by = await signedIn(stack, id);
+    good(await by('GET', '/api/settings'));
+    const changed = good(await change(id, { role: 'viewer' }));
+    assert.deepEqual([changed.role, changed.scopes], ['viewer', ['licenses:read']]);
+    refused(await by('GET', '/api/settings'), 403, 'FORBIDDEN');
+    assert.deepEqual(good(await change(id, { role: 'operator', scopes: ['users:read'] })).scopes, ['users:read']);
+    assert.deepEqual(good(await change(id, { role: 'manager' })).scopes, ['users:read']);
   });
 
   test('is in force with the next request', async () => {

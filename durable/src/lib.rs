@@ -6,7 +6,7 @@
 mod call;
 mod call_fetch;
 pub mod caller;
-mod ids;
+pub mod ids;
 pub mod license;
 pub mod seal_head;
 pub mod storage;

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::rc::Rc;
 
 use futures_util::{FutureExt, TryFutureExt};
 use serde::Serialize;
@@ -25,8 +26,10 @@ pub struct Effects {
     pub unconfirmed: bool,
     /// There is something to do later: an alarm must be set.
     pub arm: bool,
-    /// There is so much that it should be sent now.
-    pub flush: bool,
+    /// Something can be written behind, a little later.
+    pub save: bool,
+    /// Nothing that is stored is needed any more.
+    pub free: bool,
 }
 
 impl Effects {
@@ -51,10 +54,13 @@ pub async fn rows(state: &State) -> Result<Vec<(String, String)>> {
 /// Writes and deletes rows as one transaction: all are issued before the first is awaited. The platform
 /// holds the answer back until confirmed ones are on disk.
 pub async fn store(state: &State, effects: &Effects) -> Result<()> {
+    let storage = state.storage();
+    if effects.free {
+        return storage.delete_all().await;
+    }
     if effects.put.is_empty() && effects.delete.is_empty() {
         return Ok(());
     }
-    let storage = state.storage();
     let mut writes = Vec::new();
     for rows in effects.put.chunks(BATCH) {
         let object = js_sys::Object::new();
@@ -109,32 +115,35 @@ fn unconfirmed(yes: bool) -> Result<JsValue> {
 #[derive(Debug, Default)]
 pub struct Alarm {
     /// When it is set for, in Unix milliseconds; 0 when it is not.
-    at: Cell<i64>,
+    at: Rc<Cell<i64>>,
 }
 
 impl Alarm {
-    /// Sets it, unless it is set already. `behind`: the answer need not wait for it.
+    /// Sets it, unless it comes soon enough: one that is late is not pushed away. `behind`: the answer need
+    /// not wait for it.
     ///
     /// # Errors
     /// When the platform refuses.
     pub fn set(&self, state: &State, now: i64, delay: i64, behind: bool) -> Result<()> {
-        if self.at.get() > now {
+        let (at, set_for) = (now + delay, self.at.get());
+        if set_for != 0 && set_for <= at {
             return Ok(());
         }
-        let at = now + delay;
         self.at.set(at);
         let date = js_sys::Date::new(&JsValue::from_f64(at as f64));
         let options = unconfirmed(behind)?.unchecked_into();
         let set = state.storage().as_raw().set_alarm(date, options)?;
+        let mine = Rc::clone(&self.at);
         state.wait_until(async move {
             if JsFuture::from(set).await.is_err() {
                 console_error!("the alarm of an object was not set");
+                mine.set(0);
             }
         });
         Ok(())
     }
 
-    /// It has rung.
+    /// It has rung, or went with everything else.
     pub fn rung(&self) {
         self.at.set(0);
     }

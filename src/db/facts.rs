@@ -2,6 +2,9 @@
 
 use super::{Query, sql};
 use celaest_domain::audit::redacted;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::platform::random;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -115,11 +118,37 @@ pub struct Mail {
     pub template: String,
     /// What the text is filled in with.
     pub data: Value,
+    /// A link that lets whoever has it in, sealed for this e-mail: it is in no row and no log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Value>,
 }
 
 impl Mail {
     /// The topic of outbox rows that are e-mails.
     pub const TOPIC: &'static str = "email.send";
+
+    /// Seals the link of the e-mail `id`.
+    ///
+    /// # Errors
+    /// 503 when there is no key to seal with.
+    pub fn seal_link(config: &Config, id: Uuid, url: &str) -> Result<Value> {
+        let nonce = random::bytes()?;
+        let sealed = config.vault()?.seal_text(url, &associated(id), nonce);
+        sealed.ok_or_else(|| Error::internal("a link could not be sealed"))
+    }
+
+    /// The link, if there is one.
+    ///
+    /// # Errors
+    /// 503 when it was sealed with a key that is not in the list.
+    pub fn open_link(&self, config: &Config) -> Result<Option<String>> {
+        let Some(sealed) = &self.link else {
+            return Ok(None);
+        };
+        let opened = config.vault()?.open_text(sealed, &associated(self.id));
+        let url = opened.ok_or_else(|| Error::unavailable("a link does not open"))?;
+        Ok(Some(url))
+    }
 
     pub(super) fn message(&self, now: DateTime<Utc>) -> Message {
         Message {
@@ -130,6 +159,10 @@ impl Mail {
             created_at: now,
         }
     }
+}
+
+fn associated(mail: Uuid) -> Vec<u8> {
+    format!("mail:{mail}").into_bytes()
 }
 
 /// What the log and the outside learn of one kind of thing.

@@ -13,6 +13,23 @@ pub const MAX_BODY_BYTES: usize = 128 * 1024;
 #[derive(Debug)]
 pub struct Body<T, const LIMIT: usize = MAX_BODY_BYTES>(pub T);
 
+/// A body whose parts are read on their own, each with its own mistakes: `T` keeps them as they came.
+#[derive(Debug)]
+pub struct Parts<T>(pub T);
+
+impl<T: DeserializeOwned + Validate<Context = ()> + Documented> Input for Parts<T> {
+    const NEEDS: Needs = Needs {
+        body: Some(MAX_BODY_BYTES),
+        ..Needs::NOTHING
+    };
+
+    fn take(from: &mut Prepared) -> Result<Self> {
+        let body: T = strict::parse_parts(&from.body)?;
+        strict::validate(&body)?;
+        Ok(Self(body))
+    }
+}
+
 impl<T: DeserializeOwned + Validate<Context = ()> + Documented, const LIMIT: usize> Input
     for Body<T, LIMIT>
 {

@@ -6,18 +6,18 @@
 //! rule(&before)?;
 //! let after = queries::set(&mut tx, id, …).await?;
 //! tx.record_change(&SUBJECT, "license.revoked", &before, &after);
-//! tx.after_commit(edge::forget(…));
+//! edge::tell(&mut tx, &permit.call, &key);         // before the commit, and what became of it
 //! permit.commit(tx, Data::raw(&after)).await       // stores the answer, writes the facts, commits
 //! ```
 
 use crate::call::Call;
 use crate::db::Tx;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::http::idempotency::Claim;
 use crate::http::permit::Access;
 use crate::http::reply::{Answer, Output, Reply};
 use crate::identity::callers::{self, Whom};
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, join_all, try_join_all};
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
@@ -49,12 +49,37 @@ impl<O: Output> Output for Outcome<O> {
     }
 }
 
+type Work = LocalBoxFuture<'static, Result<()>>;
+
 /// A transaction that changes something, with what belongs to its end.
 #[must_use]
 pub struct Change {
     tx: Tx,
     claim: Claim,
-    after: Vec<LocalBoxFuture<'static, Result<()>>>,
+    notices: Notices,
+}
+
+/// What others are told of a change.
+struct Notices {
+    call: Rc<Call>,
+    before: Vec<Work>,
+    after: Vec<Work>,
+    otherwise: Vec<Work>,
+}
+
+/// Whatever ends a handler early, those who were told of the change learn that there is none.
+impl Drop for Notices {
+    fn drop(&mut self) {
+        let otherwise = std::mem::take(&mut self.otherwise);
+        if !otherwise.is_empty() {
+            self.call.background(async move {
+                for work in otherwise {
+                    // Without it they find out by themselves, a little later.
+                    let _ = work.await;
+                }
+            });
+        }
+    }
 }
 
 impl Deref for Change {
@@ -72,9 +97,21 @@ impl DerefMut for Change {
 }
 
 impl Change {
+    /// Work for right before the commit, without which there is none: whoever serves what they know of the
+    /// rows is told that they are about to change.
+    pub fn before_commit(&mut self, work: impl Future<Output = Result<()>> + 'static) {
+        self.notices.before.push(Box::pin(work));
+    }
+
     /// Work for the time between the commit and the answer: objects forget what they knew.
     pub fn after_commit(&mut self, work: impl Future<Output = Result<()>> + 'static) {
-        self.after.push(Box::pin(work));
+        self.notices.after.push(Box::pin(work));
+    }
+
+    /// Work for when nothing is committed after all. When nobody knows whether something was, as after a
+    /// time-out, it is not done.
+    pub fn otherwise(&mut self, work: impl Future<Output = Result<()>> + 'static) {
+        self.notices.otherwise.push(Box::pin(work));
     }
 }
 
@@ -88,11 +125,26 @@ impl Access {
         let mut tx = self.begin();
         match claim.take(&mut tx, self.caller()).await? {
             Some(answer) => Err(Stop::Repeated(answer)),
-            None => Ok(Change {
-                tx,
-                claim,
+            None => Ok(self.change(tx, claim)),
+        }
+    }
+
+    /// [`Access::begin_once`] for what leaves the caller without a way to repeat it: they are signed out,
+    /// or nobody any more.
+    pub fn begin_last(&self) -> Change {
+        self.change(self.begin(), Claim::none(self.call.config))
+    }
+
+    fn change(&self, tx: Tx, claim: Claim) -> Change {
+        Change {
+            tx,
+            claim,
+            notices: Notices {
+                call: self.call.clone(),
+                before: Vec::new(),
                 after: Vec::new(),
-            }),
+                otherwise: Vec::new(),
+            },
         }
     }
 
@@ -142,12 +194,19 @@ impl Access {
 }
 
 async fn finish(call: &Rc<Call>, change: Change) -> Result<()> {
-    let messages = change.tx.commit().await?;
-    let mut outcome = Ok(());
-    for work in change.after {
-        // One that fails does not keep the others from being told.
-        outcome = outcome.and(work.await);
+    let mut notices = change.notices;
+    try_join_all(std::mem::take(&mut notices.before)).await?;
+    let committed = change.tx.commit().await;
+    if !committed
+        .as_ref()
+        .is_err_and(|error| error.code != Code::Unavailable)
+    {
+        // It is committed, or nobody knows.
+        notices.otherwise.clear();
     }
+    let messages = committed?;
+    // One that fails does not keep the others from being told.
+    let told = join_all(std::mem::take(&mut notices.after)).await;
     Call::publish(call, messages);
-    outcome
+    told.into_iter().collect()
 }

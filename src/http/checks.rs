@@ -1,7 +1,7 @@
 //! Bounds that fields of several modules share, for `#[garde(custom(…))]`.
 
 use crate::http::types::Patch;
-use celaest_domain::{access, contact, json};
+use celaest_domain::{access, contact, email, json};
 use garde::{Error, Result};
 use serde_json::{Map, Value};
 
@@ -88,7 +88,7 @@ pub fn line<const MAX: usize>(value: &impl Given<str>, _: &()) -> Result {
 
 /// An e-mail address.
 pub fn email(value: &impl Given<str>, _: &()) -> Result {
-    check(value, contact::is_email, "is not an e-mail address")
+    check(value, email::is_email, "is not an e-mail address")
 }
 
 /// An `https` address.

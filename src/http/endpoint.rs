@@ -8,7 +8,7 @@ use crate::http::params::Params;
 use crate::http::permit::{self, Access};
 use crate::http::reply::{Answer, Output};
 use crate::http::strict;
-use crate::identity::limits;
+use crate::identity::{self, limits};
 use celaest_domain::access::Permission;
 use futures_util::future::LocalBoxFuture;
 use std::rc::Rc;
@@ -18,7 +18,9 @@ use std::rc::Rc;
 pub enum Door {
     /// Everybody.
     Open,
-    /// Everybody, each address so and so often.
+    /// Everybody; whoever shows a credential proves who they are.
+    Known,
+    /// As [`Door::Known`]; without a credential each address so and so often.
     Counted,
     /// Whoever proves who they are.
     SignedIn,
@@ -78,7 +80,7 @@ pub struct Prepared {
     pub call: Rc<Call>,
     /// What the path's placeholders stand for.
     pub params: Params,
-    /// The caller, where the door is not open.
+    /// The caller, where the door is not open or they showed who they are.
     pub access: Option<Access>,
     /// The body, where one is needed.
     pub body: Vec<u8>,
@@ -230,8 +232,10 @@ impl Endpoint {
     pub async fn answer(&self, call: &Rc<Call>, params: Params) -> Result<Answer> {
         let access = match self.needs.door {
             Door::Open => None,
-            Door::Counted => {
-                limits::count_validation(call)?;
+            Door::Known | Door::Counted if !identity::shows_credential(call) => {
+                if self.needs.door == Door::Counted {
+                    limits::count_validation(call)?;
+                }
                 None
             }
             door => Some(permit::enter(call, door, &params).await?),

@@ -4,10 +4,10 @@
 //! key waits for the first one's row lock and then finds its answer, so the change happens once even
 //! when both arrive together; and if the first dies, its claim is rolled back with everything else.
 
+use crate::call::Call;
 use crate::config::Config;
 use crate::db::{Tx, sql};
 use crate::error::{Code, Error, Result};
-use crate::call::Call;
 use crate::http::endpoint::{Input, Needs, Prepared};
 use crate::http::reply::Answer;
 use crate::platform::random;
@@ -91,6 +91,17 @@ impl Claim {
         })
     }
 
+    /// Nothing.
+    pub fn none(config: &'static Config) -> Self {
+        Self {
+            config,
+            key: None,
+            method: String::new(),
+            path: String::new(),
+            request_hash: String::new(),
+        }
+    }
+
     /// Claims the key in `tx`. `Some` is the answer that was given before: return it and change nothing.
     ///
     /// # Errors
@@ -102,9 +113,12 @@ impl Claim {
         let claimed: Option<bool> = tx
             .value(
                 sql("WITH claimed AS (
-                       INSERT INTO idempotency_keys (caller, key, organization_id, method, path, request_hash)
+                       INSERT INTO idempotency_keys AS k (caller, key, organization_id, method, path, request_hash)
                        VALUES ($1, $2, $3::uuid, $4, left($5, 500), $6)
-                       ON CONFLICT (caller, key) DO NOTHING RETURNING true AS done)
+                       ON CONFLICT (caller, key) DO UPDATE SET organization_id = excluded.organization_id,
+                         method = excluded.method, path = excluded.path, request_hash = excluded.request_hash,
+                         status = NULL, response = NULL, created_at = now(), expires_at = now() + interval '24 hours'
+                       WHERE k.expires_at <= now() RETURNING true AS done)
                      SELECT to_json(done)::text FROM claimed")
                 .bind(caller)
                 .bind(key)
@@ -163,11 +177,7 @@ impl Claim {
         let sealed = self
             .config
             .vault()?
-            .seal(
-                data.as_bytes(),
-                &associated(caller, key),
-                random::bytes()?,
-            )
+            .seal(data.as_bytes(), &associated(caller, key), random::bytes()?)
             .map_err(Error::internal)?;
         let answer = json!(SealedAnswer {
             sealed: SealedText {

@@ -2,11 +2,11 @@
 //! reply carries is said once, here, for each kind. Native only; the worker serves the result as a file.
 
 use crate::error::Error;
-use crate::http::body::Body;
+use crate::http::body::{Body, Parts};
 use crate::http::change::Stop;
 use crate::http::endpoint::{Handler, NoBody};
 use crate::http::idempotency::Once;
-use crate::http::params::{Caller, Counted, Id, Ids, Inner, Key, Paged, Query};
+use crate::http::params::{Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query};
 use crate::http::permit::{OnPerson, Permit, Required, SignedIn};
 use crate::db::{Listing};
 use crate::db::page::Meta;
@@ -219,6 +219,12 @@ impl<T: JsonSchema, const LIMIT: usize> OperationInput for Body<T, LIMIT> {
     }
 }
 
+impl<T: JsonSchema> OperationInput for Parts<T> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        Body::<T>::operation_input(ctx, operation);
+    }
+}
+
 impl<T: OperationInput> OperationInput for Once<T> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         T::operation_input(ctx, operation);
@@ -268,6 +274,8 @@ impl OperationInput for Id {
 impl OperationInput for Caller {}
 
 impl OperationInput for NoBody {}
+
+impl OperationInput for Known {}
 
 impl OperationInput for Counted {}
 

@@ -1,9 +1,10 @@
 //! Path and query parameters.
 
+use crate::call::Call;
 use crate::db::Page;
 use crate::error::{Code, Error, Result};
-use crate::call::Call;
 use crate::http::endpoint::{Documented, Door, Input, Needs, Prepared};
+use crate::http::permit::Access;
 use crate::http::strict;
 use garde::Validate;
 use percent_encoding::percent_decode_str;
@@ -108,8 +109,22 @@ impl Input for Caller {
     }
 }
 
-/// The request itself, for routes that are open but count each address.
-pub struct Counted(pub Rc<Call>);
+/// The request itself, for routes that are open, and the caller if it showed who it is.
+pub struct Known(pub Rc<Call>, pub Option<Access>);
+
+impl Input for Known {
+    const NEEDS: Needs = Needs {
+        door: Door::Known,
+        ..Needs::NOTHING
+    };
+
+    fn take(from: &mut Prepared) -> Result<Self> {
+        Ok(Self(from.call.clone(), from.access.take()))
+    }
+}
+
+/// [`Known`], for routes that count each address.
+pub struct Counted(pub Rc<Call>, pub Option<Access>);
 
 impl Input for Counted {
     const NEEDS: Needs = Needs {
@@ -118,7 +133,7 @@ impl Input for Counted {
     };
 
     fn take(from: &mut Prepared) -> Result<Self> {
-        Ok(Self(from.call.clone()))
+        Ok(Self(from.call.clone(), from.access.take()))
     }
 }
 

@@ -51,6 +51,8 @@ permissions!(
     OrganizationsDelete,
     SettingsRead,
     SettingsWrite,
+    PlansRead,
+    PlansWrite,
     FeatureFlagsRead,
     FeatureFlagsWrite,
     FlagsEvaluate,
@@ -86,7 +88,7 @@ pub async fn enter(call: &Rc<Call>, door: Door, params: &Params) -> Result<Acces
     let permissions = principal.permissions;
     let mut of_path = Ok(principal.user_id);
     let missing = match door {
-        Door::Open | Door::Counted | Door::SignedIn => None,
+        Door::Open | Door::Known | Door::Counted | Door::SignedIn => None,
         Door::Permit(required) => Some(required).filter(|required| !permissions.has(*required)),
         Door::OnPerson { own, all } => {
             // A malformed id is nobody's, so it needs the larger permission; told after the caller is known.

@@ -1,8 +1,8 @@
 //! What is read from outside is read strictly: bodies and query strings alike.
 
+use crate::db::page::{Order, Page};
 use crate::error::{Code, Error, Result};
 use garde::Validate;
-use crate::db::page::{Order, Page};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,17 +14,26 @@ use serde_json::{Map, Value, json};
 /// 400 naming the place that is wrong. Text with a NUL character is refused here for every field,
 /// because PostgreSQL cannot store one.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let refuse = |path: String, problem: String| {
-        Error::new(Code::InvalidBody).with_details(json!({ "path": path, "problem": problem }))
-    };
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| refuse(String::new(), "the body is not UTF-8".into()))?;
-    if has_nul(text) {
+    if std::str::from_utf8(bytes).is_ok_and(has_nul) {
         return Err(refuse(
             String::new(),
             "text must not contain the NUL character".into(),
         ));
     }
+    parse_parts(bytes)
+}
+
+fn refuse(path: String, problem: String) -> Error {
+    Error::new(Code::InvalidBody).with_details(json!({ "path": path, "problem": problem }))
+}
+
+/// [`parse`] for what has parts that are kept as they came, and parsed later.
+///
+/// # Errors
+/// As [`parse`], but for a NUL character.
+pub fn parse_parts<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| refuse(String::new(), "the body is not UTF-8".into()))?;
     // serde would read an array as a struct, field by field.
     if text
         .trim_start_matches([' ', '\t', '\r', '\n'])

@@ -8,6 +8,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
+use uuid::Uuid;
 
 /// A moment: RFC 3339, or a date alone (midnight UTC). Years 1970 to 9999, as everywhere
 /// in the system.
@@ -79,6 +80,39 @@ impl<T> Patch<T> {
             Patch::Value(value) => Some(value),
             _ => None,
         }
+    }
+}
+
+/// An identifier in the one spelling that it has in paths, logs and caches: 36 characters, with hyphens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ident(pub Uuid);
+
+impl<'de> Deserialize<'de> for Ident {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Some(&*text)
+            .filter(|text| text.len() == 36)
+            .and_then(|text| Uuid::try_parse(text).ok())
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("not a UUID with hyphens"))
+    }
+}
+
+impl Bind for Ident {
+    fn text(&self) -> Option<String> {
+        self.0.text()
+    }
+}
+
+impl JsonSchema for Ident {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Uuid::schema_name()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Uuid::json_schema(generator)
     }
 }
 
@@ -166,6 +200,16 @@ mod tests {
             "\u{0}",
         ] {
             assert!(Moment::parse(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_identifier_has_one_spelling() {
+        let read = |text: &str| serde_json::from_value::<Ident>(text.into());
+        let id = "40000000-0000-4000-8000-00000000000a";
+        assert_eq!(read(id).unwrap().0.to_string(), id);
+        for other in [id.replace('-', ""), format!("{{{id}}}"), format!("urn:uuid:{id}")] {
+            assert!(read(&other).is_err(), "{other}");
         }
     }
 

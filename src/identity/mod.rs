@@ -1,6 +1,5 @@
 //! Who is calling: a signed-in person or an API key.
 
-mod activation;
 pub mod api_key;
 pub mod callers;
 pub mod limits;
@@ -45,9 +44,9 @@ struct Key {
 }
 
 /// How somebody says who they are.
-enum Claim<'a> {
-    /// A good access token, and its text.
-    Token(Token, &'a str),
+enum Claim {
+    /// A good access token.
+    Token(Token),
     /// A well-formed API key, in the form in which it is stored.
     Key(String),
 }
@@ -85,7 +84,7 @@ pub async fn authenticate(call: &Call, reads: bool) -> Result<Principal> {
         role,
         permissions: access::effective(role, &who.scopes, key_scopes),
         token: match claim {
-            Claim::Token(token, _) => Some(token),
+            Claim::Token(token) => Some(token),
             Claim::Key(_) => None,
         },
     };
@@ -102,6 +101,11 @@ pub async fn authenticate(call: &Call, reads: bool) -> Result<Principal> {
     Ok(principal)
 }
 
+/// Whether somebody wants to prove who they are.
+pub fn shows_credential(call: &Call) -> bool {
+    bearer(call).is_some() || call.head.api_key().is_some()
+}
+
 /// The token of an `Authorization` header.
 pub fn bearer(call: &Call) -> Option<&str> {
     let value = call.head.authorization()?;
@@ -110,11 +114,11 @@ pub fn bearer(call: &Call) -> Option<&str> {
 }
 
 /// What can be known without asking anybody.
-async fn claim(call: &Call) -> Result<Claim<'_>> {
+async fn claim(call: &Call) -> Result<Claim> {
     match (bearer(call), call.head.api_key()) {
         (Some(text), _) => token::verify(text, call.config)
             .await
-            .map(|token| Claim::Token(token, text)),
+            .map(Claim::Token),
         (None, Some(text)) => api_key::read(text, call.config.api_key_pepper.expose())
             .map(Claim::Key)
             .ok_or_else(|| Code::InvalidApiKey.into()),
@@ -123,9 +127,9 @@ async fn claim(call: &Call) -> Result<Claim<'_>> {
 }
 
 /// Who it is, and whether it is time to note that the sign-in is in use.
-async fn recognise(call: &Call, claim: &Claim<'_>, reads: bool) -> Result<(Who, bool)> {
+async fn recognise(call: &Call, claim: &Claim, reads: bool) -> Result<(Who, bool)> {
     let (name, session) = match claim {
-        Claim::Token(token, _) => (callers::of_subject(token.subject), Some(token.session)),
+        Claim::Token(token) => (callers::of_subject(token.subject), Some(token.session)),
         Claim::Key(hash) => (callers::of_key(hash), None),
     };
     settings::fresh(call).await;
@@ -174,17 +178,14 @@ async fn recognise(call: &Call, claim: &Claim<'_>, reads: bool) -> Result<(Who, 
 }
 
 /// Reads a caller from PostgreSQL, in the form in which its object takes it.
-async fn look_up(call: &Call, claim: &Claim<'_>) -> Result<Box<RawValue>> {
+async fn look_up(call: &Call, claim: &Claim) -> Result<Box<RawValue>> {
     match claim {
         Claim::Key(hash) => {
             let found = look(call, by_key(hash)).await?;
             found.ok_or_else(|| Code::InvalidApiKey.into())
         }
-        Claim::Token(token, text) => {
-            if let Some(found) = look(call, by_subject(token)).await? {
-                return Ok(found);
-            }
-            activation::activate(call, text, token).await?;
+        // Somebody invited comes by accepting, never by signing in alone.
+        Claim::Token(token) => {
             let found = look(call, by_subject(token)).await?;
             found.ok_or_else(|| Code::ProfileNotFound.into())
         }
@@ -202,7 +203,7 @@ fn by_subject(token: &Token) -> Query {
            (SELECT json_build_object('ended', NOT s.is_active, 'lately', s.last_seen_at > now() - interval '1 minute')
             FROM user_sessions s WHERE s.session_token = $2) AS session
          FROM users_profile u LEFT JOIN organizations o ON o.id = u.organization_id
-         WHERE (u.auth_user_id = $1::uuid OR (u.id = $1::uuid AND u.auth_user_id IS NULL))
+         WHERE (u.auth_user_id = $1::uuid OR (u.id = $1::uuid AND u.auth_user_id IS NULL AND u.invited_at IS NULL))
            AND u.deleted_at IS NULL AND o.deleted_at IS NULL")
     .bind(token.subject)
     .bind(token.session)

@@ -7,8 +7,12 @@ use serde_json::{Map, Value, json};
 pub const COLUMNS: &str = "u.id, u.organization_id, u.email, u.first_name, u.last_name, u.display_name, u.avatar_url,
     u.role, u.scopes,
     CASE WHEN u.invited_at IS NOT NULL AND u.activated_at IS NULL THEN 'invited' ELSE 'active' END AS status,
-    u.timezone, u.locale, u.last_login_at, u.login_count, u.invited_by, u.invited_at, u.activated_at,
+    u.timezone, u.locale, u.last_login_at, u.login_count, u.invited_by, u.invited_at, u.invitation_expires_at,
+    u.activated_at,
     u.created_at, u.updated_at";
+
+/// Whether the person of alias `u` came, rather than being only invited.
+pub const CAME: &str = "(u.invited_at IS NULL OR u.activated_at IS NOT NULL)";
 
 /// What the log and the outside learn of a person.
 pub const USER: Subject = Subject {

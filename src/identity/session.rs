@@ -52,11 +52,13 @@ async fn write(
 ) -> Result<()> {
     let (ip, agent) = (actor.ip.clone(), actor.user_agent.clone());
     let mut tx = database.begin(Scope::System, actor);
+    // The person is held: whoever removes them comes before, and nothing is noted, or finds the session.
     let noted: Option<Noted> = tx
         .row(
             sql(
                 "INSERT INTO user_sessions AS s (user_id, organization_id, session_token, ip_address, user_agent, device_info)
-                 VALUES ($1::uuid, $2::uuid, $3, $4::inet, $5, $6::jsonb)
+                 SELECT u.id, $2::uuid, $3, $4::inet, $5, $6::jsonb
+                 FROM (SELECT id FROM users_profile WHERE id = $1::uuid AND deleted_at IS NULL FOR NO KEY UPDATE) u
                  ON CONFLICT (session_token) DO UPDATE SET last_seen_at = now(), ip_address = excluded.ip_address,
                    user_agent = excluded.user_agent, device_info = excluded.device_info
                  WHERE s.is_active AND s.user_id = excluded.user_id

@@ -79,9 +79,12 @@ async fn send(run: &Run, message: Message) -> Result<()> {
     if known.processed {
         return Ok(());
     }
-    let Ok(mail) = serde_json::from_value::<Mail>(message.payload.clone()) else {
+    let Ok(mut mail) = serde_json::from_value::<Mail>(message.payload.clone()) else {
         return give_up(run, &message, json!({ "reason": "malformed" })).await;
     };
+    if let Some(url) = mail.open_link(config)? {
+        mail.data["url"] = url.into();
+    }
     let dashboard = config.dashboard_url.as_deref();
     let Some(letter) = templates::render(&mail.template, &mail.locale, &mail.data, dashboard)
     else {
@@ -172,12 +175,7 @@ fn judge(status: u16, retry_after_s: Option<u32>, text: &str) -> Outcome {
 }
 
 /// Puts an e-mail off: in the queue first, in the outbox when that has lasted.
-async fn later(
-    run: &Run,
-    message: &Message,
-    mail: &Mail,
-    asked: Option<u32>,
-) -> Result<()> {
+async fn later(run: &Run, message: &Message, mail: &Mail, asked: Option<u32>) -> Result<()> {
     match put_off(message.created_at, clock::now(), asked) {
         PutOff::Queue { pause_s } => Err(Error {
             retry_after: Some(pause_s),

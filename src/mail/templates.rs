@@ -100,13 +100,15 @@ fn invitation(facts: &Facts<'_>) -> Draft {
         Language::Es => (
             format!("Invitación a {organization} en CELAEST"),
             format!("{inviter} le ha invitado a unirse a {organization} en CELAEST."),
-            "Inicie sesión o cree una cuenta con esta misma dirección de correo para aceptar. \
+            "Para aceptar, abra el enlace e inicie sesión o cree una cuenta con esta misma dirección de \
+             correo. El enlace vale siete días y una sola vez. \
              Si no esperaba esta invitación, puede ignorar este mensaje.",
         ),
         Language::En => (
             format!("Invitation to {organization} on CELAEST"),
             format!("{inviter} has invited you to join {organization} on CELAEST."),
-            "Sign in or create an account with this same e-mail address to accept. \
+            "To accept, open the link and sign in or create an account with this same e-mail address. \
+             The link is good for seven days, and once. \
              If you did not expect this invitation, you can ignore this message.",
         ),
     };

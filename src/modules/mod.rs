@@ -7,6 +7,7 @@ pub mod feature_flags;
 pub mod health;
 pub mod licenses;
 pub mod organizations;
+pub mod plans;
 pub mod settings;
 pub mod system;
 pub mod telemetry;

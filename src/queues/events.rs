@@ -3,7 +3,8 @@
 use crate::db::facts::Message;
 use crate::db::outbox;
 use crate::error::{Error, Result};
-use crate::modules::{licenses, organizations, users, webhooks};
+use crate::identity::callers;
+use crate::modules::{licenses, users, webhooks};
 use crate::run::{self, Run};
 use serde::Deserialize;
 use serde_json::Value;
@@ -47,8 +48,9 @@ pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
     }
     messages.extend(outbox::named(&run.database, &names).await?);
     for message in &messages {
-        licenses::edge::told(run, message).await?;
-        organizations::closed::told(run, message).await?;
+        callers::told(run, message).await?;
+        licenses::notices::told(run, message).await?;
+        licenses::many::told(run, message).await?;
     }
     webhooks::fan_out::fan_out(run, &messages).await?;
     run.processed(&messages).await

@@ -26,6 +26,14 @@ const writing = { permission: 'users:write', permissionForOneself: 'account:writ
 const readingKeys = { ...reading, permission: 'api_keys:read' };
 const writingKeys = { ...writing, permission: 'api_keys:write' };
 
+const invited = async ({ stack, ours }) => {
+  const id = randomUUID();
+  await insert(stack, 'users_profile', {
+    id, organization_id: ours.id, email: address(), role: 'viewer', invited_at: new Date(),
+  });
+  return { id };
+};
+
 export default {
   'GET /api/users': { permission: 'users:read', rowsOfNewTenant: 1, make: person },
   'POST /api/users': {
@@ -34,6 +42,8 @@ export default {
   'GET /api/users/{id}': reading,
   'PATCH /api/users/{id}': { ...other, body: { role: 'operator', first_name: 'Ada' } },
   'DELETE /api/users/{id}': { ...other, status: 204 },
+  'POST /api/users/{id}/resend-invitation': { ...other, make: invited },
+  'POST /api/users/me/leave': { signedIn: true, status: 204, body: {} },
   'GET /api/users/{id}/profile': reading,
   'PATCH /api/users/{id}/profile': { ...writing, body: { display_name: 'Ada' }, make: oneself },
   'GET /api/users/{id}/sessions': { ...reading, make: session },

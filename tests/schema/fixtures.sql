@@ -6,6 +6,8 @@ INSERT INTO license_ip_bindings (license_id, organization_id, ip_address)
 SELECT id, organization_id, '192.0.2.1' FROM licenses WHERE organization_id = $ORG;
 INSERT INTO license_validations (license_id, organization_id, ip_address, is_valid)
 SELECT id, organization_id, '192.0.2.1', true FROM licenses WHERE organization_id = $ORG;
+INSERT INTO license_usage_counts (license_id, organization_id, period_start, validations)
+SELECT id, organization_id, '2026-02-01', 1 FROM licenses WHERE organization_id = $ORG;
 INSERT INTO license_collisions (license_id, organization_id, ip_address_a, ip_address_b)
 SELECT id, organization_id, '192.0.2.1', '192.0.2.2' FROM licenses WHERE organization_id = $ORG;
 INSERT INTO license_usage_log (license_id, organization_id, period_start, period_end)

@@ -2,7 +2,8 @@
 // believe the worker's own table.
 
 const EVERYBODY = [
-  'licenses:read', 'account:read', 'account:write', 'organizations:read', 'flags:evaluate', 'telemetry:write',
+  'licenses:read', 'account:read', 'account:write', 'organizations:read', 'plans:read', 'flags:evaluate',
+  'telemetry:write',
 ];
 const MANAGER = ['users:read', 'users:write', 'audit:read', 'telemetry:read'];
 const DEVELOPER = [
@@ -10,8 +11,8 @@ const DEVELOPER = [
 ];
 const ADMIN = ['organizations:write', 'api_keys:read', 'api_keys:write', 'settings:read', 'audit:export'];
 const SUPER_ONLY = [
-  'organizations:create', 'organizations:delete', 'settings:write', 'feature_flags:read', 'feature_flags:write',
-  'system:read', 'system:write',
+  'organizations:create', 'organizations:delete', 'settings:write', 'plans:write', 'feature_flags:read',
+  'feature_flags:write', 'system:read', 'system:write',
 ];
 
 /** What somebody can be in an organization. */

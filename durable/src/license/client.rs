@@ -1,9 +1,11 @@
 //! The worker's side of a license object.
 
 use celaest_domain::license_key::LicenseKey;
+use serde::Serialize;
+use uuid::Uuid;
 use worker::{Env, Error, Result};
 
-use super::wire::{Answer, Check, Pending, Reservation, ReserveRequest};
+use super::wire::{Answer, Check, Outcome, Pending, Reservation, ReserveRequest};
 use crate::call;
 
 const BINDING: &str = "LICENSE";
@@ -16,27 +18,41 @@ pub async fn validate(env: &Env, key: &LicenseKey, check: &Check<'_>) -> Result<
     let text = serde_json::to_string(check)?;
     // Not repeated on failure: the first call may have been logged.
     let answer = call::ask(env, BINDING, key.as_str(), "validate", &text).await?;
-    Answer::from_text(answer).ok_or_else(|| Error::RustError("a license answered nothing".into()))
+    Answer::decode(answer).ok_or_else(|| Error::RustError("a license answered nothing".into()))
 }
 
-/// Tells the object that its license changed. Call it after the commit and before the answer: from then
-/// on no validation sees the old license.
+/// Tells the object that a change of its license is about to be committed. Call it right before COMMIT:
+/// from then on no validation is answered from what was read before.
 ///
 /// # Errors
 /// The object could not be reached, twice.
-pub async fn forget(env: &Env, key: &LicenseKey) -> Result<()> {
-    call::ask_twice(env, BINDING, key.as_str(), "forget", "")
-        .await
-        .map(|_| ())
+pub async fn announce(env: &Env, key: &LicenseKey, change: Uuid) -> Result<()> {
+    ask(env, key, "announce", &change).await.map(drop)
 }
 
-/// Bindings the object made that Postgres may not have yet.
+/// Tells the object what became of a change. Call it when the outcome is known and before the answer:
+/// from then on no validation sees the old license.
+///
+/// # Errors
+/// The object could not be reached, twice.
+pub async fn forget(env: &Env, key: &LicenseKey, outcome: Outcome) -> Result<()> {
+    ask(env, key, "forget", &outcome).await.map(drop)
+}
+
+/// What the object has that Postgres may not.
 ///
 /// # Errors
 /// The object could not be reached, twice.
 pub async fn pending(env: &Env, key: &LicenseKey) -> Result<Pending> {
-    let answer = call::ask_twice(env, BINDING, key.as_str(), "pending", "").await?;
-    Ok(serde_json::from_str(&answer)?)
+    Ok(serde_json::from_str(&ask(env, key, "pending", &()).await?)?)
+}
+
+/// Tells the object that Postgres has these bindings and collisions.
+///
+/// # Errors
+/// The object could not be reached, twice.
+pub async fn settled(env: &Env, key: &LicenseKey, ids: &[Uuid]) -> Result<()> {
+    ask(env, key, "settled", &ids).await.map(drop)
 }
 
 /// Holds a slot for a manual bind.
@@ -48,7 +64,12 @@ pub async fn reserve(
     key: &LicenseKey,
     request: &ReserveRequest<'_>,
 ) -> Result<Reservation> {
-    let text = serde_json::to_string(request)?;
-    let answer = call::ask_twice(env, BINDING, key.as_str(), "reserve", &text).await?;
-    Ok(serde_json::from_str(&answer)?)
+    Ok(serde_json::from_str(
+        &ask(env, key, "reserve", request).await?,
+    )?)
+}
+
+async fn ask(env: &Env, key: &LicenseKey, what: &str, told: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string(told)?;
+    call::ask_twice(env, BINDING, key.as_str(), what, &text).await
 }

@@ -1,5 +1,7 @@
 //! Addresses of one license within 300 seconds, and what was recorded of them.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use celaest_domain::address::AddressKey;
 use celaest_domain::license::WINDOW_SECONDS;
 use serde::{Deserialize, Serialize};
@@ -17,8 +19,8 @@ const SAVE_EVERY_MS: i64 = 30_000;
 /// The recent addresses of a license.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Window {
-    /// Address and when it was last seen.
-    seen: Vec<(AddressKey, i64)>,
+    /// Who was where, and when last.
+    seen: Vec<Seen>,
     /// Pair and when it was recorded.
     pairs: Vec<(AddressKey, AddressKey, i64)>,
     /// When records were made, and how many, in the last 24 hours.
@@ -29,44 +31,81 @@ pub struct Window {
     unsaved: bool,
 }
 
+/// A machine at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    key: AddressKey,
+    /// A digest of the machine's identifier, if it told one.
+    machine: Option<u64>,
+    at: i64,
+}
+
 /// What one sighting brought.
 #[derive(Debug, PartialEq)]
 pub struct Sighting {
-    /// Distinct addresses in the window, this one included.
+    /// Distinct addresses in the window that are not the same machine's, this
+    /// one included.
     pub addresses: usize,
     /// The addresses with which a collision is to be recorded.
     pub others: Vec<AddressKey>,
 }
 
+/// A machine's identifier as the window keeps it.
+#[must_use]
+pub fn digest(machine: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    machine.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Window {
-    /// Notes `key` at `now`, and which pairs with it are due for a record.
-    pub fn see(&mut self, key: AddressKey, now: i64) -> Sighting {
+    /// Notes `machine` at `key`, and which pairs with it are due for a record:
+    /// at most `most`. One machine that changes its address is no collision.
+    pub fn see(
+        &mut self,
+        key: AddressKey,
+        machine: Option<u64>,
+        now: i64,
+        most: usize,
+    ) -> Sighting {
         let recent = |at: i64| now.saturating_sub(at) < WINDOW_MS;
-        self.seen.retain(|(_, at)| recent(*at));
+        self.seen.retain(|one| recent(one.at));
         self.pairs.retain(|(_, _, at)| recent(*at));
-        match self.seen.iter_mut().find(|(seen, _)| *seen == key) {
-            Some((_, at)) => *at = now,
+        let mut entries = self.seen.iter_mut();
+        match entries.find(|one| one.key == key && one.machine == machine) {
+            Some(one) => one.at = now,
             None => {
                 if self.seen.len() >= MAX_ADDRESSES {
-                    let oldest = (0..self.seen.len()).min_by_key(|place| self.seen[*place].1);
+                    let oldest = (0..self.seen.len()).min_by_key(|place| self.seen[*place].at);
                     self.seen.swap_remove(oldest.unwrap_or(0));
                 }
-                self.seen.push((key, now));
-                // A new address is worth saving with the next flush.
+                self.seen.push(Seen {
+                    key,
+                    machine,
+                    at: now,
+                });
+                // Worth saving soon.
                 self.saved_at = 0;
             }
         }
         self.unsaved = true;
+        let mut strangers: Vec<AddressKey> = Vec::new();
+        for one in &self.seen {
+            let same = machine.is_some() && one.machine == machine;
+            if one.key != key && !same && !strangers.contains(&one.key) {
+                strangers.push(one.key);
+            }
+        }
         let mut others = Vec::new();
-        if self.seen.len() > 1 {
-            let mut left = MAX_RECORDS_PER_DAY.saturating_sub(self.recorded(now));
-            for (other, _) in &self.seen {
+        if !strangers.is_empty() {
+            let left = MAX_RECORDS_PER_DAY.saturating_sub(self.recorded(now));
+            let most = most.min(left as usize);
+            for other in &strangers {
                 let pair = (key.min(*other), key.max(*other));
                 let known = self.pairs.iter().any(|(a, b, _)| (*a, *b) == pair);
-                if *other != key && !known && left > 0 {
+                if !known && others.len() < most {
                     self.pairs.push((pair.0, pair.1, now));
                     others.push(*other);
-                    left -= 1;
                 }
             }
             if !others.is_empty() {
@@ -74,7 +113,7 @@ impl Window {
             }
         }
         Sighting {
-            addresses: self.seen.len(),
+            addresses: strangers.len() + 1,
             others,
         }
     }
@@ -92,8 +131,8 @@ impl Window {
         self.unsaved = true;
     }
 
-    /// Whether the window should be saved with the next background write. Not
-    /// with each validation: what is lost with a crash is a few seconds.
+    /// Whether the window should be written behind. Not with each validation:
+    /// what is lost with a crash is a few seconds.
     pub fn is_due(&self, now: i64) -> bool {
         self.unsaved && now.saturating_sub(self.saved_at) >= SAVE_EVERY_MS
     }
@@ -111,6 +150,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
+    const MANY: usize = 1_000;
+
     fn key(n: u8) -> AddressKey {
         AddressKey::parse(&format!("192.0.2.{n}")).unwrap()
     }
@@ -119,36 +160,64 @@ mod tests {
     fn a_pair_is_recorded_once_per_window() {
         let mut window = Window::default();
         assert_eq!(
-            window.see(key(1), 0),
+            window.see(key(1), None, 0, MANY),
             Sighting {
                 addresses: 1,
                 others: vec![]
             }
         );
         assert_eq!(
-            window.see(key(2), 1_000),
+            window.see(key(2), None, 1_000, MANY),
             Sighting {
                 addresses: 2,
                 others: vec![key(1)]
             }
         );
-        assert_eq!(window.see(key(1), 2_000).others, vec![]);
-        assert_eq!(window.see(key(2), 300_999).others, vec![]);
-        assert_eq!(window.see(key(1), 301_000).others, vec![key(2)]);
+        assert_eq!(window.see(key(1), None, 2_000, MANY).others, vec![]);
+        assert_eq!(window.see(key(2), None, 300_999, MANY).others, vec![]);
+        assert_eq!(window.see(key(1), None, 301_000, MANY).others, vec![key(2)]);
         assert_eq!(window.recorded(301_000), 2);
         // Five quiet minutes: alone again.
-        assert_eq!(window.see(key(1), 601_000).addresses, 1);
+        assert_eq!(window.see(key(1), None, 601_000, MANY).addresses, 1);
+    }
+
+    #[test]
+    fn a_machine_does_not_collide_with_itself() {
+        let mut window = Window::default();
+        let (one, two) = (Some(digest("m-1")), Some(digest("m-2")));
+        window.see(key(1), one, 0, MANY);
+        let moved = window.see(key(2), one, 1_000, MANY);
+        assert_eq!((moved.addresses, moved.others), (1, vec![]));
+        // Another machine at its old address makes it a collision, whoever comes.
+        assert_eq!(window.see(key(1), two, 2_000, MANY).others, vec![key(2)]);
+        let back = window.see(key(2), one, 3_000, MANY);
+        assert_eq!((back.addresses, back.others), (2, vec![]));
+        // Without a name nobody is the same.
+        assert_eq!(window.see(key(3), None, 4_000, MANY).addresses, 3);
+        assert_eq!(window.see(key(4), None, 5_000, MANY).addresses, 4);
+    }
+
+    #[test]
+    fn no_more_is_recorded_than_there_is_room_for() {
+        let mut window = Window::default();
+        for n in 1..5 {
+            window.see(key(n), None, 0, 0);
+        }
+        assert_eq!(window.see(key(5), None, 1, 3).others.len(), 3);
     }
 
     #[test]
     fn the_saved_window_goes_on() {
         let mut window = Window::default();
-        window.see(key(1), 1_000);
+        window.see(key(1), None, 1_000, MANY);
         assert!(window.is_due(1_000_000));
         let text = window.save(1_000_000);
         assert!(!window.is_due(2_000_000));
         let mut restored: Window = serde_json::from_str(&text).unwrap();
-        assert_eq!(restored.see(key(2), 200_000).others, vec![key(1)]);
+        assert_eq!(
+            restored.see(key(2), None, 200_000, MANY).others,
+            vec![key(1)]
+        );
     }
 
     #[test]
@@ -156,7 +225,7 @@ mod tests {
         let mut window = Window::default();
         for n in 0..20_000_i64 {
             let network = 0x2001_0db8_0000_0000 + n as u64;
-            let sighting = window.see(AddressKey::V6(network), n * 10);
+            let sighting = window.see(AddressKey::V6(network), None, n * 10, MANY);
             assert!(sighting.addresses <= MAX_ADDRESSES);
         }
         assert_eq!(window.recorded(200_000), MAX_RECORDS_PER_DAY);
@@ -172,7 +241,7 @@ mod tests {
             let mut now = 0;
             for (n, step) in events {
                 now += step;
-                let sighting = window.see(key(n), now);
+                let sighting = window.see(key(n), None, now, MANY);
                 seen.insert(key(n), now);
                 let recent: Vec<_> = seen.iter().filter(|(_, at)| now - **at < WINDOW_MS).map(|(k, _)| *k).collect();
                 prop_assert_eq!(sighting.addresses, recent.len());

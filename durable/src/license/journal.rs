@@ -1,33 +1,59 @@
-//! The log buffer, and its packing into queue messages.
+//! The log on its way to the queue: lines of validations, which the worker
+//! keeps for a moment, and the packing of messages.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use celaest_domain::license::rfc3339;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::stored::Owner;
-use super::wire::{Check, CollisionRecord, PendingBinding};
+use super::wire::{CollisionRecord, Logged, PendingBinding};
 
 /// Longest `device_info` that is logged, in bytes of JSON; a longer one is
 /// logged as null.
 pub const MAX_DEVICE_INFO: usize = 8_192;
-/// Entries that are sent without waiting for the alarm.
-pub const FLUSH_AT: usize = 100;
-/// What the buffer holds while the queue is away; then the oldest go.
-const MAX_ENTRIES: usize = 5_000;
+/// Lines that are sent without waiting for company.
+pub const FULL: usize = 100;
+/// What is kept while the queue is away; then the oldest go.
+const MAX_LINES: usize = 5_000;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Below the queue's 128 KB with room for its own framing.
 const MAX_MESSAGE: usize = 96_000;
 
-/// One validation as it will be written, borrowed from the check.
+/// One validation as it will be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// Row id, ordered by time.
+    pub id: Uuid,
+    /// What the object said of it.
+    pub logged: &'a Logged,
+    /// The address that was named, or else the connection's.
+    pub ip: &'a str,
+    /// The address of the connection.
+    pub connection_ip: &'a str,
+    /// Whatever the program told of its device.
+    pub device_info: Option<&'a RawValue>,
+    /// The program's name of its machine.
+    pub machine_id: Option<&'a str>,
+    /// Its host name.
+    pub hostname: Option<&'a str>,
+    /// Its nonce.
+    pub nonce: Option<&'a str>,
+    /// The program's own name.
+    pub user_agent: Option<&'a str>,
+    /// In Unix milliseconds.
+    pub at: i64,
+}
+
+/// A line with what the columns take.
 #[derive(Serialize)]
-pub struct Entry<'a> {
+struct Row<'a> {
     id: Uuid,
+    license_id: Uuid,
     binding_id: Option<Uuid>,
     ip: &'a str,
-    connection_ip: Option<&'a str>,
+    connection_ip: &'a str,
     is_valid: bool,
     failure_reason: Option<&'a str>,
     device_info: Option<&'a RawValue>,
@@ -38,33 +64,30 @@ pub struct Entry<'a> {
     created_at: String,
 }
 
-impl<'a> Entry<'a> {
-    /// The entry of `check`; `failure` is the code of a refusal.
-    pub fn new(
-        id: Uuid,
-        check: &'a Check<'_>,
-        binding_id: Option<Uuid>,
-        failure: Option<&'a str>,
-        now: i64,
-    ) -> Self {
-        Self {
-            id,
-            binding_id,
-            ip: check.ip,
-            connection_ip: check.connection_ip,
-            is_valid: failure.is_none(),
-            failure_reason: failure,
-            device_info: check.device_info.filter(|info| is_loggable(info.get())),
-            machine_id: check.machine_id.as_deref().map(|text| clip(text, 255)),
-            hostname: check.hostname.as_deref().map(|text| clip(text, 255)),
-            nonce: check.nonce.as_deref().map(|text| clip(text, 255)),
-            user_agent: check.user_agent.as_deref().map(|text| clip(text, 500)),
-            created_at: rfc3339(now),
-        }
+impl Line<'_> {
+    fn to_json(self) -> String {
+        let text = |text: Option<&str>, length| text.map(|text| clip(text, length));
+        let row = Row {
+            id: self.id,
+            license_id: self.logged.license_id,
+            binding_id: self.logged.binding_id,
+            ip: self.ip,
+            connection_ip: self.connection_ip,
+            is_valid: self.logged.failure.is_none(),
+            failure_reason: self.logged.failure.as_deref(),
+            device_info: self.device_info.filter(|info| is_loggable(info.get())),
+            machine_id: text(self.machine_id, 255),
+            hostname: text(self.hostname, 255),
+            nonce: text(self.nonce, 255),
+            user_agent: text(self.user_agent, 500),
+            created_at: rfc3339(self.at),
+        };
+        // A plain structure always serializes.
+        serde_json::to_string(&row).unwrap_or_default()
     }
 }
 
-/// Postgres takes no NUL in text or jsonb, and one such entry would fail the
+/// Postgres takes no NUL in text or jsonb, and one such line would fail the
 /// whole batch it travels in.
 fn is_loggable(json: &str) -> bool {
     json.len() <= MAX_DEVICE_INFO && !json.contains("\\u0000")
@@ -75,104 +98,63 @@ pub fn clip(text: &str, length: usize) -> String {
     text.chars().filter(|c| *c != '\0').take(length).collect()
 }
 
-/// A message ready for the queue, and what it takes off the object's hands.
-#[derive(Debug, Default)]
-pub struct Message {
-    /// The JSON text.
-    pub body: String,
-    /// Bindings in it.
-    pub bindings: Vec<Uuid>,
-    /// Collisions in it.
-    pub collisions: Vec<CollisionRecord>,
-    seen: Vec<(Uuid, i64)>,
-    entries: Vec<String>,
-    sections: [String; 4],
-}
-
-/// Validations not yet handed to the queue.
+/// Lines not yet handed to the queue, of any license.
 #[derive(Debug, Default)]
 pub struct Journal {
-    entries: VecDeque<String>,
+    lines: VecDeque<String>,
     bytes: usize,
-    seen: HashMap<Uuid, i64>,
     dropped: u64,
 }
 
 impl Journal {
-    /// Adds an entry. Returns how many there are now.
-    pub fn push(&mut self, entry: &Entry<'_>) -> usize {
-        let text = serde_json::to_string(entry).unwrap_or_default();
-        self.bytes += text.len();
-        self.entries.push_back(text);
-        self.shrink();
-        self.entries.len()
+    /// Nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            lines: VecDeque::new(),
+            bytes: 0,
+            dropped: 0,
+        }
     }
 
-    /// Notes that a binding was used.
-    pub fn saw(&mut self, binding: Uuid, now: i64) {
-        self.seen.insert(binding, now);
+    /// Adds a line. Returns how many there are now.
+    pub fn push(&mut self, line: Line<'_>) -> usize {
+        let text = line.to_json();
+        self.bytes += text.len();
+        self.lines.push_back(text);
+        self.shrink();
+        self.lines.len()
     }
 
     /// Nothing to send.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.seen.is_empty()
+        self.lines.is_empty()
     }
 
-    /// Entries lost for want of room since this was last asked.
+    /// Lines lost for want of room since this was last asked.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Takes everything and packs it, with these bindings and collisions first.
-    pub fn pack(
-        &mut self,
-        owner: Owner,
-        bindings: &[&PendingBinding],
-        collisions: Vec<CollisionRecord>,
-    ) -> Vec<Message> {
-        let mut packer = Packer {
-            owner,
-            full: Vec::new(),
-            open: Message::default(),
-        };
-        for binding in bindings {
-            let json = serde_json::to_string(binding).unwrap_or_default();
-            packer.add(BINDINGS, &json).bindings.push(binding.id);
-        }
-        for record in collisions {
-            let json = serde_json::to_string(&record).unwrap_or_default();
-            packer.add(COLLISIONS, &json).collisions.push(record);
-        }
-        for (binding, at) in self.seen.drain() {
-            let json = format!(
-                r#"{{"binding_id":"{binding}","last_seen_at":"{}"}}"#,
-                rfc3339(at)
-            );
-            packer.add(SEEN, &json).seen.push((binding, at));
-        }
+    /// Takes every line. What the queue does not take comes back through
+    /// [`Journal::restore`].
+    pub fn take(&mut self) -> VecDeque<String> {
         self.bytes = 0;
-        for entry in self.entries.drain(..) {
-            packer.add(VALIDATIONS, &entry).entries.push(entry);
-        }
-        packer.finish()
+        std::mem::take(&mut self.lines)
     }
 
-    /// Takes back what a message that was not sent carried.
-    pub fn restore(&mut self, message: &mut Message) {
-        for entry in message.entries.drain(..).rev() {
-            self.bytes += entry.len();
-            self.entries.push_front(entry);
-        }
-        for (binding, at) in message.seen.drain(..) {
-            let latest = self.seen.entry(binding).or_insert(at);
-            *latest = at.max(*latest);
-        }
+    /// Takes back what was not sent; it goes first the next time.
+    pub fn restore(&mut self, mut lines: VecDeque<String>) {
+        self.bytes += lines.iter().map(String::len).sum::<usize>();
+        lines.append(&mut self.lines);
+        self.lines = lines;
         self.shrink();
     }
 
     fn shrink(&mut self) {
-        while self.entries.len() > MAX_ENTRIES || self.bytes > MAX_BYTES {
-            let Some(oldest) = self.entries.pop_front() else {
+        while self.lines.len() > MAX_LINES || self.bytes > MAX_BYTES {
+            let Some(oldest) = self.lines.pop_front() else {
                 return;
             };
             self.bytes -= oldest.len();
@@ -181,50 +163,182 @@ impl Journal {
     }
 }
 
+/// The bodies of the messages that carry these lines.
+#[must_use]
+pub fn pack_lines(lines: &VecDeque<String>) -> Vec<String> {
+    let mut packer = Packer::new(None);
+    for line in lines {
+        packer.add(VALIDATIONS, line);
+    }
+    packer.finish()
+}
+
+/// The bodies of the messages that carry what an object made, bindings first:
+/// the rest refers to them.
+pub fn pack_made<'a>(
+    license: Uuid,
+    bindings: impl Iterator<Item = &'a PendingBinding>,
+    collisions: impl Iterator<Item = &'a CollisionRecord>,
+) -> Vec<String> {
+    let mut packer = Packer::new(Some(license));
+    for binding in bindings {
+        packer.add(BINDINGS, &json(binding));
+    }
+    for record in collisions {
+        packer.add(COLLISIONS, &json(record));
+    }
+    packer.finish()
+}
+
+fn json(row: &impl Serialize) -> String {
+    // A plain structure always serializes.
+    serde_json::to_string(row).unwrap_or_default()
+}
+
 const BINDINGS: usize = 0;
-const SEEN: usize = 1;
-const COLLISIONS: usize = 2;
-const VALIDATIONS: usize = 3;
+const COLLISIONS: usize = 1;
+const VALIDATIONS: usize = 2;
 
 struct Packer {
-    owner: Owner,
-    full: Vec<Message>,
-    open: Message,
+    license: String,
+    full: Vec<String>,
+    sections: [String; 3],
 }
 
 impl Packer {
+    fn new(license: Option<Uuid>) -> Self {
+        Self {
+            license: license.map_or_else(|| "null".to_owned(), |id| format!("\"{id}\"")),
+            full: Vec::new(),
+            sections: Default::default(),
+        }
+    }
+
     /// Puts `json` into a section of the open message, opening a new one when
     /// it would grow too large.
-    fn add(&mut self, section: usize, json: &str) -> &mut Message {
-        let size: usize = self.open.sections.iter().map(String::len).sum();
+    fn add(&mut self, section: usize, json: &str) {
+        let size: usize = self.sections.iter().map(String::len).sum();
         if size > 0 && size + json.len() + 512 > MAX_MESSAGE {
             self.close();
         }
-        let text = &mut self.open.sections[section];
+        let text = &mut self.sections[section];
         if !text.is_empty() {
             text.push(',');
         }
         text.push_str(json);
-        &mut self.open
     }
 
     fn close(&mut self) {
-        let mut message = std::mem::take(&mut self.open);
-        let [bindings, seen, collisions, validations] = std::mem::take(&mut message.sections);
-        let Owner {
-            license_id,
-            organization_id,
-        } = self.owner;
-        message.body = format!(
-            r#"{{"license_id":"{license_id}","organization_id":"{organization_id}","bindings":[{bindings}],"seen":[{seen}],"collisions":[{collisions}],"validations":[{validations}]}}"#
-        );
-        self.full.push(message);
+        let [bindings, collisions, validations] = std::mem::take(&mut self.sections);
+        let license = &self.license;
+        self.full.push(format!(
+            r#"{{"license_id":{license},"bindings":[{bindings}],"collisions":[{collisions}],"validations":[{validations}]}}"#
+        ));
     }
 
-    fn finish(mut self) -> Vec<Message> {
-        if self.open.sections.iter().any(|section| !section.is_empty()) {
+    fn finish(mut self) -> Vec<String> {
+        if self.sections.iter().any(|section| !section.is_empty()) {
             self.close();
         }
         self.full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::license::wire::LogBatch;
+    use std::collections::HashSet;
+
+    fn line<'a>(n: u128, logged: &'a Logged, info: Option<&'a RawValue>) -> Line<'a> {
+        Line {
+            id: Uuid::from_u128(n),
+            logged,
+            ip: "192.0.2.1",
+            connection_ip: "2001:db8::1",
+            device_info: info,
+            machine_id: Some("m-1"),
+            hostname: Some("a\0b"),
+            nonce: None,
+            user_agent: None,
+            at: 1_780_272_000_000,
+        }
+    }
+
+    fn logged() -> Logged {
+        Logged {
+            license_id: Uuid::from_u128(7),
+            binding_id: None,
+            failure: None,
+        }
+    }
+
+    fn read(lines: &VecDeque<String>) -> Vec<LogBatch> {
+        let bodies = pack_lines(lines);
+        assert!(bodies.iter().all(|body| body.len() < 100_000));
+        let bodies = bodies.iter();
+        bodies
+            .map(|body| serde_json::from_str(body).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_failing_queue_loses_nothing_and_messages_stay_small() {
+        let (mut journal, logged) = (Journal::new(), logged());
+        let info = RawValue::from_string(format!("\"{}\"", "x".repeat(8_000))).unwrap();
+        for n in 0..250 {
+            assert!(journal.push(line(n, &logged, Some(&info))) <= 250);
+            if n % 60 == 0 {
+                let unsent = journal.take();
+                journal.restore(unsent);
+            }
+        }
+        let batches = read(&journal.take());
+        assert!(batches.len() > 20 && journal.is_empty());
+        let ids: Vec<_> = batches
+            .iter()
+            .flat_map(|one| &one.validations)
+            .map(|one| one.id)
+            .collect();
+        assert_eq!(
+            (ids.len(), ids.iter().collect::<HashSet<_>>().len()),
+            (250, 250)
+        );
+        assert!(ids.is_sorted());
+    }
+
+    #[test]
+    fn what_postgres_cannot_take_is_left_out() {
+        let (mut journal, logged) = (Journal::new(), logged());
+        let nul = RawValue::from_string(r#"{"a":"\u0000"}"#.to_owned()).unwrap();
+        let long = "é".repeat(600);
+        journal.push(Line {
+            user_agent: Some(&long),
+            ..line(1, &logged, Some(&nul))
+        });
+        let row = read(&journal.take()).remove(0).validations.remove(0);
+        assert_eq!(
+            (row.device_info, row.hostname.as_deref()),
+            (None, Some("ab"))
+        );
+        assert_eq!(row.user_agent.map(|text| text.chars().count()), Some(500));
+    }
+
+    #[test]
+    fn a_full_journal_drops_the_oldest_and_counts_them() {
+        let (mut journal, logged) = (Journal::new(), logged());
+        for n in 0..5_010 {
+            journal.push(line(n, &logged, None));
+        }
+        assert_eq!(journal.take_dropped(), 10);
+        let batches = read(&journal.take());
+        assert_eq!(batches[0].validations[0].id, Uuid::from_u128(10));
+        assert_eq!(
+            batches
+                .iter()
+                .map(|one| one.validations.len())
+                .sum::<usize>(),
+            5_000
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! One object per license: its snapshot, its addresses, its collisions and the
-//! buffer of its validation log.
+//! One object per license: its snapshot, its addresses and its collisions; and
+//! what travels between it, the worker and the queue.
 //!
 //! The object is named by the canonical license key. It never reads Postgres:
 //! when it needs the license it asks the worker, which reads and calls again.
@@ -15,10 +15,10 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use client::{forget, pending, reserve, validate};
-pub use journal::MAX_DEVICE_INFO;
+pub use client::{announce, forget, pending, reserve, settled, validate};
+pub use journal::{FULL, Journal, Line, MAX_DEVICE_INFO, pack_lines};
 pub use object::LicenseObject;
 pub use wire::{
-    Answer, Check, CollisionRecord, CurrentSettings, LogBatch, LogBinding, LogSeen, LogValidation,
-    Pending, PendingBinding, Reservation, ReserveRequest, Supply,
+    Answer, Check, CollisionRecord, CurrentSettings, Found, LogBatch, LogValidation, Logged,
+    Outcome, Pending, PendingBinding, Reservation, ReserveRequest, Supply, Wanted,
 };

@@ -2,21 +2,22 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::Serialize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::{Env, Error, Queue, Result, State, console_error, console_warn, worker_sys};
+use worker::{Delay, Env, Error, Queue, Result, State, console_error, worker_sys};
 
 use super::rules::{Machine, Malformed};
-use super::wire::{Check, ReserveRequest};
 use crate::storage::{self, Alarm, Effects, now};
 
-/// Queue binding of the validation log.
+/// Queue binding of what is reported.
 const QUEUE: &str = "VALIDATIONS";
-/// How long a log entry waits for company.
-const FLUSH_AFTER_MS: i64 = 2_000;
-/// Longest pause between attempts while the queue is away.
+/// How long what is written behind waits for company.
+const SAVE_AFTER: Duration = Duration::from_secs(1);
+/// Shortest and longest pause between attempts while the queue is away.
+const RETRY_MS: i64 = 2_000;
 const MAX_RETRY_MS: i64 = 60_000;
 
 /// One license.
@@ -30,8 +31,11 @@ struct Inner {
     queue: Option<Queue>,
     machine: RefCell<Machine>,
     alarm: Alarm,
-    flushing: Cell<bool>,
     failures: Cell<u32>,
+    /// A write behind is under way.
+    saving: Cell<bool>,
+    /// Something may be stored.
+    stored: Cell<bool>,
 }
 
 #[wasm_bindgen]
@@ -44,15 +48,18 @@ impl LicenseObject {
             queue: env.queue(QUEUE).ok(),
             machine: RefCell::new(Machine::new(storage::seed())),
             alarm: Alarm::default(),
-            flushing: Cell::new(false),
             failures: Cell::new(0),
+            saving: Cell::new(false),
+            stored: Cell::new(false),
         });
         let loading = Rc::clone(&inner);
         // No event is delivered before the stored rows are read.
         let _loaded = inner.state.block_concurrency_while(async move {
             let rows = storage::rows(&loading.state).await?;
+            loading.stored.set(!rows.is_empty());
             loading.machine.borrow_mut().restore(&rows);
-            Ok::<(), Error>(())
+            // The alarm of the instance before may have been lost with it.
+            loading.arm(now())
         });
         Self { inner }
     }
@@ -63,108 +70,119 @@ impl LicenseObject {
     /// When the question or the storage is broken.
     pub fn ask(&self, what: String, text: String) -> std::result::Result<JsValue, JsValue> {
         let inner = Rc::clone(&self.inner);
-        storage::now_or_later(async move { inner.answer(&what, &text).await.map(JsValue::from) })
+        storage::now_or_later(async move {
+            let (answer, effects) = inner.answer(&what, &text)?;
+            inner.apply(effects).await?;
+            Ok(JsValue::from(answer))
+        })
     }
 
-    /// Sends the log on its way.
+    /// Sends what Postgres has not confirmed on its way.
     ///
     /// # Errors
-    /// When the storage fails; the platform rings again then.
+    /// When the alarm cannot be set again; the platform rings again then.
     pub fn alarm(&self) -> std::result::Result<JsValue, JsValue> {
         let inner = Rc::clone(&self.inner);
-        storage::now_or_later(async move { inner.rung().await.map(|()| JsValue::UNDEFINED) })
+        storage::now_or_later(async move {
+            inner.alarm.rung();
+            inner.report().await?;
+            Ok(JsValue::UNDEFINED)
+        })
     }
 }
 
 impl Inner {
-    async fn answer(self: &Rc<Self>, what: &str, text: &str) -> Result<String> {
+    /// What the rules say, and what they ask for in turn.
+    fn answer(&self, what: &str, text: &str) -> Result<(String, Effects)> {
         let now = now();
+        let mut machine = self.machine.borrow_mut();
         match what {
             "validate" => {
-                let check: Check<'_> = serde_json::from_str(text)?;
-                let result = self.machine.borrow_mut().validate(&check, now);
-                let (answer, effects) = result.map_err(malformed)?;
-                self.apply(effects, now).await?;
-                Ok(answer.into_text())
+                let check = serde_json::from_str(text)?;
+                let (answer, effects) = machine.validate(&check, now).map_err(malformed)?;
+                Ok((answer.encode(), effects))
             }
             "reserve" => {
-                let request: ReserveRequest<'_> = serde_json::from_str(text)?;
-                let result = self.machine.borrow_mut().reserve(&request, now);
-                let (reservation, effects) = result.map_err(malformed)?;
-                self.apply(effects, now).await?;
-                json(&reservation)
+                let request = serde_json::from_str(text)?;
+                let (reservation, effects) = machine.reserve(&request, now).map_err(malformed)?;
+                Ok((json(&reservation)?, effects))
             }
-            "pending" => {
-                let pending = self.machine.borrow().pending();
-                json(&pending)
+            "announce" => {
+                let change = serde_json::from_str(text)?;
+                Ok((String::new(), machine.announce(change, now)))
             }
             "forget" => {
-                let effects = self.machine.borrow_mut().forget();
-                self.apply(effects, now).await?;
-                Ok(String::new())
+                let outcome = serde_json::from_str(text)?;
+                Ok((String::new(), machine.forget(outcome, now)))
             }
+            "settled" => {
+                let ids: Vec<_> = serde_json::from_str(text)?;
+                Ok((String::new(), machine.settled(&ids)))
+            }
+            "pending" => Ok((json(&machine.pending())?, Effects::default())),
             _ => Err(Error::RustError(format!("a license knows no {what}"))),
         }
     }
 
-    async fn rung(self: &Rc<Self>) -> Result<()> {
-        self.alarm.rung();
-        Rc::clone(self).flush().await;
-        let effects = self.machine.borrow_mut().save_window(now());
-        self.apply(effects, now()).await
-    }
-
-    /// Carries out what the rules ask.
-    async fn apply(self: &Rc<Self>, effects: Effects, now: i64) -> Result<()> {
+    /// Carries out what the rules ask. Returns when the writes are accepted; the
+    /// platform holds the answer back until they are on disk.
+    async fn apply(self: &Rc<Self>, mut effects: Effects) -> Result<()> {
         if effects.arm {
-            // With writes of its own the answer waits anyway.
-            let behind = effects.put.is_empty();
-            self.alarm.set(&self.state, now, FLUSH_AFTER_MS, behind)?;
+            self.arm(now())?;
         }
-        // While the queue is away the alarm alone tries again.
-        if effects.flush && self.failures.get() == 0 && !self.flushing.get() {
-            self.state.wait_until(Rc::clone(self).flush());
+        if effects.save && !self.saving.replace(true) {
+            self.state.wait_until(Rc::clone(self).save());
+        }
+        if effects.free {
+            effects.free = self.stored.replace(false);
+            self.alarm.rung();
+        }
+        if !effects.put.is_empty() {
+            self.stored.set(true);
         }
         storage::store(&self.state, &effects).await
     }
 
-    /// Sends what there is to the queue. What it does not take is kept for the
-    /// next alarm.
-    async fn flush(self: Rc<Self>) {
-        if self.flushing.replace(true) {
-            return;
+    /// Writes behind what would be lost with an idle object's memory.
+    async fn save(self: Rc<Self>) {
+        Delay::from(SAVE_AFTER).await;
+        self.saving.set(false);
+        let mut effects = self.machine.borrow_mut().save(now());
+        effects.unconfirmed = true;
+        if self.apply(effects).await.is_err() {
+            console_error!("a license could not write behind");
         }
-        let messages = self.machine.borrow_mut().take_messages();
-        let dropped = self.machine.borrow_mut().take_dropped();
-        if dropped > 0 {
-            console_warn!("{dropped} validation log entries dropped: the queue is away");
-        }
+    }
+
+    /// Sets the alarm where something has to be sent.
+    fn arm(&self, now: i64) -> Result<()> {
+        let Some(at) = self.machine.borrow().next_alarm(now) else {
+            return Ok(());
+        };
+        let pause = match self.failures.get() {
+            0 => 0,
+            failures => (RETRY_MS << failures.min(5)).min(MAX_RETRY_MS),
+        };
+        self.alarm
+            .set(&self.state, now, (at - now).max(pause), false)
+    }
+
+    /// Sends what Postgres has not confirmed to the queue; what it does not take
+    /// goes with the next alarm.
+    async fn report(&self) -> Result<()> {
+        let outgoing = self.machine.borrow_mut().take(now());
         let mut failed = false;
-        for message in messages {
+        for body in &outgoing.bodies {
+            let queue = self.queue.as_ref();
             // After one failure the rest waits too.
-            if failed
-                || storage::send(self.queue.as_ref(), QUEUE, &message.body)
-                    .await
-                    .is_err()
-            {
-                failed = true;
-                self.machine.borrow_mut().unsent(message);
-                continue;
-            }
-            let effects = self.machine.borrow_mut().sent(&message);
-            if self.apply(effects, now()).await.is_err() {
-                console_error!("a sent collision was not removed; it will be sent again");
-            }
+            failed = failed || storage::send(queue, QUEUE, body).await.is_err();
         }
-        self.flushing.set(false);
+        if failed {
+            self.machine.borrow_mut().unsent(&outgoing);
+        }
         let failures = if failed { self.failures.get() + 1 } else { 0 };
         self.failures.set(failures);
-        if self.machine.borrow().has_messages() {
-            let delay = (FLUSH_AFTER_MS << failures.min(5)).min(MAX_RETRY_MS);
-            if self.alarm.set(&self.state, now(), delay, true).is_err() {
-                console_error!("the alarm of a license object was not set");
-            }
-        }
+        self.arm(now())
     }
 }
 

@@ -2,27 +2,32 @@
 //! effects). Times are Unix milliseconds.
 
 mod judge;
+mod notices;
+mod reports;
 mod snapshots;
 
 use std::collections::HashMap;
 
 use celaest_domain::address::{Address, AddressKey};
-use celaest_domain::license::{Code, Snapshot, Terms, refusal};
+use celaest_domain::license::{Code, MOST_IPS, Snapshot, Terms, refusal};
 use uuid::Uuid;
 
+use self::reports::Reports;
 use self::snapshots::Ready;
 use super::collisions::Window;
-use super::journal::{Journal, Message};
-use super::stored::{BINDING, COLLISION, CORE, Core, Hold, SNAPSHOT, StoredSnapshot, WINDOW};
-use super::wire::{
-    Answer, Check, CollisionRecord, Pending, PendingBinding, Reservation, ReserveRequest,
+use super::stored::{
+    BINDING, COLLISION, CORE, Core, Hold, LIMIT, SLOT, SNAPSHOT, StoredSnapshot, WINDOW,
 };
+use super::wire::{Answer, Check, Reservation, ReserveRequest, Wanted};
 use crate::caller::FixedWindow;
 use crate::ids::Ids;
 use crate::storage::Effects;
 
-/// How long a slot is held for a manual bind.
+/// How long a slot is held for a manual bind of which nothing is heard.
 const HOLD_MS: i64 = 30_000;
+/// Age at which the saved rate limit is renewed: sooner than the platform lets
+/// go of an idle object.
+const SAVE_LIMIT_MS: i64 = 5_000;
 
 /// The event cannot be understood; nothing was changed.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,12 +43,16 @@ pub struct Machine {
     core: Core,
     /// Every slot taken.
     bound: HashMap<AddressKey, Uuid>,
-    /// Those of `bound` that Postgres has not confirmed.
-    unmirrored: Vec<Unmirrored>,
+    /// Those of `bound` that Postgres showed, as they are stored.
+    slots: HashMap<AddressKey, Uuid>,
+    /// What Postgres has not confirmed.
+    reports: Reports,
     window: Window,
-    collisions: Vec<CollisionRecord>,
-    journal: Journal,
     limiter: FixedWindow,
+    limit_saved_at: i64,
+    limit_unsaved: bool,
+    /// When a refusal of the cancelled license was last logged.
+    refusal_logged_at: i64,
 }
 
 #[derive(Debug)]
@@ -52,12 +61,8 @@ struct Loaded {
     at: i64,
     /// Until then the snapshot serves whatever its age.
     grace_until: i64,
-}
-
-#[derive(Debug)]
-struct Unmirrored {
-    binding: PendingBinding,
-    queued: bool,
+    /// Read while a change was announced: good for one verdict.
+    passing: bool,
 }
 
 impl Machine {
@@ -71,11 +76,13 @@ impl Machine {
             missing_until: 0,
             core: Core::default(),
             bound: HashMap::new(),
-            unmirrored: Vec::new(),
+            slots: HashMap::new(),
+            reports: Reports::default(),
             window: Window::default(),
-            collisions: Vec::new(),
-            journal: Journal::default(),
             limiter: FixedWindow::default(),
+            limit_saved_at: 0,
+            limit_unsaved: false,
+            refusal_logged_at: i64::MIN,
         }
     }
 
@@ -90,82 +97,72 @@ impl Machine {
                 self.core = serde_json::from_str(text).unwrap_or_default();
             } else if key == WINDOW {
                 self.window = serde_json::from_str(text).unwrap_or_default();
+            } else if key == LIMIT {
+                self.limiter = serde_json::from_str(text).unwrap_or_default();
+            } else if let Some(address) = key.strip_prefix(SLOT) {
+                let slot = AddressKey::parse(address).zip(text.parse().ok());
+                self.slots.extend(slot);
             } else if key.starts_with(BINDING) {
-                if let Ok(binding) = serde_json::from_str(text) {
-                    self.unmirrored.push(Unmirrored {
-                        binding,
-                        queued: false,
-                    });
-                }
+                self.reports.restore_binding(text);
             } else if key.starts_with(COLLISION) {
-                self.collisions
-                    .extend(serde_json::from_str::<CollisionRecord>(text));
+                self.reports.restore_collision(text);
             }
         }
-        self.unmirrored.sort_by_key(|own| own.binding.first_seen_at);
+        self.reports.restored();
+        self.bound = self.slots.clone();
+        self.bound.extend(self.reports.slots());
         if let Some(stored) = stored
             && let Ok(snapshot) = Snapshot::parse(stored.data.get())
         {
-            self.load(&snapshot, stored.at);
+            self.loaded = Some(Loaded::new(&snapshot, stored.at, false));
         }
     }
 
     /// One validation.
     ///
     /// # Errors
-    /// The check's address or snapshot is malformed.
+    /// The check's addresses or snapshot are malformed.
     pub fn validate(
         &mut self,
         check: &Check<'_>,
         now: i64,
     ) -> Result<(Answer, Effects), Malformed> {
-        let address = Address::parse(check.ip).ok_or(Malformed("ip"))?;
+        let connection = Address::parse(check.connection_ip).ok_or(Malformed("connection_ip"))?;
+        let reported = match check.reported_ip {
+            Some(text) => Some(Address::parse(text).ok_or(Malformed("reported_ip"))?),
+            None => None,
+        };
+        let mut effects = Effects::default();
         if check.supply.is_none() && check.limit_per_minute > 0 {
             let decision = self.limiter.check(check.limit_per_minute, 60, now);
             if !decision.allowed {
-                return Ok((Answer::Limited(decision), Effects::default()));
+                return Ok((Answer::Limited(decision), effects));
             }
+            // Below a tenth of the limit nothing is gained by a pause.
+            let used = decision.limit.saturating_sub(decision.remaining);
+            self.limit_unsaved |= used > decision.limit / 10;
         }
-        let mut effects = Effects::default();
-        let answer = match self.ready(
+        let ready = self.ready(
             check.supply.as_ref(),
             check.snapshot_ttl_s,
             now,
             &mut effects,
-        )? {
-            Ready::Yes => Answer::Verdict(self.judge(check, &address, now, &mut effects)),
+        )?;
+        let answer = match ready {
+            Ready::Yes => self.judge(check, connection, reported, now, &mut effects),
             Ready::Missing => {
-                let text = address.to_string();
+                let text = reported.unwrap_or(connection).to_string();
                 let nonce = check.nonce.as_deref();
-                Answer::Verdict(refusal(Code::NotFound, check.lang, &text, nonce, now))
+                Answer::Verdict {
+                    data: refusal(Code::NotFound, check.lang, &text, nonce, now),
+                    logged: None,
+                }
             }
-            Ready::NeedSnapshot => Answer::NeedSnapshot { token: self.token },
+            Ready::NeedSnapshot => Answer::NeedSnapshot(self.wanted()),
             Ready::Unavailable => Answer::Unavailable,
         };
+        effects.save = self.is_save_due(now);
         Ok((answer, effects))
-    }
-
-    /// The license changed in Postgres: nothing read before counts any more.
-    /// What only the object knows (new bindings, a suspension) stays.
-    pub fn forget(&mut self) -> Effects {
-        self.token = self.ids.token();
-        self.missing_until = 0;
-        let mut effects = Effects::default();
-        if self.loaded.take().is_some() {
-            effects.delete.push(SNAPSHOT.to_owned());
-        }
-        effects
-    }
-
-    /// Bindings that Postgres may not have yet.
-    pub fn pending(&self) -> Pending {
-        Pending {
-            bindings: self
-                .unmirrored
-                .iter()
-                .map(|own| own.binding.clone())
-                .collect(),
-        }
     }
 
     /// Holds a slot for a manual bind.
@@ -187,105 +184,84 @@ impl Machine {
         )?;
         let reservation = match ready {
             Ready::Missing => Reservation::Missing,
-            Ready::NeedSnapshot => Reservation::NeedSnapshot { token: self.token },
+            Ready::NeedSnapshot => Reservation::NeedSnapshot(self.wanted()),
             Ready::Unavailable => Reservation::Unavailable,
-            Ready::Yes => match self.bound.get(&key) {
-                Some(binding_id) => Reservation::AlreadyBound {
-                    binding_id: *binding_id,
-                },
-                None if !self.has_room(key, now) => Reservation::Full,
-                None => {
-                    let hold = Hold {
-                        binding_id: request.binding_id,
-                        ip: key,
-                        until: now + HOLD_MS,
-                    };
-                    self.core
-                        .holds
-                        .retain(|held| held.ip != key && held.until > now);
-                    self.core.holds.push(hold);
-                    effects.put(CORE, &self.core);
-                    Reservation::Held
-                }
-            },
+            Ready::Yes if self.bound.contains_key(&key) => Reservation::AlreadyBound,
+            Ready::Yes if !self.has_room(key, now) => Reservation::Full,
+            Ready::Yes => {
+                let hold = Hold {
+                    change: request.change,
+                    ip: key,
+                    until: now + HOLD_MS,
+                };
+                let holds = &mut self.core.holds;
+                holds.retain(|held| held.ip != key && held.until > now);
+                holds.push(hold);
+                effects.put(CORE, &self.core);
+                Reservation::Held
+            }
         };
         Ok((reservation, effects))
     }
 
-    /// Everything there is to send. What is taken must come back through
-    /// [`Machine::sent`] or [`Machine::unsent`].
-    pub fn take_messages(&mut self) -> Vec<Message> {
-        let Some(owner) = self.core.owner else {
-            return Vec::new();
-        };
-        let collisions = std::mem::take(&mut self.collisions);
-        let fresh = self.unmirrored.iter_mut().filter(|own| !own.queued);
-        let bindings: Vec<&PendingBinding> = fresh
-            .map(|own| {
-                own.queued = true;
-                &own.binding
-            })
-            .collect();
-        self.journal.pack(owner, &bindings, collisions)
-    }
-
-    /// The queue took a message.
-    pub fn sent(&mut self, message: &Message) -> Effects {
-        let rows = message
-            .collisions
-            .iter()
-            .map(|record| format!("{COLLISION}{}", record.id));
-        Effects {
-            delete: rows.collect(),
-            ..Effects::default()
+    /// What is to be read for the next verdict.
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            token: self.token,
+            waiting: self.reports.ids(),
         }
     }
 
-    /// The queue did not take a message: its contents wait for the next time.
-    pub fn unsent(&mut self, mut message: Message) {
-        self.journal.restore(&mut message);
-        self.collisions.append(&mut message.collisions);
-        for own in &mut self.unmirrored {
-            if message.bindings.contains(&own.binding.id) {
-                own.queued = false;
-            }
-        }
+    fn is_save_due(&self, now: i64) -> bool {
+        let limit = self.limit_unsaved && now.saturating_sub(self.limit_saved_at) >= SAVE_LIMIT_MS;
+        !self.core.ended && (limit || self.window.is_due(now))
     }
 
-    /// Whether there is anything to send.
-    pub fn has_messages(&self) -> bool {
-        self.core.owner.is_some()
-            && (!self.journal.is_empty()
-                || !self.collisions.is_empty()
-                || self.unmirrored.iter().any(|own| !own.queued))
-    }
-
-    /// Log entries lost for want of room since this was last asked.
-    pub fn take_dropped(&mut self) -> u64 {
-        self.journal.take_dropped()
-    }
-
-    /// The background write of the window, when it is due.
-    pub fn save_window(&mut self, now: i64) -> Effects {
+    /// What is written behind: the windows of the rate limit and of collisions.
+    pub fn save(&mut self, now: i64) -> Effects {
         let mut effects = Effects::default();
+        if self.core.ended {
+            return effects;
+        }
         if self.window.is_due(now) {
             effects.put.push((WINDOW.to_owned(), self.window.save(now)));
+        }
+        if self.limit_unsaved {
+            (self.limit_unsaved, self.limit_saved_at) = (false, now);
+            effects.put(LIMIT, &self.limiter);
         }
         effects
     }
 
     /// Whether one more address fits: slots held for others count as taken.
     fn has_room(&self, key: AddressKey, now: i64) -> bool {
-        self.room(key, now).is_none_or(|free| free > 0)
+        self.room(key, now) > 0
     }
 
-    /// Free slots for `key`; `None` is unlimited.
-    fn room(&self, key: AddressKey, now: i64) -> Option<usize> {
-        let max = self.loaded.as_ref()?.terms.max_ips?;
+    /// Free slots for `key`.
+    fn room(&self, key: AddressKey, now: i64) -> usize {
+        let own = self.loaded.as_ref().and_then(|loaded| loaded.terms.max_ips);
         let holds = self.core.holds.iter();
         let held = holds.filter(|held| {
             held.until > now && held.ip != key && !self.bound.contains_key(&held.ip)
         });
-        Some(max.saturating_sub(self.bound.len() + held.count()))
+        let most = own.map_or(MOST_IPS, |own| own.min(MOST_IPS));
+        most.saturating_sub(self.bound.len() + held.count())
+    }
+}
+
+/// The key of the row of a slot.
+fn slot(key: &AddressKey) -> String {
+    format!("{SLOT}{key}")
+}
+
+impl Loaded {
+    fn new(snapshot: &Snapshot, at: i64, passing: bool) -> Self {
+        Self {
+            terms: Terms::new(snapshot),
+            at,
+            grace_until: 0,
+            passing,
+        }
     }
 }

@@ -6,18 +6,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-/// Key of the snapshot.
-pub const SNAPSHOT: &str = "snapshot";
+/// Key of the license as Postgres showed it.
+pub const SNAPSHOT: &str = "license";
 /// Key of [`Core`].
 pub const CORE: &str = "core";
 /// Key of the collision window.
 pub const WINDOW: &str = "window";
+/// Key of the rate limit's window.
+pub const LIMIT: &str = "limit";
+/// Key prefix of a slot that Postgres shows as taken; an address follows, the
+/// value is the binding's id.
+pub const SLOT: &str = "a:";
 /// Key prefix of a binding Postgres has not confirmed.
 pub const BINDING: &str = "b:";
-/// Key prefix of a collision not yet handed to the queue.
+/// Key prefix of a collision Postgres has not confirmed.
 pub const COLLISION: &str = "c:";
 
-/// Whose license this is; every log message says so.
+/// Whose license this is; everything the object reports says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// The license.
@@ -30,20 +35,46 @@ pub struct Owner {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Core {
     /// Known since the first snapshot.
-    pub owner: Option<Owner>,
-    /// The collision that suspended the license, until Postgres shows it.
     #[serde(default)]
-    pub suspension: Option<Uuid>,
+    pub owner: Option<Owner>,
+    /// The object's own suspension, until Postgres shows it or a reactivation.
+    #[serde(default)]
+    pub stop: Option<Stop>,
     /// Slots held for manual binds.
     #[serde(default)]
     pub holds: Vec<Hold>,
+    /// Changes that may be committed by now.
+    #[serde(default)]
+    pub announced: Vec<Announced>,
+    /// The license was cancelled: nothing needs to be kept of it.
+    #[serde(default)]
+    pub ended: bool,
+}
+
+/// A suspension that the object decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The collision that caused it.
+    pub collision: Uuid,
+    /// How often the license had been reactivated then: one reactivation more
+    /// lifts it, whatever else is known.
+    pub reactivations: u32,
+}
+
+/// A change that was announced and of which nothing was heard since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announced {
+    /// The change.
+    pub change: Uuid,
+    /// In Unix milliseconds: by then it is committed or never will be.
+    pub until: i64,
 }
 
 /// A slot held for a manual bind that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
-    /// Id the binding's row will have.
-    pub binding_id: Uuid,
+    /// The change that will bind it.
+    pub change: Uuid,
     /// Its address.
     pub ip: AddressKey,
     /// Free again from then on, in Unix milliseconds.

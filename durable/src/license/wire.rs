@@ -14,26 +14,24 @@ use crate::caller::Decision;
 /// One validation, as the worker passes it on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Check<'a> {
-    /// The address that counts, in canonical text.
-    pub ip: &'a str,
-    /// The address of the connection, in canonical text.
+    /// The address the program named, in canonical text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection_ip: Option<&'a str>,
-    /// Whatever the program tells of its device; only logged.
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
-    pub device_info: Option<&'a RawValue>,
-    /// The program's name of its machine; only logged.
+    pub reported_ip: Option<&'a str>,
+    /// The address of the connection, in canonical text.
+    pub connection_ip: &'a str,
+    /// The organization whose server asks, when it proved that it may speak for
+    /// others: what it reports of its own licenses is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<Uuid>,
+    /// The program's name of its machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_id: Option<Cow<'a, str>>,
-    /// Its host name; only logged.
+    /// Its host name; only noted with a new binding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<Cow<'a, str>>,
     /// Returned as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<Cow<'a, str>>,
-    /// User-Agent header; only logged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<Cow<'a, str>>,
     /// Language of the reason.
     #[serde(default)]
     pub lang: Lang,
@@ -67,7 +65,7 @@ pub enum Supply<'a> {
     Data {
         /// The token of the request for it.
         token: u64,
-        /// A [`celaest_domain::license::Snapshot`].
+        /// A [`Found`].
         #[serde(borrow)]
         data: &'a RawValue,
     },
@@ -80,53 +78,97 @@ pub enum Supply<'a> {
     Unavailable,
 }
 
+/// One read of a license.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Found<'a> {
+    /// A [`celaest_domain::license::Snapshot`].
+    #[serde(borrow)]
+    pub snapshot: &'a RawValue,
+    /// Every slot that is taken, with the binding's id.
+    pub bindings: std::collections::HashMap<AddressKey, Uuid>,
+    /// Those of [`Wanted::waiting`] that Postgres has, whatever became of them.
+    #[serde(default)]
+    pub settled: Vec<Uuid>,
+}
+
+/// What the object wants to have read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Ties what is read to this request: changed by every notice of a change
+    /// and every snapshot installed.
+    pub token: u64,
+    /// Bindings and collisions that the object made and does not know to be in
+    /// Postgres.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Uuid>,
+}
+
 /// The object's answer to a [`Check`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// The complete `data` of the response, as JSON.
-    Verdict(String),
-    /// Read the license and call again with this token.
-    NeedSnapshot {
-        /// Ties what is read to this request: changed by every `forget` and
-        /// every snapshot installed.
-        token: u64,
+    /// The verdict.
+    Verdict {
+        /// The complete `data` of the response, as JSON.
+        data: String,
+        /// What the log says of it, if it says anything.
+        logged: Option<Logged>,
     },
+    /// Read the license and call again.
+    NeedSnapshot(Wanted),
     /// Too many validations of this license.
     Limited(Decision),
-    /// Neither Postgres nor a snapshot young enough.
+    /// Neither Postgres nor a snapshot that may be used.
     Unavailable,
 }
 
+/// What only the object knows of a line of the validation log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logged {
+    /// The license.
+    pub license_id: Uuid,
+    /// The binding used, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding_id: Option<Uuid>,
+    /// The verdict's code, when it was not `VALID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Cow<'static, str>>,
+}
+
 impl Answer {
-    /// The answer as it travels: a verdict as it is, anything else as a word and what belongs to it.
-    pub(super) fn into_text(self) -> String {
+    /// The answer as one text: a line that says what it is, and the verdict
+    /// below it as it will be sent on.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        // Plain structures always serialize.
         match self {
-            Self::Verdict(data) => data,
-            Self::NeedSnapshot { token } => format!("need {token}"),
-            Self::Limited(decision) => {
-                format!(
-                    "limited {} {} {}",
-                    decision.limit, decision.remaining, decision.reset_s
-                )
+            Self::Verdict { data, logged } => {
+                let logged = serde_json::to_string(logged).unwrap_or_default();
+                format!("V{logged}\n{data}")
             }
-            Self::Unavailable => "unavailable".to_owned(),
+            Self::NeedSnapshot(wanted) => {
+                format!("N{}", serde_json::to_string(wanted).unwrap_or_default())
+            }
+            Self::Limited(decision) => format!(
+                "L{} {} {}",
+                decision.limit, decision.remaining, decision.reset_s
+            ),
+            Self::Unavailable => "U".to_owned(),
         }
     }
 
-    /// The other side of [`Answer::into_text`].
-    pub(super) fn from_text(text: String) -> Option<Self> {
-        if text.starts_with('{') {
-            return Some(Self::Verdict(text));
-        }
-        let mut words = text.split(' ');
-        match words.next()? {
-            "need" => words
-                .next()?
-                .parse()
-                .ok()
-                .map(|token| Self::NeedSnapshot { token }),
-            "limited" => {
-                let mut numbers = words.map(str::parse);
+    /// Reads what [`Answer::encode`] made.
+    #[must_use]
+    pub fn decode(mut text: String) -> Option<Self> {
+        match text.chars().next()? {
+            'V' => {
+                let end = text.find('\n')?;
+                let logged = serde_json::from_str(&text[1..end]).ok()?;
+                text.drain(..=end);
+                Some(Self::Verdict { data: text, logged })
+            }
+            'N' => Some(Self::NeedSnapshot(serde_json::from_str(&text[1..]).ok()?)),
+            'L' => {
+                let mut numbers = text[1..].split(' ').map(str::parse::<u32>);
                 Some(Self::Limited(Decision {
                     allowed: false,
                     limit: numbers.next()?.ok()?,
@@ -134,7 +176,7 @@ impl Answer {
                     reset_s: numbers.next()?.ok()?,
                 }))
             }
-            "unavailable" => Some(Self::Unavailable),
+            'U' => Some(Self::Unavailable),
             _ => None,
         }
     }
@@ -143,8 +185,8 @@ impl Answer {
 /// A slot asked for by a manual bind.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReserveRequest<'a> {
-    /// Id the binding's row will have.
-    pub binding_id: Uuid,
+    /// The change that will bind it; the slot is held until its outcome is told.
+    pub change: Uuid,
     /// The address, in canonical text.
     pub ip: &'a str,
     /// Age at which a snapshot is read again, in seconds.
@@ -155,34 +197,41 @@ pub struct ReserveRequest<'a> {
 }
 
 /// The object's answer to a [`ReserveRequest`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reservation {
-    /// The slot is held for 30 seconds.
+    /// The slot is held, for 30 seconds at most.
     Held,
     /// The address has a slot.
-    AlreadyBound {
-        /// The binding that holds it.
-        binding_id: Uuid,
-    },
+    AlreadyBound,
     /// No slot is free.
     Full,
     /// No such license.
     Missing,
-    /// Read the license and call again with this token.
-    NeedSnapshot {
-        /// As in [`Answer::NeedSnapshot`].
-        token: u64,
-    },
-    /// Neither Postgres nor a snapshot young enough.
+    /// Read the license and call again.
+    NeedSnapshot(Wanted),
+    /// Neither Postgres nor a snapshot that may be used.
     Unavailable,
 }
 
-/// Bindings made by the object that it has not yet seen in Postgres.
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The change; none when some change or other is known to be committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Uuid>,
+    /// It cancelled the license for good.
+    #[serde(default)]
+    pub ended: bool,
+}
+
+/// What the object has that Postgres may not.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pending {
-    /// In the order they were made.
+    /// Bindings, in the order they were made.
     pub bindings: Vec<PendingBinding>,
+    /// Collisions suspended the license.
+    pub suspended: bool,
 }
 
 /// A binding the object made.
@@ -198,35 +247,6 @@ pub struct PendingBinding {
     pub hostname: Option<String>,
     /// When it was made.
     pub first_seen_at: DateTime<Utc>,
-}
-
-/// A new binding in the log.
-pub type LogBinding = PendingBinding;
-
-/// One message of the queue.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LogBatch {
-    /// The license.
-    pub license_id: Uuid,
-    /// Its vendor.
-    pub organization_id: Uuid,
-    /// New bindings.
-    pub bindings: Vec<LogBinding>,
-    /// Bindings used.
-    pub seen: Vec<LogSeen>,
-    /// Collisions recorded.
-    pub collisions: Vec<CollisionRecord>,
-    /// Validations made.
-    pub validations: Vec<LogValidation>,
-}
-
-/// A binding was used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LogSeen {
-    /// Row id of the binding.
-    pub binding_id: Uuid,
-    /// When last.
-    pub last_seen_at: DateTime<Utc>,
 }
 
 /// Two addresses used one license within the window.
@@ -248,8 +268,24 @@ pub struct CollisionRecord {
     pub address_count: usize,
     /// When.
     pub detected_at: DateTime<Utc>,
-    /// This one suspends the license.
+    /// This one suspends the license, unless it was reactivated since.
     pub suspend: bool,
+    /// How often the license had been reactivated.
+    pub reactivations: u32,
+}
+
+/// One message of the queue: what an object made, or lines of the log.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogBatch {
+    /// The license of the bindings and collisions.
+    pub license_id: Option<Uuid>,
+    /// New bindings.
+    pub bindings: Vec<PendingBinding>,
+    /// Collisions recorded.
+    pub collisions: Vec<CollisionRecord>,
+    /// Validations made, of any license.
+    pub validations: Vec<LogValidation>,
 }
 
 /// One validation in the log.
@@ -257,12 +293,14 @@ pub struct CollisionRecord {
 pub struct LogValidation {
     /// Row id, ordered by time.
     pub id: Uuid,
+    /// The license.
+    pub license_id: Uuid,
     /// The binding used, if any.
     pub binding_id: Option<Uuid>,
-    /// The address that counted.
+    /// The address that was named, or else the connection's.
     pub ip: String,
     /// The address of the connection.
-    pub connection_ip: Option<String>,
+    pub connection_ip: String,
     /// The verdict was `VALID`.
     pub is_valid: bool,
     /// The verdict's code, when it was not.

@@ -34,6 +34,8 @@ permissions! {
     LicensesDelete = "licenses:delete",
     /// Suspend a license.
     LicensesRevoke = "licenses:revoke",
+    /// Validate licenses of the organization for others: the addresses that are reported count.
+    LicensesValidate = "licenses:validate",
     /// See one's own profile, sessions and API keys.
     AccountRead = "account:read",
     /// Change one's own profile, end own sessions, make and delete own API keys.
@@ -58,6 +60,10 @@ permissions! {
     SettingsRead = "settings:read",
     /// Change the configuration of the system.
     SettingsWrite = "settings:write",
+    /// See the plans that are offered.
+    PlansRead = "plans:read",
+    /// Make and change plans.
+    PlansWrite = "plans:write",
     /// See feature flags with their targets.
     FeatureFlagsRead = "feature_flags:read",
     /// Make, change and delete feature flags.
@@ -87,6 +93,7 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::OrganizationsCreate,
     Permission::OrganizationsDelete,
     Permission::SettingsWrite,
+    Permission::PlansWrite,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
     Permission::SystemRead,
@@ -99,6 +106,7 @@ const EVERYBODY: &[Permission] = &[
     Permission::AccountRead,
     Permission::AccountWrite,
     Permission::OrganizationsRead,
+    Permission::PlansRead,
     Permission::FlagsEvaluate,
     Permission::TelemetryWrite,
 ];
@@ -170,6 +178,7 @@ impl Role {
                 LicensesWrite,
                 LicensesDelete,
                 LicensesRevoke,
+                LicensesValidate,
                 WebhooksRead,
                 WebhooksWrite,
                 TelemetryRead,

@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod contact;
 pub mod csv;
 pub mod egress;
+pub mod email;
 pub mod flags;
 pub mod hex;
 pub mod json;

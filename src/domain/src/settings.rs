@@ -1,16 +1,12 @@
 //! The settings of the whole system: which there are, what each may be, and
 //! what counts when nothing, or nonsense, is stored.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::email::is_email;
 use crate::vault::{NONCE, Vault};
 use crate::{egress, license};
-
-/// The longest e-mail address (RFC 5321).
-const MAX_EMAIL: usize = 254;
 
 /// A setting, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,10 +15,16 @@ pub enum Key {
     LicenseCollisionThreshold,
     /// `license.collision_auto_revoke`
     LicenseCollisionAutoRevoke,
+    /// `license.address_source`
+    LicenseAddressSource,
+    /// `license.validation_retention_days`
+    LicenseValidationRetentionDays,
     /// `api.rate_limit_per_min`
     ApiRateLimitPerMin,
     /// `api_keys.max_per_user`
     ApiKeysMaxPerUser,
+    /// `api_keys.max_rate_per_min`
+    ApiKeysMaxRatePerMin,
     /// `telemetry.enabled`
     TelemetryEnabled,
     /// `telemetry.retention_days`
@@ -57,6 +59,8 @@ pub enum Kind {
     },
     /// On or off.
     Boolean,
+    /// One of these words.
+    Choice(&'static [&'static str]),
     /// Text of one line that is not empty.
     Text {
         /// Characters at most.
@@ -75,6 +79,7 @@ impl Kind {
         match self {
             Self::Integer { .. } => "integer",
             Self::Boolean => "boolean",
+            Self::Choice(_) => "choice",
             Self::Text { .. } => "text",
             Self::HttpsUrl => "https_url",
             Self::Email => "email",
@@ -92,6 +97,7 @@ impl Kind {
         Err(match self {
             Self::Integer { min, max } => format!("must be a whole number from {min} to {max}"),
             Self::Boolean => "must be true or false".to_owned(),
+            Self::Choice(words) => format!("must be one of: {}", words.join(", ")),
             Self::Text { max } => {
                 format!("must be 1 to {max} characters on one line, without spaces around them")
             }
@@ -109,6 +115,7 @@ impl Kind {
                 .as_u64()
                 .is_some_and(|number| (u64::from(min)..=u64::from(max)).contains(&number)),
             Self::Boolean => value.is_boolean(),
+            Self::Choice(words) => text(&|text| words.contains(&text)),
             Self::Text { max } => text(&|text| {
                 (1..=max).contains(&text.chars().count())
                     && text.trim() == text
@@ -122,14 +129,17 @@ impl Kind {
 
 impl Key {
     /// Every setting, in the order they are shown.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::ApiRateLimitPerMin,
         Self::ApiKeysMaxPerUser,
+        Self::ApiKeysMaxRatePerMin,
         Self::EmailApiKey,
         Self::EmailApiUrl,
         Self::EmailFrom,
+        Self::LicenseAddressSource,
         Self::LicenseCollisionAutoRevoke,
         Self::LicenseCollisionThreshold,
+        Self::LicenseValidationRetentionDays,
         Self::SessionsRetentionDays,
         Self::SystemEventsRetentionDays,
         Self::TasksRetentionDays,
@@ -151,8 +161,11 @@ impl Key {
         match self {
             Self::LicenseCollisionThreshold => "license.collision_threshold",
             Self::LicenseCollisionAutoRevoke => "license.collision_auto_revoke",
+            Self::LicenseAddressSource => "license.address_source",
+            Self::LicenseValidationRetentionDays => "license.validation_retention_days",
             Self::ApiRateLimitPerMin => "api.rate_limit_per_min",
             Self::ApiKeysMaxPerUser => "api_keys.max_per_user",
+            Self::ApiKeysMaxRatePerMin => "api_keys.max_rate_per_min",
             Self::TelemetryEnabled => "telemetry.enabled",
             Self::TelemetryRetentionDays => "telemetry.retention_days",
             Self::WebhooksMaxPerOrganization => "webhooks.max_per_organization",
@@ -171,15 +184,17 @@ impl Key {
     pub const fn kind(self) -> Kind {
         match self {
             Self::LicenseCollisionThreshold => Kind::Integer { min: 1, max: 1_000 },
-            Self::ApiRateLimitPerMin => Kind::Integer {
+            Self::ApiRateLimitPerMin | Self::ApiKeysMaxRatePerMin => Kind::Integer {
                 min: 1,
                 max: 100_000,
             },
             Self::TelemetryRetentionDays
+            | Self::LicenseValidationRetentionDays
             | Self::SessionsRetentionDays
             | Self::SystemEventsRetentionDays
             | Self::TasksRetentionDays
             | Self::WebhooksRetentionDays => Kind::Integer { min: 1, max: 3_650 },
+            Self::LicenseAddressSource => Kind::Choice(&license::AddressSource::NAMES),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => {
                 Kind::Integer { min: 0, max: 1_000 }
             }
@@ -200,8 +215,17 @@ impl Key {
             Self::LicenseCollisionAutoRevoke => {
                 "Whether too many collisions suspend a license without a person deciding"
             }
+            Self::LicenseAddressSource => {
+                "Which address of a validation counts: reported (the one it names) or connection"
+            }
+            Self::LicenseValidationRetentionDays => {
+                "Days after which lines of the validation log are thrown away, month by month"
+            }
             Self::ApiRateLimitPerMin => "Requests a minute for a caller without a limit of its own",
             Self::ApiKeysMaxPerUser => "API keys that one user may have at a time",
+            Self::ApiKeysMaxRatePerMin => {
+                "Requests a minute that an API key may be given, where the plan says nothing"
+            }
             Self::TelemetryEnabled => "Whether telemetry is taken in",
             Self::TelemetryRetentionDays => "Days after which telemetry is deleted",
             Self::WebhooksMaxPerOrganization => "Webhooks that one organization may have at a time",
@@ -234,6 +258,8 @@ impl Key {
             Self::LicenseCollisionAutoRevoke => {
                 license::Settings::default().collision_auto_revoke.into()
             }
+            Self::LicenseAddressSource => license::AddressSource::NAMES[0].into(),
+            Self::LicenseValidationRetentionDays => 365.into(),
             Self::TelemetryEnabled => true.into(),
             Self::TelemetryRetentionDays
             | Self::SessionsRetentionDays
@@ -241,6 +267,7 @@ impl Key {
             | Self::WebhooksRetentionDays => 90.into(),
             Self::TasksRetentionDays => 730.into(),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => 20.into(),
+            Self::ApiKeysMaxRatePerMin => 1_000.into(),
             Self::ApiRateLimitPerMin | Self::EmailFrom | Self::EmailApiUrl | Self::EmailApiKey => {
                 Value::Null
             }
@@ -297,11 +324,22 @@ impl Stored {
 
     /// What licenses without an own rule go by.
     #[must_use]
-    pub fn collisions(&self) -> license::Settings {
+    pub fn licenses(&self) -> license::Settings {
+        let source = self.get(Key::LicenseAddressSource);
         license::Settings {
+            address_source: source
+                .as_str()
+                .and_then(license::AddressSource::parse)
+                .unwrap_or_default(),
             collision_threshold: self.number(Key::LicenseCollisionThreshold),
             collision_auto_revoke: self.flag(Key::LicenseCollisionAutoRevoke),
         }
+    }
+
+    /// Days after which lines of the validation log are thrown away.
+    #[must_use]
+    pub fn validation_retention_days(&self) -> u32 {
+        self.number(Key::LicenseValidationRetentionDays)
     }
 
     /// Requests a minute; `None` when the deployment decides.
@@ -314,6 +352,12 @@ impl Stored {
     #[must_use]
     pub fn api_keys_per_user(&self) -> u32 {
         self.number(Key::ApiKeysMaxPerUser)
+    }
+
+    /// Requests a minute that an API key may be given, where the plan says nothing.
+    #[must_use]
+    pub fn api_key_rate_per_min(&self) -> u32 {
+        self.number(Key::ApiKeysMaxRatePerMin)
     }
 
     /// Whether telemetry is taken in.
@@ -359,69 +403,18 @@ fn number(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
-/// Where a sensitive value is sealed. As JSON: what the table keeps.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    version: u32,
-    sealed: String,
-}
-
 /// Seals the sensitive value of `key`; it opens for no other key. `None` when it
 /// cannot be sealed.
 #[must_use]
 pub fn seal(vault: &Vault, key: Key, text: &str, nonce: [u8; NONCE]) -> Option<Value> {
-    let sealed = vault
-        .seal(text.as_bytes(), key.as_str().as_bytes(), nonce)
-        .ok()?;
-    serde_json::to_value(Sealed {
-        version: sealed.version,
-        sealed: STANDARD.encode(sealed.bytes),
-    })
-    .ok()
+    vault.seal_text(text, key.as_str().as_bytes(), nonce)
 }
 
 /// Opens what [`seal`] made. `None` when the vault lacks its key, or anything
 /// was changed.
 #[must_use]
 pub fn open(vault: &Vault, key: Key, stored: &Value) -> Option<String> {
-    let Sealed { version, sealed } = Sealed::deserialize(stored).ok()?;
-    let bytes = STANDARD.decode(sealed).ok()?;
-    let text = vault.open(version, &bytes, key.as_str().as_bytes())?;
-    String::from_utf8(text).ok()
-}
-
-fn is_email(text: &str) -> bool {
-    let Some((local, host)) = text.rsplit_once('@') else {
-        return false;
-    };
-    text.len() <= MAX_EMAIL
-        && (1..=64).contains(&local.len())
-        && local
-            .split('.')
-            .all(|word| !word.is_empty() && word.bytes().all(is_atom))
-        && is_host(host)
-}
-
-/// A character of an e-mail address that needs no quotes (RFC 5322, atext).
-fn is_atom(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
-}
-
-/// A public host name: at least two labels, the last not a number.
-fn is_host(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    let last = name.rsplit('.').next().unwrap_or_default();
-    name.len() <= 253
-        && name.contains('.')
-        && name.split('.').all(label)
-        && !last.bytes().all(|byte| byte.is_ascii_digit())
+    vault.open_text(stored, key.as_str().as_bytes())
 }
 
 #[cfg(test)]

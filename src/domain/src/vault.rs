@@ -8,8 +8,10 @@ use std::fmt;
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, Key, KeyInit, Nonce};
 use base64::Engine;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::engine::{DecodePaddingMode, general_purpose::NO_PAD};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Length of a nonce, in bytes. A nonce is random and never used twice.
 pub const NONCE: usize = 12;
@@ -31,6 +33,14 @@ pub struct Sealed {
     pub version: u32,
     /// Nonce and ciphertext.
     pub bytes: Vec<u8>,
+}
+
+/// [`Sealed`] as JSON keeps it.
+#[derive(Serialize, Deserialize)]
+struct SealedText {
+    version: u32,
+    /// In base64.
+    sealed: String,
 }
 
 /// The text is not a list of keys, or a secret is too long to be sealed.
@@ -87,6 +97,26 @@ impl Vault {
             version: self.keys.len() as u32,
             bytes,
         })
+    }
+
+    /// [`Vault::seal`] for a text that is kept in JSON. `None` when it cannot be
+    /// sealed.
+    #[must_use]
+    pub fn seal_text(&self, text: &str, associated: &[u8], nonce: [u8; NONCE]) -> Option<Value> {
+        let sealed = self.seal(text.as_bytes(), associated, nonce).ok()?;
+        serde_json::to_value(SealedText {
+            version: sealed.version,
+            sealed: STANDARD.encode(sealed.bytes),
+        })
+        .ok()
+    }
+
+    /// Opens what [`Vault::seal_text`] made. `None` as for [`Vault::open`].
+    #[must_use]
+    pub fn open_text(&self, stored: &Value, associated: &[u8]) -> Option<String> {
+        let SealedText { version, sealed } = SealedText::deserialize(stored).ok()?;
+        let bytes = STANDARD.decode(sealed).ok()?;
+        String::from_utf8(self.open(version, &bytes, associated)?).ok()
     }
 
     /// Opens what was sealed with the key `version` for the same associated

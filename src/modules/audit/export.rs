@@ -9,7 +9,7 @@ use super::model::header;
 use super::queries::{COLUMNS, KEYS, columns, horizon};
 use crate::db::facts::{Action, Actor, Fact};
 use crate::db::{Database, Rows, Scope, sql};
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::http::params::Query;
 use crate::http::permit::{AuditExport, Permit};
 use crate::http::reply::Streamed;
@@ -77,7 +77,7 @@ pub async fn export(
     if let (Scope::System, Some(id)) = (permit.scope(), organization) {
         let named = Rows::of("organizations", "o").id(id);
         let there: Option<serde_json::Value> = tx.row(named.read("o.id")).await?;
-        there.ok_or_else(|| Error::field("organization_id", "does not exist"))?;
+        there.ok_or_else(|| Error::new(Code::OrganizationNotFound))?;
     }
     // Whoever writes to the logs of others holds up nobody's file but that of all.
     let end = match organization {

@@ -6,7 +6,6 @@ use crate::db::sql;
 use crate::error::Code;
 use crate::http::body::Body;
 use crate::http::change::Outcome;
-use crate::http::idempotency::Once;
 use crate::http::permit::SignedIn;
 use crate::http::reply::NoContent;
 use crate::identity::bearer;
@@ -24,16 +23,13 @@ struct Ended {
 }
 
 /// Ends the caller's own sign-in here at once, and tells the sign-in provider. An API key has none.
-pub async fn logout(
-    access: SignedIn,
-    Once(key, Body(Nothing {})): Once<Body<Nothing>>,
-) -> Outcome<NoContent> {
+pub async fn logout(access: SignedIn, Body(Nothing {}): Body<Nothing>) -> Outcome<NoContent> {
     let principal = &access.principal;
     let (Some(token), Some(text)) = (&principal.token, bearer(&access.call)) else {
         return Err(Code::Forbidden.into());
     };
     let agent = access.call.user_agent.as_deref();
-    let mut tx = access.begin_once(key).await?;
+    let mut tx = access.begin_last();
     // Inserted when the sign-in was not noted yet, so that it cannot be noted as going on.
     let ended: Option<Ended> = tx
         .row(

@@ -3,7 +3,7 @@
 use super::model::{Home, Me};
 use crate::db::Raw;
 use crate::error::{Code, Result};
-use crate::http::permit::SignedIn;
+use crate::http::permit::{AccountRead, Permit};
 use crate::http::reply::Data;
 use crate::modules::users::model::Profile;
 use crate::modules::users::queries::{COLUMNS, MORE_COLUMNS, mine};
@@ -19,7 +19,7 @@ struct Known {
 }
 
 /// Says who the caller is, where they belong and what they may do.
-pub async fn me(access: SignedIn) -> Result<Data<Me>> {
+pub async fn me(access: Permit<AccountRead>) -> Result<Data<Me>> {
     let principal = &access.principal;
     let tx = access.begin();
     let query = mine(&tx)

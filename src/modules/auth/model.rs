@@ -17,7 +17,7 @@ pub enum CredentialKind {
     ApiKey,
 }
 
-/// Body of `POST /api/auth/verify` and `POST /api/auth/logout`: nothing.
+/// Body of `POST /api/auth/verify`, `POST /api/auth/logout` and `POST /api/users/me/leave`: nothing.
 #[derive(Debug, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NoFields")]
@@ -69,6 +69,16 @@ pub struct Home {
     pub slug: String,
     /// Settings.
     pub settings: Value,
+}
+
+/// Body of `POST /api/auth/accept-invitation`.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "InvitationAcceptance")]
+pub struct Acceptance {
+    /// What the link of the invitation's e-mail has as `token`.
+    #[garde(length(min = 1, max = 200))]
+    pub token: String,
 }
 
 /// Body of `POST /api/auth/refresh`.

@@ -1,7 +1,7 @@
 //! `DELETE /api/licenses/{id}`
 
-use super::edge;
 use super::model::Status;
+use super::notices;
 use super::queries::{self, LICENSE};
 use crate::db::Set;
 use crate::http::change::Outcome;
@@ -23,7 +23,7 @@ pub async fn cancel(
         let set = Set::new().fixed("status = 'cancelled', cancelled_at = now()");
         let after = queries::set(&mut tx, id, set).await?;
         tx.record_ending(&LICENSE, "license.cancelled", &before.row, &after);
-        tx.after_commit(edge::forget(&permit.call, &before.key));
+        notices::tell_end(&mut tx, &permit.call, &before.key);
     }
     permit.commit(tx, NoContent::done()).await
 }

@@ -68,13 +68,16 @@ pub async fn list(
     let tx = permit.begin();
     let found = Rows::of("license_collisions", "c")
         .within(mine(&tx).id(id), "c.license_id", Code::LicenseNotFound)
-        .when("c.severity = {}::collision_severity", f.severity.map(Severity::as_str))
+        .when(
+            "c.severity = {}::collision_severity",
+            f.severity.map(Severity::as_str),
+        )
         .when("(c.resolved_at IS NOT NULL) = {}::boolean", f.resolved);
     tx.page(found, COLUMNS, "c.detected_at {}, c.id {}", &page)
         .await
 }
 
-/// Marks a collision as looked into. Doing so again replaces the notes.
+/// Marks a collision as looked into. Who did so first, and when, stays; doing so again replaces the notes.
 pub async fn resolve(
     permit: Permit<LicensesWrite>,
     Ids(license_id, id): Ids,
@@ -87,7 +90,10 @@ pub async fn resolve(
     let before: Raw<Collision> = tx.one(this().lock(COLUMNS), Code::NotFound).await?;
     let set = Set::new()
         .fixed("resolved_at = coalesce(c.resolved_at, now())")
-        .to("resolved_by = {}::uuid", permit.principal.user_id)
+        .to(
+            "resolved_by = coalesce(c.resolved_by, {}::uuid)",
+            permit.principal.user_id,
+        )
         .to("resolution_notes = {}", body.notes);
     let after: Raw<Collision> = tx.one(this().set(set, COLUMNS), Code::NotFound).await?;
     tx.record_change(&COLLISION, "license.collision_resolved", &before, &after);

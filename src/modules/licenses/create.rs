@@ -1,7 +1,7 @@
 //! `POST /api/licenses`
 
-use super::edge;
 use super::model::{License, NewLicense, Status};
+use super::notices;
 use super::queries::{COLUMNS, LICENSE};
 use crate::db::{Raw, Tx, sql};
 use crate::error::{Code, Error, Result};
@@ -9,7 +9,7 @@ use crate::http::body::Body;
 use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::permit::{LicensesWrite, Permit};
-use crate::http::reply::{Created};
+use crate::http::reply::Created;
 use crate::platform::clock;
 use celaest_domain::calendar;
 use celaest_domain::license_key::LicenseKey;
@@ -37,16 +37,15 @@ pub async fn create(
     permit: Permit<LicensesWrite>,
     Once(key, Body(new)): Once<Body<NewLicense>>,
 ) -> Outcome<Created<License>> {
-    let organization = permit.organization(new.organization_id)?;
+    let organization = permit.organization(new.organization_id.map(|id| id.0))?;
     let dates = dates(&new, clock::now())?;
     let mut tx = permit.begin_once(key).await?;
     let product_code = surroundings(&mut tx, organization, &new).await?;
     let secret = permit.call.config.license_key_secret.expose();
-    let (key, license) =
-        insert(&mut tx, secret, organization, &product_code, &new, &dates).await?;
+    let (key, license) = insert(&mut tx, secret, organization, &product_code, &new, &dates).await?;
     tx.record_new(&LICENSE, "license.created", &license);
     // The edge may remember the key as missing.
-    tx.after_commit(edge::forget(&permit.call, &key));
+    notices::tell(&mut tx, &permit.call, &key);
     permit.commit(tx, Created::raw(&license)).await
 }
 

@@ -1,8 +1,8 @@
 //! `GET /api/licenses/{id}/ips`
 
-use super::edge;
 use super::model::Binding;
 use super::queries::{self, BINDING_COLUMNS};
+use super::slots;
 use crate::db::Listing;
 use crate::error::Result;
 use crate::http::params::{Id, Paged};
@@ -29,7 +29,7 @@ pub async fn ips(
 ) -> Result<Listing<Binding>> {
     let mut tx = permit.begin();
     let license = queries::peek(&mut tx, id).await?;
-    edge::mirror(&permit.call, &mut tx, &license).await?;
+    slots::mirror(&permit.call, &mut tx, &license).await?;
     let found = license
         .owns("license_ip_bindings", "b")
         .when("b.is_active = {}::boolean", f.is_active);

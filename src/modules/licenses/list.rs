@@ -6,11 +6,10 @@ use crate::db::{Listing, containing};
 use crate::error::Result;
 use crate::http::params::Paged;
 use crate::http::permit::{LicensesRead, Permit};
-use crate::http::types::Moment;
+use crate::http::types::{Ident, Moment};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use uuid::Uuid;
 
 /// Columns to sort by.
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -51,11 +50,11 @@ pub struct Filters {
     /// Only this status.
     pub status: Option<Status>,
     /// Only this product.
-    pub product_id: Option<Uuid>,
+    pub product_id: Option<Ident>,
     /// Only this plan.
-    pub plan_id: Option<Uuid>,
+    pub plan_id: Option<Ident>,
     /// Only this holder.
-    pub owner_id: Option<Uuid>,
+    pub owner_id: Option<Ident>,
     /// Created at or after.
     pub created_after: Option<Moment>,
     /// Created before.

@@ -6,8 +6,11 @@ use crate::db::{Query, Raw, Rows, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use celaest_domain::address::Address;
 use celaest_domain::license::Life;
+use celaest_durable::license::Wanted;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// The columns of [`License`], from table or alias `l`. Clients do not see the internal notes.
@@ -153,40 +156,52 @@ pub fn address(text: &str) -> Result<Address> {
     Address::parse(text).ok_or_else(|| Error::field("ip_address", "is not an IP address"))
 }
 
-/// What the edge needs to know of the given keys, as one JSON object from key to snapshot. Keys without
-/// a license are left out.
-pub fn snapshots(keys: &Value) -> Query {
-    sql("SELECT coalesce(json_object_agg(l.license_key, json_build_object(
-           'license', json_build_object(
-             'id', l.id, 'organization_id', l.organization_id, 'key', l.license_key, 'status', l.status,
-             'starts_at', l.starts_at, 'expires_at', l.expires_at, 'trial_ends_at', l.trial_ends_at,
-             'plan', json_build_object('code', p.code, 'name', p.name, 'limits', p.limits, 'features', p.features),
-             'product', CASE WHEN pr.id IS NOT NULL THEN json_build_object(
-               'id', pr.id, 'code', pr.code, 'name', pr.name, 'status', pr.status,
-               'deleted', pr.deleted_at IS NOT NULL) END,
-             'custom_limits', l.custom_limits, 'metadata', l.metadata),
-           'bindings', (SELECT coalesce(json_agg(json_build_object(
-               'id', b.id,
-               'ip', CASE WHEN family(b.ip_address) = 6 THEN text(b.ip_address) ELSE host(b.ip_address) END,
-               'active', b.is_active)), '[]')
-             FROM (
-               SELECT * FROM license_ip_bindings WHERE license_id = l.id AND is_active
-               UNION ALL
-               -- So that the object learns the end of a binding that it made itself.
-               (SELECT * FROM license_ip_bindings WHERE license_id = l.id AND NOT is_active
-                ORDER BY unbound_at DESC LIMIT 100)) b),
-           'settings', json_build_object(
-             'collision_threshold', (SELECT value FROM system_config WHERE key = 'license.collision_threshold'),
-             'collision_auto_revoke', (SELECT value FROM system_config WHERE key = 'license.collision_auto_revoke')),
-           'last_suspension', (SELECT c.id FROM license_collisions c
-             WHERE c.license_id = l.id AND c.suspended_license ORDER BY c.detected_at DESC LIMIT 1)
+/// What was read for the edge, by key: each a [`celaest_durable::license::Found`].
+pub type Snapshots = HashMap<String, Box<RawValue>>;
+
+/// What the edge needs to know of the given keys, as [`Snapshots`]. Keys without a license are left out.
+pub fn snapshots<'a>(wanted: impl IntoIterator<Item = (&'a str, &'a Wanted)>) -> Query {
+    let wanted = wanted.into_iter();
+    let wanted: Vec<_> = wanted
+        .map(|(key, wanted)| json!({ "key": key, "waiting": wanted.waiting }))
+        .collect();
+    sql("WITH wanted AS (
+           SELECT key, jsonb_agg(DISTINCT id) FILTER (WHERE id IS NOT NULL) AS waiting
+           FROM jsonb_to_recordset($1::jsonb) AS w(key text, waiting jsonb)
+           LEFT JOIN LATERAL jsonb_array_elements_text(w.waiting) AS t(id) ON true GROUP BY key)
+         SELECT coalesce(json_object_agg(l.license_key, json_build_object(
+           'snapshot', json_build_object(
+             'license', json_build_object(
+               'id', l.id, 'organization_id', l.organization_id, 'key', l.license_key, 'status', l.status,
+               'starts_at', l.starts_at, 'expires_at', l.expires_at, 'trial_ends_at', l.trial_ends_at,
+               'plan', json_build_object('code', p.code, 'name', p.name, 'limits', p.limits, 'features', p.features),
+               'product', CASE WHEN pr.id IS NOT NULL THEN json_build_object(
+                 'id', pr.id, 'code', pr.code, 'name', pr.name, 'status', pr.status,
+                 'deleted', pr.deleted_at IS NOT NULL) END,
+               'custom_limits', l.custom_limits, 'metadata', l.metadata),
+             'settings', json_build_object(
+               'collision_threshold', (SELECT value FROM system_config WHERE key = 'license.collision_threshold'),
+               'collision_auto_revoke', (SELECT value FROM system_config WHERE key = 'license.collision_auto_revoke'),
+               'address_source', (SELECT value FROM system_config WHERE key = 'license.address_source')),
+             'last_suspension', (SELECT c.id FROM license_collisions c
+               WHERE c.license_id = l.id AND c.suspended_license ORDER BY c.detected_at DESC LIMIT 1),
+             'reactivations', l.reactivations),
+           'bindings', (SELECT coalesce(json_object_agg(
+               CASE WHEN family(b.ip_address) = 6 THEN text(b.ip_address) ELSE host(b.ip_address) END, b.id), '{}')
+             FROM license_ip_bindings b WHERE b.license_id = l.id AND b.is_active),
+           -- So that the object can tell what has ended from what has not arrived.
+           'settled', (SELECT coalesce(json_agg(there.id), '[]')
+             FROM jsonb_array_elements_text(w.waiting) AS t(id)
+             JOIN LATERAL (
+               SELECT b.id FROM license_ip_bindings b WHERE b.id = t.id::uuid
+               UNION ALL SELECT c.id FROM license_collisions c WHERE c.id = t.id::uuid) there ON true)
          )), '{}')::text
-         FROM licenses l
+         FROM wanted w
+         JOIN licenses l ON l.license_key = w.key
          JOIN organizations o ON o.id = l.organization_id AND o.deleted_at IS NULL
          JOIN subscription_plans p ON p.id = l.plan_id
-         LEFT JOIN products pr ON pr.id = l.product_id
-         WHERE l.license_key IN (SELECT value FROM jsonb_array_elements_text($1::jsonb))")
-    .bind(keys)
+         LEFT JOIN products pr ON pr.id = l.product_id")
+    .bind(json!(wanted))
 }
 
 /// The columns of [`Binding`], from alias `b`.
@@ -224,17 +239,15 @@ pub fn mirror_bindings(license: &Locked, bindings: &Value, request_id: &str) -> 
 pub async fn insert_binding(
     tx: &mut Tx,
     license: &Locked,
-    id: Uuid,
     address: &Address,
     new: &NewBinding,
 ) -> Result<Raw<Binding>> {
     let query = sql(format!(
-        "INSERT INTO license_ip_bindings AS b (id, license_id, organization_id, ip_address, machine_id, hostname, source)
-         VALUES ($1::uuid, $2::uuid, $3::uuid, $4::inet, $5, $6, 'manual')
+        "INSERT INTO license_ip_bindings AS b (license_id, organization_id, ip_address, machine_id, hostname, source)
+         VALUES ($1::uuid, $2::uuid, $3::inet, $4, $5, 'manual')
          ON CONFLICT (license_id, ip_address) WHERE is_active DO NOTHING
          RETURNING {BINDING_COLUMNS}"
     ))
-    .bind(id)
     .bind(license.id)
     .bind(license.organization_id)
     .bind(address.key().to_string())

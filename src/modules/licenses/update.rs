@@ -1,7 +1,7 @@
 //! `PATCH /api/licenses/{id}`
 
-use super::edge;
 use super::model::{License, LicenseChanges};
+use super::notices;
 use super::queries::{self, LICENSE};
 use crate::db::{Set, Tx, sql};
 use crate::error::{Error, Result};
@@ -11,6 +11,7 @@ use crate::http::idempotency::Once;
 use crate::http::params::Id;
 use crate::http::permit::{LicensesWrite, Permit};
 use crate::http::reply::Data;
+use crate::http::types::Patch;
 use crate::platform::clock;
 use uuid::Uuid;
 
@@ -23,15 +24,28 @@ pub async fn update(
     let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx, id).await?;
     let life = &before.life;
-    let expires_at = wanted.expires_at.or(life.expires_at, |at| at.0);
+    let now = clock::now();
+    // A trial that becomes a full license ends with a billing cycle, unless it is said when.
+    let full_term = match (&wanted.trial_ends_at, &wanted.expires_at) {
+        (Patch::Null, Patch::Absent) => {
+            let cycle = wanted.billing_cycle.value();
+            life.full_term(cycle.copied().unwrap_or(life.billing_cycle), now)
+        }
+        _ => None,
+    };
+    let expires_at = full_term.or(wanted.expires_at.or(life.expires_at, |at| at.0));
     let trial_ends_at = wanted.trial_ends_at.or(life.trial_ends_at, |at| at.0);
-    let status = life.redate(expires_at, trial_ends_at, clock::now())?;
+    let status = life.redate(expires_at, trial_ends_at, now)?;
     check(&mut tx, before.organization_id, &wanted).await?;
     let set = Set::new()
         .patch("plan_id = {}::uuid", &wanted.plan_id)
         .patch("owner_id = {}::uuid", &wanted.owner_id)
         .patch("billing_cycle = {}::billing_cycle", &wanted.billing_cycle)
         .patch("expires_at = {}::timestamptz", &wanted.expires_at)
+        .when(
+            "expires_at = {}::timestamptz, next_billing_date = {}::timestamptz::date",
+            full_term,
+        )
         .patch("trial_ends_at = {}::timestamptz", &wanted.trial_ends_at)
         .patch_json("custom_limits = {}::jsonb", &wanted.custom_limits)
         .patch("notes = {}", &wanted.notes)
@@ -42,7 +56,7 @@ pub async fn update(
         );
     let after = queries::set(&mut tx, id, set).await?;
     tx.record_change(&LICENSE, "license.updated", &before.row, &after);
-    tx.after_commit(edge::forget(&permit.call, &before.key));
+    notices::tell(&mut tx, &permit.call, &before.key);
     permit.commit(tx, Data::raw(&after)).await
 }
 

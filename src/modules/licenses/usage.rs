@@ -16,8 +16,8 @@ const COLUMNS: &str = "l.id AS license_id,
                  'ai_requests_count', l.ai_requests_used,
                  'tokens_input', coalesce(t.tokens_input, 0), 'tokens_output', coalesce(t.tokens_output, 0),
                  'storage_bytes', l.storage_used_bytes,
-                 'validations_count', (SELECT count(*) FROM license_validations v
-                   WHERE v.license_id = l.id AND v.created_at >= coalesce(l.current_period_start, l.starts_at)),
+                 'validations_count', coalesce((SELECT c.validations FROM license_usage_counts c
+                   WHERE c.license_id = l.id AND c.period_start = coalesce(l.current_period_start, l.starts_at)), 0),
                  'calculated_cost', coalesce(t.cost, 0)) AS current,
                (SELECT coalesce(json_agg(u), '[]') FROM (
                  SELECT period_start, period_end, ai_requests_count, tokens_input, tokens_output, storage_bytes,

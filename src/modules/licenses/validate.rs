@@ -13,10 +13,10 @@ const MAX_BYTES: usize = 16 * 1024;
 
 /// Validates a license key for an address.
 pub async fn validate(
-    Counted(call): Counted,
+    Counted(call, caller): Counted,
     Body(body): Body<Validation, MAX_BYTES>,
 ) -> Result<Data<Verdict>> {
-    let check = edge::prepare(&call, body)?;
+    let check = edge::prepare(&call, edge::vendor(caller.as_ref()), body)?;
     let verdict = edge::check(&call, vec![check]).await.pop();
     verdict
         .unwrap_or_else(|| Err(Error::internal("no verdict")))

@@ -1,6 +1,5 @@
 //! Module 3, tenants. The URLs are in `router.rs`.
 
-pub mod closed;
 pub mod create;
 pub mod list;
 pub mod members;

@@ -2,11 +2,14 @@
 
 use super::model::Subscription;
 use super::queries::mine;
-use crate::db::Raw;
+use crate::db::{Raw, Tx};
 use crate::error::{Code, Result};
 use crate::http::params::Id;
 use crate::http::permit::{OrganizationsRead, Permit};
 use crate::http::reply::Data;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
 
 const COLUMNS: &str = "o.id AS organization_id,
     CASE WHEN p.id IS NOT NULL THEN json_build_object('id', p.id, 'code', p.code, 'name', p.name,
@@ -42,6 +45,23 @@ const JOINS: &str = "LEFT JOIN LATERAL (
       ORDER BY x.created_at DESC, x.id LIMIT 1) l ON true
     LEFT JOIN subscription_plans p
       ON app_owner_id() IS NULL AND p.id = coalesce(l.plan_id, (SELECT f.id FROM subscription_plans f WHERE f.code = 'free'))";
+
+/// A limit of an organization: its license's own, or its plan's.
+///
+/// # Errors
+/// When the database fails.
+pub async fn limit(tx: &mut Tx, organization: Uuid, name: &str) -> Result<Option<i64>> {
+    #[derive(Deserialize)]
+    struct Found {
+        limits: Map<String, Value>,
+    }
+    let query = mine(tx)
+        .id(organization)
+        .joined(JOINS)
+        .read("coalesce(p.limits, '{}') || coalesce(l.custom_limits, '{}') AS limits");
+    let found: Option<Found> = tx.row(query).await?;
+    Ok(found.and_then(|found| found.limits.get(name)?.as_i64()))
+}
 
 /// What an organization has, may and did. A client sees neither plan nor limits, which are not theirs, and
 /// of the usage only their own.

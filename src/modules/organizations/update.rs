@@ -10,6 +10,7 @@ use crate::http::idempotency::Once;
 use crate::http::params::Id;
 use crate::http::permit::{Access, OrganizationsWrite, Permit};
 use crate::http::reply::Data;
+use crate::identity::callers::Whom;
 use serde_json::json;
 
 /// Changes an organization.
@@ -28,6 +29,9 @@ pub async fn update(
         .on("organizations_slug_key", Code::SlugTaken);
     let after: Raw<Organization> = tx.one(query, Code::OrganizationNotFound).await?;
     tx.record_change(&ORGANIZATION, "organization.updated", &before, &after);
+    permit
+        .forget_callers(&mut tx, Whom::Organization(id))
+        .await?;
     permit.commit(tx, Data::raw(&after)).await
 }
 

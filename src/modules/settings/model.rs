@@ -176,6 +176,10 @@ fn schema(key: Key) -> Value {
             json!({ "type": ["integer", "null"], "minimum": min, "maximum": max })
         }
         Kind::Boolean => json!({ "type": ["boolean", "null"] }),
+        Kind::Choice(words) => {
+            let words: Vec<Value> = words.iter().map(|word| json!(word)).chain([Value::Null]).collect();
+            json!({ "enum": words })
+        }
         Kind::Text { max } => {
             json!({ "type": ["string", "null"], "minLength": 1, "maxLength": max })
         }

@@ -1,10 +1,10 @@
 //! `POST /api/users`
 
+use super::invitation::Token;
 use super::model::{Invitation, User};
-use super::queries::{self, COLUMNS, USER};
-use crate::db::facts::Mail;
-use crate::db::{Raw, Set, Tx, sql};
-use crate::error::{Code, Error, Result};
+use super::queries::{self, COLUMNS, USER, mine as people};
+use crate::db::{Raw, Set};
+use crate::error::{Code, Error};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
 use crate::http::idempotency::{Claim, Once};
@@ -12,6 +12,7 @@ use crate::http::permit::{Access, Permit, UsersWrite};
 use crate::http::reply::Created;
 use crate::modules::organizations::queries::mine;
 use celaest_domain::contact::is_locale;
+use celaest_domain::email::normalised;
 use celaest_domain::membership::has_room;
 use serde::Deserialize;
 use serde_json::json;
@@ -29,13 +30,6 @@ struct Host {
 const HOST: &str =
     "o.name, o.max_users, o.settings->>'locale' AS locale, o.settings->>'timezone' AS timezone";
 
-/// What it depends on besides.
-#[derive(Deserialize)]
-struct Surroundings {
-    people: i64,
-    inviter: Option<String>,
-}
-
 /// Invites a person.
 pub async fn create(
     permit: Permit<UsersWrite>,
@@ -49,8 +43,8 @@ pub async fn create(
 /// Invites a person into an organization; `missing` is the answer when there is none.
 ///
 /// # Errors
-/// 403 for a role or scope that the caller does not hold, 409 when the organization is full or somebody
-/// has the address.
+/// 403 for a role or scope that the caller does not hold, 409 when the organization is full or somebody of
+/// it has the address.
 pub async fn invite(
     access: &Access,
     key: Claim,
@@ -60,7 +54,9 @@ pub async fn invite(
 ) -> Outcome<Created<User>> {
     let powers = access.principal.powers();
     powers.gives(new.role.into(), &new.scopes, &[])?;
-    let inviter = access.principal.user_id;
+    let email =
+        normalised(&new.email).ok_or_else(|| Error::field("email", "is not an e-mail address"))?;
+    let token = Token::draw()?;
     let mut tx = access.begin_once(key).await?;
     // Its people are counted one invitation after the other.
     let query = mine(&tx).id(organization).lock(HOST);
@@ -69,8 +65,11 @@ pub async fn invite(
     if let Some(name) = &new.timezone {
         queries::check_timezone(&mut tx, "timezone", name).await?;
     }
-    let around = surroundings(&mut tx, organization, inviter).await?;
-    if !has_room(host.max_users, around.people) {
+    // A statement after the lock's own, so that it sees what whoever held it before has done.
+    let people = people(&tx)
+        .when("u.organization_id = {}::uuid", Some(organization))
+        .count();
+    if !has_room(host.max_users, tx.value(people).await?) {
         return Err(Code::UserLimitReached.into());
     }
     let locale = host.locale.as_deref().filter(|locale| is_locale(locale));
@@ -78,55 +77,23 @@ pub async fn invite(
     let set = Set::new()
         .to("id = {}::uuid", Uuid::new_v4())
         .to("organization_id = {}::uuid", organization)
-        .to("email = {}", &new.email)
+        .to("email = {}", &email)
         .to("first_name = {}", new.first_name.as_deref())
         .to("last_name = {}", new.last_name.as_deref())
         .to("role = {}::user_role", new.role.as_str())
         .to("scopes = {}::jsonb", json!(new.scopes))
         .when("locale = {}", new.locale.as_deref().or(locale))
         .when("timezone = {}", new.timezone.as_deref().or(timezone))
-        .to("invited_by = {}::uuid", inviter)
+        .to("invited_by = {}::uuid", access.principal.user_id)
         .fixed("invited_at = now()");
-    let query = set
+    let query = token
+        .kept(set)
         .insert("users_profile", "u", COLUMNS)
-        .on("idx_users_profile_email", Code::EmailTaken);
+        .on("idx_users_profile_organization_email", Code::EmailTaken);
     let user: Raw<User> = tx.one(query, Code::Internal).await?;
     tx.record_new(&USER, "user.invited", &user);
-    tx.post(Mail {
-        id: Uuid::new_v4(),
-        organization_id: Some(organization),
-        to: new.email.clone(),
-        locale: user.tree()["locale"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned(),
-        template: "invitation".into(),
-        data: json!({
-            "organization": host.name,
-            "inviter": around.inviter,
-            "name": new.first_name,
-            "url": link(access.call.config.dashboard_url.as_deref(), &new.email),
-        }),
-    });
+    token
+        .post(access, &mut tx, &user.tree(), &host.name)
+        .await?;
     access.commit(tx, Created::raw(&user)).await
-}
-
-/// Where the invited person goes: the dashboard's sign-up with their address filled in.
-fn link(dashboard: Option<&str>, email: &str) -> Option<String> {
-    let query = serde_urlencoded::to_string([("email", email)]).ok()?;
-    dashboard.map(|dashboard| format!("{dashboard}/invitation?{query}"))
-}
-
-/// A statement after the lock's own, so that it sees what whoever held it before has done.
-async fn surroundings(tx: &mut Tx, organization: Uuid, inviter: Uuid) -> Result<Surroundings> {
-    tx.value(
-        sql("SELECT json_build_object(
-               'people', (SELECT count(*) FROM users_profile u
-                 WHERE u.organization_id = $1::uuid AND u.deleted_at IS NULL),
-               'inviter', (SELECT coalesce(nullif(display_name, ''), nullif(concat_ws(' ', first_name, last_name), ''), email)
-                 FROM users_profile WHERE id = $2::uuid))::text")
-        .bind(organization)
-        .bind(inviter),
-    )
-    .await
 }

@@ -35,9 +35,9 @@ pub struct Facts {
     pub scopes: Vec<String>,
     /// Whether they came.
     pub status: UserStatus,
-    /// How many other administrators of the organization came.
+    /// How many others hold the same office and came.
     #[serde(default)]
-    pub other_admins: u64,
+    pub others_in_office: u64,
 }
 
 /// A person whose row is held until the transaction ends.
@@ -79,7 +79,7 @@ impl Facts {
             scopes: &self.scopes,
             is_active: self.status == UserStatus::Active,
             is_caller: self.id == access.principal.user_id,
-            other_admins: self.other_admins,
+            others_in_office: self.others_in_office,
         })
     }
 
@@ -111,16 +111,34 @@ pub async fn peek(tx: &mut Tx, id: Uuid) -> Result<Locked> {
     held(tx, query).await
 }
 
-/// Holds a person's organization and row: what depends on the other members is decided one after the
-/// other.
+/// Holds a person's organization and row, and of a super administrator all of them: what depends on the
+/// others is decided one after the other.
 ///
 /// # Errors
 /// As [`lock`].
 pub async fn lock_member(tx: &mut Tx, id: Uuid) -> Result<Locked> {
-    let query = mine(tx).id(id).joined(HOME).lock_as("o", "o.id");
-    // A statement of its own: the next one sees what whoever held the row before has done.
-    tx.row::<Value>(query).await?;
+    let query = mine(tx).id(id).joined(HOME).lock_as("o", "u.role");
+    // Statements of their own: the next one sees what whoever held the row before has done.
+    let home: Option<Value> = tx.row(query).await?;
+    let role = match home {
+        Some(home) => home["role"].as_str().map(str::to_owned),
+        None => Some(peek(tx, id).await?.facts.role),
+    };
+    if role.as_deref() == Some(Role::SuperAdmin.as_str()) {
+        lock_super_admins(tx).await?;
+    }
     lock(tx, id).await
+}
+
+/// Holds every super administrator, always in the same order.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_super_admins(tx: &mut Tx) -> Result<()> {
+    let all =
+        "SELECT u.id FROM users_profile u WHERE u.role = 'super_admin' AND u.deleted_at IS NULL
+               ORDER BY u.id FOR NO KEY UPDATE";
+    tx.execute(sql(all)).await
 }
 
 const HOME: &str = "JOIN organizations o ON o.id = u.organization_id";
@@ -128,11 +146,18 @@ const HOME: &str = "JOIN organizations o ON o.id = u.organization_id";
 fn columns() -> String {
     format!(
         "{COLUMNS}, {MORE_COLUMNS},
-         (SELECT count(*) FROM users_profile a WHERE a.organization_id = u.organization_id AND a.id <> u.id
-            AND a.role = 'admin' AND a.deleted_at IS NULL
-            AND (a.invited_at IS NULL OR a.activated_at IS NOT NULL)) AS other_admins"
+         CASE u.role
+           WHEN 'admin' THEN (SELECT count(*) FROM users_profile a
+             WHERE a.organization_id = u.organization_id AND a.role = 'admin' AND {OTHER})
+           WHEN 'super_admin' THEN (SELECT count(*) FROM users_profile a
+             LEFT JOIN organizations h ON h.id = a.organization_id
+             WHERE a.role = 'super_admin' AND h.deleted_at IS NULL AND {OTHER})
+           ELSE 0 END AS others_in_office"
     )
 }
+
+/// Another than `u`, who came.
+const OTHER: &str = "a.id <> u.id AND a.deleted_at IS NULL AND (a.invited_at IS NULL OR a.activated_at IS NOT NULL)";
 
 async fn held(tx: &mut Tx, query: Query) -> Result<Locked> {
     let tree: Value = tx.one(query, Code::UserNotFound).await?;

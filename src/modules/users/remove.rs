@@ -1,9 +1,10 @@
 //! `DELETE /api/users/{id}`
 
+use super::api_keys::queries::{API_KEY, end_with};
 use super::queries::{self, COLUMNS, USER, mine};
-use crate::db::{Raw, Rows, Set, Tx};
-use crate::error::{Code, Error};
-use crate::http::change::Outcome;
+use crate::db::{Raw, Rows, Set};
+use crate::error::{Code, Error, Result};
+use crate::http::change::{Change, Outcome};
 use crate::http::endpoint::NoBody;
 use crate::http::idempotency::{Claim, Once};
 use crate::http::params::Id;
@@ -39,31 +40,32 @@ pub async fn take_out(
         return Err(Error::new(Code::UserNotFound).into());
     }
     before.facts.allow(access, Wish::Remove)?;
-    access.forget_callers(&mut tx, Whom::Person(id)).await?;
-    let removal = mine(&tx)
-        .id(id)
-        .set(Set::new().fixed("deleted_at = now()"), COLUMNS);
-    let user: Raw<User> = tx.one(removal, Code::UserNotFound).await?;
-    for end in [
-        of(&tx, "user_sessions", id)
-            .only("t.is_active")
-            .set(Set::new().fixed("is_active = false, ended_at = now()"), "1"),
-        of(&tx, "user_api_keys", id)
-            .only("t.revoked_at IS NULL")
-            .set(
-                Set::new().fixed("is_active = false, revoked_at = now()"),
-                "1",
-            ),
-    ] {
-        tx.finally(end);
-    }
-    tx.record_end(&USER, "user.removed", &user);
+    end(access, &mut tx, id).await?;
     access.commit(tx, NoContent::done()).await
 }
 
-/// What belongs to a person.
-fn of(tx: &Tx, table: &'static str, person: Uuid) -> Rows {
-    Rows::of(table, "t")
+/// Ends a person whose row is held, their sign-ins, their API keys and what was made with those.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end(access: &Access, tx: &mut Change, id: Uuid) -> Result<()> {
+    access.forget_callers(tx, Whom::Person(id)).await?;
+    let removal = mine(tx)
+        .id(id)
+        .set(Set::new().fixed("deleted_at = now()"), COLUMNS);
+    let user: Raw<User> = tx.one(removal, Code::UserNotFound).await?;
+    let sessions = Rows::of("user_sessions", "t")
         .when("t.organization_id = {}::uuid", tx.scope().organization())
-        .when("t.user_id = {}::uuid", Some(person))
+        .when("t.user_id = {}::uuid", Some(id))
+        .only("t.is_active")
+        .set(Set::new().fixed("is_active = false, ended_at = now()"), "1");
+    tx.finally(sessions);
+    for key in end_with(access, tx, "k.user_id", id).await? {
+        // The person's own end with them, without a word of their own.
+        if key.tree()["user_id"] != id.to_string() {
+            tx.record_end(&API_KEY, "api_key.deleted", &key);
+        }
+    }
+    tx.record_end(&USER, "user.removed", &user);
+    Ok(())
 }

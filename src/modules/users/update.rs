@@ -13,7 +13,7 @@ use crate::http::reply::Data;
 use crate::http::types::Patch;
 use crate::identity::callers::Whom;
 use celaest_domain::access::Role;
-use celaest_domain::membership::Wish;
+use celaest_domain::membership::{Wish, scopes_kept};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -46,9 +46,9 @@ pub async fn change(
         Patch::Value(role) => Role::from(role),
         _ => before.facts.role()?,
     };
-    // No scopes is a list without entries.
+    // No scopes is a list without entries; with a smaller role go the scopes that were more than it.
     let scopes = match wanted.scopes {
-        Patch::Absent => before.facts.scopes.clone(),
+        Patch::Absent => scopes_kept(before.facts.role()?, role, &before.facts.scopes),
         Patch::Null => Vec::new(),
         Patch::Value(scopes) => scopes,
     };

@@ -93,6 +93,8 @@ pub async fn fan_out(run: &Run, messages: &[Message]) -> Result<()> {
                  ), matched AS (
                    SELECT w.id, json_agg(json_build_object('id', e.id, 'owner', e.owner)) AS events
                    FROM event e JOIN webhooks w ON w.organization_id = e.organization_id
+                   JOIN organizations o ON o.id = w.organization_id
+                     AND (o.deleted_at IS NULL OR e.patterns->>0 = 'organization.deleted')
                    WHERE w.deleted_at IS NULL AND w.status IN ('active', 'paused')
                      AND CASE WHEN e.target IS NULL THEN w.events && ARRAY(SELECT jsonb_array_elements_text(e.patterns))
                          ELSE w.id::text = e.target END

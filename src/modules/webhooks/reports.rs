@@ -74,6 +74,7 @@ async fn disable(run: &Run, mut tx: Tx, reports: &str) -> Result<()> {
         });
         if let Some(to) = &webhook.to {
             tx.post(Mail {
+                link: None,
                 id: Uuid::new_v4(),
                 organization_id: Some(webhook.organization_id),
                 to: to.clone(),

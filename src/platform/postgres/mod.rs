@@ -100,7 +100,8 @@ impl Connection {
     }
 
     /// Sends `statements` in one trip and returns the text of each one's single column, `None` for a
-    /// statement that returned no row or NULL. The first failure is the answer for all.
+    /// statement that returned no row, NULL, or what is no text: nobody reads that. The first failure is the
+    /// answer for all.
     pub fn pipeline(
         &self,
         statements: Vec<Statement>,
@@ -127,9 +128,13 @@ async fn run(client: &Client, statement: &Statement) -> Result<Option<String>, F
         .query_typed(&statement.sql, &params)
         .await
         .map_err(failure)?;
-    match rows.first() {
-        Some(row) if !row.is_empty() => row.try_get::<_, Option<String>>(0).map_err(failure),
-        _ => Ok(None),
+    let text = rows.first().filter(|row| {
+        let column = row.columns().first();
+        column.is_some_and(|column| matches!(*column.type_(), Type::TEXT | Type::VARCHAR))
+    });
+    match text {
+        Some(row) => row.try_get::<_, Option<String>>(0).map_err(failure),
+        None => Ok(None),
     }
 }
 

@@ -2,48 +2,74 @@
 
 use celaest_domain::address::{Address, AddressKey};
 use celaest_domain::license as domain;
-use celaest_domain::license::{Code, Collision, Place, Severity};
+use celaest_domain::license::{AddressSource, Code, Collision, Place, Severity};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Machine, Unmirrored};
-use crate::license::journal::{Entry, FLUSH_AT, clip};
-use crate::license::stored::{BINDING, COLLISION, CORE, WINDOW};
-use crate::license::wire::{Check, CollisionRecord, PendingBinding};
+use super::Machine;
+use crate::license::collisions::digest;
+use crate::license::journal::clip;
+use crate::license::stored::{CORE, Stop, WINDOW};
+use crate::license::wire::{Answer, Check, CollisionRecord, Logged, PendingBinding};
 use crate::storage::Effects;
 
+/// A cancelled license is cancelled for good: of its refusals one in so many
+/// milliseconds is logged.
+const CANCELLED_LOG_MS: i64 = 60_000;
+
+/// Where a validation comes from.
+struct Origin {
+    /// What takes a slot and collides.
+    counted: Address,
+    /// What has to lie in the license's networks.
+    from: Address,
+    machine: Option<u64>,
+}
+
 impl Machine {
-    /// Judges, binds, records and logs. Returns the `data` of the response.
+    /// Judges, binds, records, and says what the log needs to know.
     pub(super) fn judge(
         &mut self,
         check: &Check<'_>,
-        address: &Address,
+        connection: Address,
+        reported: Option<Address>,
         now: i64,
         effects: &mut Effects,
-    ) -> String {
+    ) -> Answer {
         // `ready` said there is a snapshot.
-        let Some(loaded) = &self.loaded else {
-            return String::new();
+        let (Some(loaded), Some(owner)) = (&self.loaded, self.core.owner) else {
+            return Answer::Unavailable;
         };
-        let key = address.key();
+        // Whichever was read later counts: the snapshot's settings or the caller's.
+        let current = check.settings.filter(|current| current.read_at > loaded.at);
+        let settings = current.map(|current| current.values);
+        let told = reported.unwrap_or(connection);
+        let trusted = check.vendor == Some(owner.organization_id);
+        let source = loaded.terms.address_source(settings);
+        let origin = Origin {
+            counted: match source {
+                AddressSource::Connection if !trusted => connection,
+                _ => told,
+            },
+            from: if trusted { told } else { connection },
+            machine: check.machine_id.as_deref().map(digest),
+        };
+        let key = origin.counted.key();
         let owned = self.bound.get(&key).copied();
         let place = Place {
             bound: owned.is_some(),
-            free: owned.is_some() || self.room(key, now).is_none_or(|free| free > 0),
+            free: owned.is_some() || self.has_room(key, now),
         };
-        let suspended = self.core.suspension.is_some();
-        let mut code = domain::verdict(&loaded.terms, suspended, now, address, place);
+        let suspended = self.core.stop.is_some();
+        let mut code = domain::verdict(&loaded.terms, suspended, now, &origin.from, place);
         let mut new_id = (code == Code::Valid && !place.bound).then(|| self.ids.v4());
         let mut collision = None;
         let counts = matches!(code, Code::Valid | Code::IpLimitReached);
-        if counts && loaded.terms.can_collide(address) {
-            // Whichever was read later counts: the snapshot's settings or the caller's.
-            let current = check.settings.filter(|current| current.read_at > loaded.at);
-            let threshold = loaded
-                .terms
-                .suspends_above(current.map(|current| current.values));
+        if counts && loaded.terms.can_collide(&origin.from) {
+            let threshold = loaded.terms.suspends_above(settings);
             let suspends;
-            (collision, suspends) = self.collide(key, owned.or(new_id), threshold, now, effects);
+            let binding = owned.or(new_id);
+            (collision, suspends) = self.collide(&origin, binding, threshold, now, effects);
             if suspends {
                 (code, new_id) = (Code::Suspended, None);
             }
@@ -51,8 +77,22 @@ impl Machine {
         if let Some(id) = new_id {
             self.bind(id, key, check, now, effects);
         }
-        self.log(check, code, owned.or(new_id), now, effects);
-        self.answer(check, address, code, new_id.is_some(), collision, now)
+        let failure = (code != Code::Valid).then(|| code.as_str().into());
+        Answer::Verdict {
+            logged: self.is_logged(code, now).then(|| Logged {
+                license_id: owner.license_id,
+                binding_id: owned.or(new_id),
+                failure,
+            }),
+            data: self.answer(
+                check,
+                &origin.counted,
+                code,
+                new_id.is_some(),
+                collision,
+                now,
+            ),
+        }
     }
 
     /// Takes a slot. The row is written before the answer leaves.
@@ -71,12 +111,8 @@ impl Machine {
             hostname: check.hostname.as_deref().map(|text| clip(text, 255)),
             first_seen_at: moment(now),
         };
-        effects.put(format!("{BINDING}{id}"), &binding);
+        self.reports.bound(binding, effects);
         self.bound.insert(key, id);
-        self.unmirrored.push(Unmirrored {
-            binding,
-            queued: false,
-        });
         let holds = self.core.holds.len();
         self.core.holds.retain(|held| held.ip != key);
         if self.core.holds.len() != holds {
@@ -89,13 +125,15 @@ impl Machine {
     /// here and now (the second result), and the last record tells Postgres.
     fn collide(
         &mut self,
-        key: AddressKey,
+        origin: &Origin,
         binding: Option<Uuid>,
         threshold: Option<u32>,
         now: i64,
         effects: &mut Effects,
     ) -> (Option<Collision>, bool) {
-        let sighting = self.window.see(key, now);
+        let key = origin.counted.key();
+        let most = self.reports.room_for_collisions();
+        let sighting = self.window.see(key, origin.machine, now, most);
         let addresses = sighting.addresses;
         let Some(severity) = Severity::of(addresses) else {
             return (None, false);
@@ -111,6 +149,7 @@ impl Machine {
         let suspends = threshold.is_some_and(|threshold| recorded > threshold);
         // A caller that is refused gets no slot that a record could name.
         let binding = binding.filter(|id| !suspends || self.bound.get(&key) == Some(id));
+        let reactivations = self.reactivations();
         let last = sighting.others.len() - 1;
         for (place, other) in sighting.others.into_iter().enumerate() {
             let record = CollisionRecord {
@@ -123,35 +162,38 @@ impl Machine {
                 address_count: addresses,
                 detected_at: moment(now),
                 suspend: suspends && place == last,
+                reactivations,
             };
-            effects.put(format!("{COLLISION}{}", record.id), &record);
             if record.suspend {
-                self.core.suspension = Some(record.id);
+                self.core.stop = Some(Stop {
+                    collision: record.id,
+                    reactivations,
+                });
                 effects.put(CORE, &self.core);
                 self.window.reset_count();
             }
-            self.collisions.push(record);
+            self.reports.collided(record, effects);
         }
         effects.put.push((WINDOW.to_owned(), self.window.save(now)));
         (collision, suspends)
     }
 
-    fn log(
-        &mut self,
-        check: &Check<'_>,
-        code: Code,
-        binding: Option<Uuid>,
-        now: i64,
-        effects: &mut Effects,
-    ) {
-        let failure = (code != Code::Valid).then_some(code.as_str());
-        if let (Some(id), None) = (binding, failure) {
-            self.journal.saw(id, now);
+    fn reactivations(&self) -> u32 {
+        let loaded = self.loaded.as_ref();
+        loaded.map_or(0, |loaded| loaded.terms.reactivations)
+    }
+
+    /// Every verdict on a license is logged, but not without end the refusals of
+    /// one that is gone for good.
+    fn is_logged(&mut self, code: Code, now: i64) -> bool {
+        if code != Code::Cancelled {
+            return true;
         }
-        let entry = Entry::new(self.ids.v7(now), check, binding, failure, now);
-        let entries = self.journal.push(&entry);
-        effects.arm = true;
-        effects.flush = entries.is_multiple_of(FLUSH_AT);
+        let due = now.saturating_sub(self.refusal_logged_at) >= CANCELLED_LOG_MS;
+        if due {
+            self.refusal_logged_at = now;
+        }
+        due
     }
 
     fn answer(
@@ -165,10 +207,7 @@ impl Machine {
     ) -> String {
         let valid = code == Code::Valid;
         let remaining_ips = match code {
-            Code::Valid => Some(match self.room(address.key(), now) {
-                Some(free) => i64::try_from(free).unwrap_or(i64::MAX),
-                None => -1,
-            }),
+            Code::Valid => Some(self.shown_room(address.key(), now)),
             Code::IpLimitReached => Some(0),
             _ => None,
         };
@@ -186,6 +225,17 @@ impl Machine {
             now_ms: now,
         }
         .to_json()
+    }
+}
+
+impl Machine {
+    /// Free slots as the caller is told: −1 for a license without a limit.
+    fn shown_room(&self, key: AddressKey, now: i64) -> i64 {
+        let loaded = self.loaded.as_ref();
+        match loaded.and_then(|loaded| loaded.terms.max_ips) {
+            Some(_) => i64::try_from(self.room(key, now)).unwrap_or(i64::MAX),
+            None => -1,
+        }
     }
 }
 

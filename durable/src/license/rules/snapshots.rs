@@ -1,16 +1,16 @@
 //! Getting a snapshot, and what it changes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use celaest_domain::license::{Snapshot, Terms};
+use celaest_domain::address::AddressKey;
+use celaest_domain::license::{Snapshot, Status};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Loaded, Machine, Malformed, Unmirrored};
+use super::{Loaded, Machine, Malformed, slot};
 use crate::license::collisions::Window;
-use crate::license::journal::Journal;
-use crate::license::stored::{BINDING, COLLISION, CORE, Core, Owner, SNAPSHOT, StoredSnapshot};
-use crate::license::wire::Supply;
+use crate::license::stored::{CORE, Core, Owner, SNAPSHOT, StoredSnapshot};
+use crate::license::wire::{Found, Supply};
 use crate::storage::Effects;
 
 /// How long an absent license is remembered as absent.
@@ -40,20 +40,24 @@ impl Machine {
         now: i64,
         effects: &mut Effects,
     ) -> Result<Ready, Malformed> {
+        let changing = self.is_changing(now);
         match supply {
             Some(Supply::Data { token, data }) if *token == self.token => {
-                self.install(data, now, effects)?;
+                self.install(data, changing, now, effects)?;
                 return Ok(Ready::Yes);
             }
             Some(Supply::Missing { token }) if *token == self.token => {
-                if self.loaded.take().is_some() {
+                if self.loaded.take().is_some_and(|loaded| !loaded.passing) {
                     effects.delete.push(SNAPSHOT.to_owned());
+                }
+                if changing {
+                    return Ok(Ready::Missing);
                 }
                 self.missing_until = now + MISSING_MS;
             }
             Some(Supply::Unavailable) => {
                 return Ok(match &mut self.loaded {
-                    Some(loaded) if now.saturating_sub(loaded.at) < STALE_MS => {
+                    Some(loaded) if !loaded.passing && now.saturating_sub(loaded.at) < STALE_MS => {
                         loaded.grace_until = now + RETRY_MS;
                         Ready::Yes
                     }
@@ -65,7 +69,7 @@ impl Machine {
         if now < self.missing_until {
             return Ok(Ready::Missing);
         }
-        let Some(loaded) = &mut self.loaded else {
+        let Some(loaded) = self.loaded.as_mut().filter(|loaded| !loaded.passing) else {
             return Ok(Ready::NeedSnapshot);
         };
         let age = now.saturating_sub(loaded.at);
@@ -77,81 +81,113 @@ impl Machine {
         Ok(Ready::NeedSnapshot)
     }
 
+    /// Takes over what was read; for one verdict only while the license is
+    /// `changing`, because the change may be committed since.
     fn install(
         &mut self,
         data: &RawValue,
+        changing: bool,
         now: i64,
         effects: &mut Effects,
     ) -> Result<(), Malformed> {
-        let snapshot = Snapshot::parse(data.get()).map_err(|_| Malformed("snapshot"))?;
+        let found: Found<'_> =
+            serde_json::from_str(data.get()).map_err(|_| Malformed("snapshot"))?;
+        let snapshot = Snapshot::parse(found.snapshot.get()).map_err(|_| Malformed("snapshot"))?;
         let before = self.core.clone();
-        let owner = Owner {
-            license_id: snapshot.license.id,
-            organization_id: snapshot.license.organization_id,
-        };
-        let rows =
-            |own: &[Unmirrored]| own.iter().map(|own| own.binding.id).collect::<HashSet<_>>();
-        let waiting = rows(&self.unmirrored);
-        if self.core.owner != Some(owner) {
-            // The key names another license now: nothing of the old one holds.
-            let gone = self
-                .collisions
-                .drain(..)
-                .map(|record| format!("{COLLISION}{}", record.id));
-            effects.delete.extend(gone);
-            self.core = Core {
-                owner: Some(owner),
-                ..Core::default()
-            };
-            self.unmirrored.clear();
-            self.window = Window::default();
-            self.journal = Journal::default();
+        self.belong_to(&snapshot, effects);
+        if let Some(stop) = self.core.stop {
+            // An older read may come later, and would lack the suspension.
+            let known = !changing && snapshot.last_suspension == Some(stop.collision);
+            if known || snapshot.reactivations > stop.reactivations {
+                self.core.stop = None;
+            }
         }
-        if snapshot.last_suspension.is_some() && snapshot.last_suspension == self.core.suspension {
-            self.core.suspension = None;
+        let settled: HashSet<Uuid> = found.settled.into_iter().collect();
+        if !changing {
+            // Another read begun before this one may be older: it could lack a
+            // binding that the object has just let go of.
+            self.token = self.ids.token();
+            let taken = |ip: &AddressKey| found.bindings.contains_key(ip);
+            // The same address bound by hand meanwhile: that binding stands.
+            let replaced = self.reports.slots().filter(|(ip, _)| taken(ip));
+            let gone: HashSet<Uuid> = replaced
+                .map(|(_, id)| id)
+                .chain(settled.iter().copied())
+                .collect();
+            self.reports.settle(|id| gone.contains(id), effects);
+            effects.arm |= !self.reports.is_empty();
         }
-        // Another read begun before this one may be older: it could lack a
-        // binding that the object has just seen arrive and let go of.
-        self.token = self.ids.token();
-        self.load(&snapshot, now);
-        let left = rows(&self.unmirrored);
-        effects
-            .delete
-            .extend(waiting.difference(&left).map(|id| format!("{BINDING}{id}")));
-        for own in &mut self.unmirrored {
-            own.queued = false;
-            effects.arm = true;
+        self.bound = found.bindings;
+        for (ip, id) in self.reports.slots() {
+            if !settled.contains(&id) {
+                self.bound.entry(ip).or_insert(id);
+            }
         }
+        self.missing_until = 0;
+        self.loaded = Some(Loaded::new(&snapshot, now, changing));
+        if changing {
+            if self.core != before {
+                effects.put(CORE, &self.core);
+            }
+            return Ok(());
+        }
+        self.core.announced.clear();
         let bound = &self.bound;
         self.core
             .holds
             .retain(|held| held.until > now && !bound.contains_key(&held.ip));
+        self.core.ended = snapshot.license.status == Status::Cancelled;
+        if self.core.ended {
+            effects.delete.push(SNAPSHOT.to_owned());
+        } else {
+            self.store_slots(effects);
+            let data = found.snapshot;
+            effects.put(SNAPSHOT, &StoredSnapshot { at: now, data });
+        }
         if self.core != before {
             effects.put(CORE, &self.core);
         }
-        effects.put(SNAPSHOT, &StoredSnapshot { at: now, data });
+        self.free(effects);
         Ok(())
     }
 
-    /// Slots are what Postgres shows as active and what the object gave since.
-    pub(super) fn load(&mut self, snapshot: &Snapshot, at: i64) {
-        let known: HashSet<Uuid> = snapshot.bindings.iter().map(|binding| binding.id).collect();
-        let active = snapshot.bindings.iter().filter(|binding| binding.active);
-        self.bound = active.map(|binding| (binding.ip, binding.id)).collect();
-        let bound = &mut self.bound;
-        self.unmirrored.retain(|own| {
-            // The same address bound by hand meanwhile: that binding stands.
-            let stays = !known.contains(&own.binding.id) && !bound.contains_key(&own.binding.ip);
-            if stays {
-                bound.insert(own.binding.ip, own.binding.id);
+    /// Whose the license is. A key can name another license than before: nothing
+    /// of the old one holds then.
+    fn belong_to(&mut self, snapshot: &Snapshot, effects: &mut Effects) {
+        let owner = Some(Owner {
+            license_id: snapshot.license.id,
+            organization_id: snapshot.license.organization_id,
+        });
+        if self.core.owner == owner {
+            return;
+        }
+        self.reports.settle(|_| true, effects);
+        let slots = std::mem::take(&mut self.slots);
+        effects.delete.extend(slots.keys().map(slot));
+        self.window = Window::default();
+        self.core = Core {
+            owner,
+            announced: std::mem::take(&mut self.core.announced),
+            ..Core::default()
+        };
+    }
+
+    /// Stores the slots that Postgres shows: only what changed since.
+    fn store_slots(&mut self, effects: &mut Effects) {
+        let own: HashSet<Uuid> = self.reports.slots().map(|(_, id)| id).collect();
+        let shown: HashMap<AddressKey, Uuid> = self
+            .bound
+            .iter()
+            .filter(|(_, id)| !own.contains(id))
+            .map(|(key, id)| (*key, *id))
+            .collect();
+        for (key, id) in &shown {
+            if self.slots.get(key) != Some(id) {
+                effects.put.push((slot(key), id.to_string()));
             }
-            stays
-        });
-        self.missing_until = 0;
-        self.loaded = Some(Loaded {
-            terms: Terms::new(snapshot),
-            at,
-            grace_until: 0,
-        });
+        }
+        let gone = self.slots.keys().filter(|key| !shown.contains_key(key));
+        effects.delete.extend(gone.map(slot));
+        self.slots = shown;
     }
 }

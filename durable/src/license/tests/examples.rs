@@ -7,7 +7,11 @@ use super::*;
 #[test]
 fn a_first_validation_binds_and_a_second_writes_nothing() {
     let (mut object, row) = (Object::new(), Row::default());
-    let first = object.validate("192.0.2.1", &row);
+    let named = Check {
+        machine_id: Some("m-1".into()),
+        ..check("192.0.2.1")
+    };
+    let first = object.complete(named, &row);
     assert_eq!(first["valid"], true);
     assert_eq!(first["reason"], Value::Null);
     assert_eq!(
@@ -23,12 +27,50 @@ fn a_first_validation_binds_and_a_second_writes_nothing() {
     assert_eq!(second["ip"]["newly_bound"], false);
     assert_eq!(second["remaining_ips"], 4);
     assert_eq!(object.writes, writes);
-    let batches = object.flush();
+    let batches = object.report();
     assert_eq!(batches.len(), 1);
     assert_eq!(batches[0].bindings[0].machine_id.as_deref(), Some("m-1"));
-    assert_eq!(batches[0].validations.len(), 2);
-    assert_eq!(batches[0].seen[0].binding_id, batches[0].bindings[0].id);
-    assert!(!object.machine.has_messages());
+    assert!(object.report().is_empty());
+}
+
+#[test]
+fn the_log_learns_what_only_the_object_knows() {
+    let (mut object, row) = (Object::new(), Row::limits(json!({"max_ips": 1})));
+    object.validate("192.0.2.1", &row);
+    let binding = object.machine.pending().bindings[0].id;
+    let logged = |object: &mut Object, ip| match object.ask(ip) {
+        Answer::Verdict { logged, .. } => logged.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let good = logged(&mut object, "192.0.2.1");
+    assert_eq!((good.binding_id, good.failure), (Some(binding), None));
+    assert_eq!(good.license_id.to_string(), LICENSE);
+    let bad = logged(&mut object, "192.0.2.2");
+    assert_eq!(bad.binding_id, None);
+    assert_eq!(bad.failure.as_deref(), Some("IP_LIMIT_REACHED"));
+}
+
+#[test]
+fn every_answer_is_read_as_it_was_written() {
+    let (mut object, row) = (Object::new(), Row::default());
+    let limited = Check {
+        limit_per_minute: 1,
+        ..check("192.0.2.1")
+    };
+    let asks = object.raw(&check("192.0.2.1"));
+    object.complete(limited.clone(), &row);
+    let answers = [
+        asks,
+        object.raw(&check("192.0.2.1")),
+        object.raw(&limited),
+        Answer::Unavailable,
+    ];
+    for answer in answers {
+        assert_eq!(Answer::decode(answer.encode()), Some(answer));
+    }
+    for text in ["", "V", "Vnull", "N", "Lx 1 2", "?"] {
+        assert_eq!(Answer::decode(text.to_owned()), None, "{text}");
+    }
 }
 
 #[test]
@@ -49,6 +91,34 @@ fn the_sixth_address_finds_no_slot_and_learns_nothing() {
 }
 
 #[test]
+fn a_license_without_a_limit_has_ten_thousand_slots_in_rows_of_their_own() {
+    let mut row = Row::limits(json!({"max_ips": -1}));
+    let address = |n: u32| std::net::Ipv4Addr::from(0x0a00_0000 + n).to_string();
+    for n in 0..9_999 {
+        row.bindings
+            .insert(Uuid::from_u128(u128::from(n)), (address(n), true));
+    }
+    let mut object = Object::new();
+    let last = object.validate("192.0.2.1", &row);
+    assert_eq!(
+        (&last["code"], &last["remaining_ips"]),
+        (&json!("VALID"), &json!(-1))
+    );
+    let one_more = object.validate("192.0.2.2", &row);
+    assert_eq!(one_more["code"], "IP_LIMIT_REACHED");
+    assert_eq!(object.code(&address(77), &row), "VALID");
+    assert!(object.rows.values().all(|text| text.len() < 2_000));
+    // Reading it again writes nothing of them again.
+    let writes = object.writes;
+    object.forget();
+    object.validate(&address(77), &row);
+    assert!(object.writes - writes < 5);
+    object.restart();
+    object.now += 1;
+    assert_eq!(object.code("192.0.2.2", &row), "IP_LIMIT_REACHED");
+}
+
+#[test]
 fn an_ipv6_network_takes_one_slot() {
     let (mut object, row) = (Object::new(), Row::limits(json!({"max_ips": 1})));
     assert_eq!(object.code("2001:db8::1", &row), "VALID");
@@ -61,6 +131,55 @@ fn an_ipv6_network_takes_one_slot() {
     assert_eq!(object.code("::ffff:192.0.2.1", &row), "IP_LIMIT_REACHED");
 }
 
+fn claiming<'a>(connection_ip: &'a str, reported_ip: &'a str) -> Check<'a> {
+    Check {
+        reported_ip: Some(reported_ip),
+        ..check(connection_ip)
+    }
+}
+
+#[test]
+fn the_address_that_counts_is_the_one_the_license_says() {
+    let counted = |limits: Value| {
+        let (mut object, row) = (Object::new(), Row::limits(limits));
+        let data = object.complete(claiming("192.0.2.1", "192.0.2.9"), &row);
+        data["ip"]["address"].clone()
+    };
+    assert_eq!(counted(json!({})), "192.0.2.9");
+    assert_eq!(counted(json!({"address_source": "reported"})), "192.0.2.9");
+    assert_eq!(
+        counted(json!({"address_source": "connection"})),
+        "192.0.2.1"
+    );
+    assert_eq!(counted(json!({"address_source": 7})), "192.0.2.9");
+    // Pirates who all claim one address take a slot each, and collide.
+    let row = Row::limits(json!({"max_ips": 1, "address_source": "connection"}));
+    let mut object = Object::new();
+    object.complete(claiming("192.0.2.1", "192.0.2.9"), &row);
+    let second = object.complete(claiming("192.0.2.2", "192.0.2.9"), &row);
+    assert_eq!(second["code"], "IP_LIMIT_REACHED");
+    assert_eq!(second["collision"]["addresses"], 2);
+}
+
+#[test]
+fn a_server_of_the_vendor_speaks_for_others() {
+    let vendor = |id: &str| Check {
+        vendor: Some(id.parse().unwrap()),
+        ..claiming("203.0.113.1", "192.0.2.9")
+    };
+    let row =
+        Row::limits(json!({"address_source": "connection", "allowed_cidrs": ["192.0.2.0/24"]}));
+    let mut object = Object::new();
+    let data = object.complete(vendor(VENDOR), &row);
+    assert_eq!(
+        (&data["code"], &data["ip"]["address"]),
+        (&json!("VALID"), &json!("192.0.2.9"))
+    );
+    // Anybody else's does not.
+    let other = object.complete(vendor("10000000-0000-4000-8000-000000000002"), &row);
+    assert_eq!(other["code"], "IP_NOT_ALLOWED");
+}
+
 #[test]
 fn a_license_is_limited_exactly_and_supplies_are_free() {
     let (mut object, row) = (Object::new(), Row::default());
@@ -70,7 +189,7 @@ fn a_license_is_limited_exactly_and_supplies_are_free() {
         ..check("192.0.2.1")
     };
     let passed = (0..150)
-        .filter(|_| matches!(object.raw(&limited), Answer::Verdict(_)))
+        .filter(|_| matches!(object.raw(&limited), Answer::Verdict { .. }))
         .count();
     assert_eq!(passed, 100);
     let Answer::Limited(decision) = object.raw(&limited) else {
@@ -84,13 +203,44 @@ fn a_license_is_limited_exactly_and_supplies_are_free() {
         supply: Some(Supply::Unavailable),
         ..limited
     };
-    assert!(matches!(object.raw(&supplied), Answer::Verdict(_)));
-    let total: usize = object
-        .flush()
-        .iter()
-        .map(|batch| batch.validations.len())
-        .sum();
-    assert_eq!(total, 102);
+    assert!(matches!(object.raw(&supplied), Answer::Verdict { .. }));
+}
+
+#[test]
+fn a_pause_does_not_begin_the_limit_anew_and_a_lone_request_writes_nothing_for_it() {
+    let (mut object, row) = (
+        Object::new(),
+        Row::limits(json!({"allowed_cidrs": ["192.0.2.0/24"]})),
+    );
+    object.validate("192.0.2.1", &row);
+    let limited = Check {
+        limit_per_minute: 100,
+        ..check("192.0.2.1")
+    };
+    let burst = |object: &mut Object, times: usize| {
+        let mut passed = 0;
+        for _ in 0..times {
+            let (answer, effects) = object.machine.validate(&limited, object.now).unwrap();
+            passed += usize::from(matches!(answer, Answer::Verdict { .. }));
+            if effects.save {
+                let effects = object.machine.save(object.now);
+                object.apply(effects);
+            }
+            object.now += 100;
+        }
+        passed
+    };
+    let writes = object.writes;
+    burst(&mut object, 10);
+    assert_eq!(object.writes, writes);
+    // What is written behind may miss the last five seconds.
+    burst(&mut object, 60);
+    assert!(object.writes - writes <= 3);
+    object.now += 6_000;
+    burst(&mut object, 10);
+    object.now += 12_000;
+    object.restart();
+    assert_eq!(burst(&mut object, 50), 20 + 9);
 }
 
 #[test]
@@ -109,23 +259,32 @@ fn a_manual_binding_of_the_same_address_stands() {
 }
 
 #[test]
-fn a_held_slot_is_taken_for_others_until_it_ends() {
+fn a_held_slot_is_taken_for_others_until_its_change_ends() {
     let (mut object, row) = (Object::new(), Row::limits(json!({"max_ips": 1})));
-    let hold = Uuid::from_u128(7);
-    assert_eq!(object.reserve(hold, "192.0.2.1", &row), Reservation::Held);
-    assert_eq!(
-        object.reserve(Uuid::from_u128(8), "192.0.2.2", &row),
-        Reservation::Full
-    );
+    let change = Uuid::from_u128(7);
+    assert_eq!(object.reserve(change, "192.0.2.1", &row), Reservation::Held);
+    let other = Uuid::from_u128(8);
+    assert_eq!(object.reserve(other, "192.0.2.2", &row), Reservation::Full);
     object.restart();
     assert_eq!(object.code("192.0.2.2", &row), "IP_LIMIT_REACHED");
     // The address itself may use it.
     assert_eq!(object.validate("192.0.2.1", &row)["remaining_ips"], 0);
-    let Reservation::AlreadyBound { .. } = object.reserve(hold, "192.0.2.1", &row) else {
-        panic!()
-    };
+    let again = object.reserve(change, "192.0.2.1", &row);
+    assert_eq!(again, Reservation::AlreadyBound);
     let mut object = Object::new();
-    assert_eq!(object.reserve(hold, "192.0.2.1", &row), Reservation::Held);
+    assert_eq!(object.reserve(change, "192.0.2.1", &row), Reservation::Held);
+    object.told(Outcome {
+        change: Some(other),
+        ended: false,
+    });
+    assert_eq!(object.code("192.0.2.2", &row), "IP_LIMIT_REACHED");
+    object.told(Outcome {
+        change: Some(change),
+        ended: false,
+    });
+    assert_eq!(object.code("192.0.2.2", &row), "VALID");
+    let mut object = Object::new();
+    assert_eq!(object.reserve(change, "192.0.2.1", &row), Reservation::Held);
     object.now += 30_000;
     assert_eq!(object.code("192.0.2.2", &row), "VALID");
 }
@@ -146,7 +305,7 @@ fn collisions_grow_in_severity_and_are_recorded_once() {
         again["collision"],
         json!({"severity": "critical", "addresses": 6, "window_seconds": 300})
     );
-    let batches = object.flush();
+    let batches = object.report();
     let records: Vec<_> = batches.iter().flat_map(|batch| &batch.collisions).collect();
     assert_eq!(records.len(), 15);
     let bound = batches[0]
@@ -161,7 +320,26 @@ fn collisions_grow_in_severity_and_are_recorded_once() {
             .all(|r| r.binding_b.is_none_or(|id| bound.contains(&id)))
     );
     assert_eq!(records.iter().filter(|r| r.binding_b.is_none()).count(), 9);
-    assert!(!object.rows.keys().any(|key| key.starts_with("c:")));
+}
+
+#[test]
+fn one_machine_that_moves_is_no_collision() {
+    let (mut object, row) = (Object::new(), Row::default());
+    let at = |ip, machine: &'static str| Check {
+        machine_id: Some(machine.into()),
+        ..check(ip)
+    };
+    for _ in 0..3 {
+        for address in ["192.0.2.1", "192.0.2.2"] {
+            assert_eq!(
+                object.complete(at(address, "laptop"), &row)["collision"],
+                Value::Null
+            );
+        }
+    }
+    assert!(object.report()[0].collisions.is_empty());
+    let other = object.complete(at("192.0.2.3", "another"), &row);
+    assert_eq!(other["collision"]["addresses"], 3);
 }
 
 #[test]
@@ -173,46 +351,10 @@ fn the_vendors_own_networks_do_not_collide() {
     object.validate(&ip(1), &row);
     assert_eq!(object.validate(&ip(2), &row)["collision"], Value::Null);
     assert_eq!(object.code("198.51.100.1", &row), "IP_NOT_ALLOWED");
-    assert!(object.flush()[0].collisions.is_empty());
-}
-
-#[test]
-fn too_many_collisions_suspend_at_once_until_a_reactivation() {
-    let mut row = Row::limits(json!({"collision_threshold": 2, "collision_auto_revoke": true}));
-    let mut object = Object::new();
-    assert_eq!(object.code(&ip(1), &row), "VALID");
-    assert_eq!(object.code(&ip(2), &row), "VALID");
-    // The third address makes two records at once: three in all.
-    let third = object.validate(&ip(3), &row);
-    assert_eq!(
-        (&third["code"], &third["ip"]["bound"]),
-        (&json!("SUSPENDED"), &json!(false))
-    );
-    assert_eq!(object.code(&ip(1), &row), "SUSPENDED");
-    object.restart();
-    object.forget();
-    assert_eq!(object.code(&ip(1), &row), "SUSPENDED");
-    let batch = object.flush().remove(0);
-    let suspending: Vec<_> = batch
-        .collisions
-        .iter()
-        .filter(|record| record.suspend)
-        .collect();
-    assert_eq!(suspending.len(), 1);
-    // The third address got no slot that a record could name.
-    let third = batch
-        .collisions
-        .iter()
-        .filter(|record| record.ip_b.to_string() == ip(3));
-    assert_eq!(
-        third.map(|record| record.binding_b).collect::<Vec<_>>(),
-        [None, None]
-    );
-    row.consume(&batch);
-    assert_eq!(object.code(&ip(1), &row), "SUSPENDED");
-    row.status = "active";
-    object.forget();
-    assert_eq!(object.code(&ip(1), &row), "VALID");
+    // Saying that one is inside does not make it so.
+    let claimed = object.complete(claiming("198.51.100.1", "192.0.2.1"), &row);
+    assert_eq!(claimed["code"], "IP_NOT_ALLOWED");
+    assert!(object.report()[0].collisions.is_empty());
 }
 
 #[test]
@@ -221,6 +363,7 @@ fn settings_read_after_the_snapshot_count_before_its_own() {
         values: Settings {
             collision_threshold: 1,
             collision_auto_revoke: true,
+            ..Settings::default()
         },
         read_at,
     };
@@ -234,10 +377,7 @@ fn settings_read_after_the_snapshot_count_before_its_own() {
             settings: Some(settings(read_at)),
             ..check(&address)
         };
-        let Answer::Verdict(data) = object.raw(&warm) else {
-            panic!("the snapshot is fresh")
-        };
-        serde_json::from_str::<Value>(&data).unwrap()["code"].clone()
+        object.complete(warm, &row)["code"].clone()
     };
     assert_eq!(codes(START + 500, json!({})), "SUSPENDED");
     assert_eq!(codes(START - 500, json!({})), "VALID");

@@ -1,71 +1,59 @@
 //! What happens when something is away, late, lost or nonsense.
 
-use std::collections::HashSet;
-
 use super::*;
 use crate::license::rules::Malformed;
 
 #[test]
 fn a_snapshot_read_before_a_forget_is_not_installed() {
     let (mut object, row) = (Object::new(), Row::default());
-    let Answer::NeedSnapshot { token } = object.ask("192.0.2.1") else {
-        panic!()
-    };
+    let token = object.wanted("192.0.2.1").token;
     object.forget();
-    let data = row.json();
+    let data = row.json(&[]);
     let late = Check {
         supply: Some(Supply::Data { token, data: &data }),
         ..check("192.0.2.1")
     };
-    let Answer::NeedSnapshot { token: newer } = object.raw(&late) else {
+    let Answer::NeedSnapshot(newer) = object.raw(&late) else {
         panic!()
     };
-    assert_ne!(token, newer);
+    assert_ne!(token, newer.token);
     let late = Check {
         supply: Some(Supply::Missing { token }),
         ..check("192.0.2.1")
     };
-    assert_eq!(object.raw(&late), Answer::NeedSnapshot { token: newer });
+    assert_eq!(object.raw(&late), Answer::NeedSnapshot(newer.clone()));
     // Nor after a restart.
     object.restart();
     let late = Check {
         supply: Some(Supply::Data {
-            token: newer,
+            token: newer.token,
             data: &data,
         }),
         ..check("192.0.2.1")
     };
-    assert!(matches!(object.raw(&late), Answer::NeedSnapshot { .. }));
+    assert!(matches!(object.raw(&late), Answer::NeedSnapshot(_)));
 }
 
 #[test]
 fn a_missing_license_is_remembered_for_a_while() {
     let mut object = Object::new();
-    let Answer::NeedSnapshot { token } = object.ask("192.0.2.1") else {
-        panic!()
-    };
+    let token = object.wanted("192.0.2.1").token;
     let missing = Check {
         supply: Some(Supply::Missing { token }),
         ..check("192.0.2.1")
     };
-    let Answer::Verdict(data) = object.raw(&missing) else {
+    let Answer::Verdict { data, logged: None } = object.raw(&missing) else {
         panic!()
     };
     assert!(data.contains(r#""code":"NOT_FOUND""#));
     object.now += 29_999;
-    assert!(matches!(object.ask("192.0.2.1"), Answer::Verdict(_)));
+    assert!(matches!(object.ask("192.0.2.1"), Answer::Verdict { .. }));
     object.forget();
-    assert!(matches!(
-        object.ask("192.0.2.1"),
-        Answer::NeedSnapshot { .. }
-    ));
+    object.wanted("192.0.2.1");
     assert!(object.raw(&missing) != Answer::Unavailable);
     object.now += 30_000;
-    assert!(matches!(
-        object.ask("192.0.2.1"),
-        Answer::NeedSnapshot { .. }
-    ));
-    assert_eq!((object.writes, object.machine.has_messages()), (0, false));
+    object.wanted("192.0.2.1");
+    assert_eq!((object.writes, object.report().len()), (0, 0));
 }
 
 #[test]
@@ -73,33 +61,27 @@ fn an_old_snapshot_serves_while_postgres_is_away() {
     let (mut object, row) = (Object::new(), Row::default());
     object.validate("192.0.2.1", &row);
     object.now += i64::from(TTL) * 1_000;
-    assert!(matches!(
-        object.ask("192.0.2.1"),
-        Answer::NeedSnapshot { .. }
-    ));
+    object.wanted("192.0.2.1");
     // While one reads, the others go on.
-    assert!(matches!(object.ask("192.0.2.1"), Answer::Verdict(_)));
+    assert!(matches!(object.ask("192.0.2.1"), Answer::Verdict { .. }));
     object.now += 2_000;
-    assert!(matches!(
-        object.ask("192.0.2.1"),
-        Answer::NeedSnapshot { .. }
-    ));
-    let away = Check {
-        supply: Some(Supply::Unavailable),
-        ..check("192.0.2.1")
-    };
-    assert!(matches!(object.raw(&away), Answer::Verdict(_)));
+    object.wanted("192.0.2.1");
+    assert!(matches!(object.raw(&away()), Answer::Verdict { .. }));
     object.now += 9_999;
-    assert!(matches!(object.ask("192.0.2.1"), Answer::Verdict(_)));
+    assert!(matches!(object.ask("192.0.2.1"), Answer::Verdict { .. }));
     object.now = START + 24 * 3_600 * 1_000;
-    assert_eq!(object.raw(&away), Answer::Unavailable);
+    assert_eq!(object.raw(&away()), Answer::Unavailable);
     object.validate("192.0.2.1", &row);
     object.forget();
-    assert_eq!(object.raw(&away), Answer::Unavailable);
-    assert!(matches!(
-        object.ask("192.0.2.1"),
-        Answer::NeedSnapshot { .. }
-    ));
+    assert_eq!(object.raw(&away()), Answer::Unavailable);
+    object.wanted("192.0.2.1");
+}
+
+fn away() -> Check<'static> {
+    Check {
+        supply: Some(Supply::Unavailable),
+        ..check("192.0.2.1")
+    }
 }
 
 #[test]
@@ -107,30 +89,103 @@ fn nonsense_is_refused_and_changes_nothing() {
     let mut object = Object::new();
     assert_eq!(
         object.machine.validate(&check("nope"), START).unwrap_err(),
-        Malformed("ip")
+        Malformed("connection_ip")
     );
-    let Answer::NeedSnapshot { token } = object.ask("192.0.2.1") else {
-        panic!()
-    };
-    let data = RawValue::from_string(r#"{"license":1}"#.to_owned()).unwrap();
-    let bad = Check {
-        supply: Some(Supply::Data { token, data: &data }),
-        ..check("192.0.2.1")
-    };
-    assert_eq!(
-        object.machine.validate(&bad, START).unwrap_err(),
-        Malformed("snapshot")
-    );
+    let wanted = object.wanted("192.0.2.1");
+    for text in ["{}", r#"{"snapshot":{"license":1},"bindings":{}}"#] {
+        let data = RawValue::from_string(text.to_owned()).unwrap();
+        let token = wanted.token;
+        let bad = Check {
+            supply: Some(Supply::Data { token, data: &data }),
+            ..check("192.0.2.1")
+        };
+        assert_eq!(
+            object.machine.validate(&bad, START).unwrap_err(),
+            Malformed("snapshot")
+        );
+    }
     object.machine.restore(&[
-        ("snapshot".into(), "{".into()),
+        ("license".into(), "{".into()),
         ("core".into(), "[]".into()),
+        ("limit".into(), "{}".into()),
+        ("a:nowhere".into(), "".into()),
         ("b:1".into(), "".into()),
+        ("c:1".into(), "{}".into()),
     ]);
-    assert_eq!(object.ask("192.0.2.1"), Answer::NeedSnapshot { token });
+    assert_eq!(object.wanted("192.0.2.1"), wanted);
 }
 
 #[test]
-fn a_binding_outlives_the_instance_and_is_queued_until_postgres_has_it() {
+fn while_a_change_is_announced_every_validation_reads_and_keeps_nothing() {
+    let (mut object, mut row) = (Object::new(), Row::default());
+    object.validate("192.0.2.1", &row);
+    object.announce(1);
+    assert!(!object.has_row("license"));
+    // Read before the commit: good for this one only.
+    assert_eq!(object.code("192.0.2.1", &row), "VALID");
+    object.wanted("192.0.2.1");
+    assert!(!object.has_row("license"));
+    row.status = "suspended";
+    assert_eq!(object.code("192.0.2.1", &row), "SUSPENDED");
+    // The worker died: nobody says what became of it, also not to another instance.
+    object.restart();
+    object.wanted("192.0.2.1");
+    assert_eq!(object.code("192.0.2.1", &row), "SUSPENDED");
+    // By now it cannot be committed any more: what is read counts again.
+    object.now += 60_000;
+    object.wanted("192.0.2.1");
+    assert_eq!(object.code("192.0.2.1", &row), "SUSPENDED");
+    assert!(matches!(object.ask("192.0.2.1"), Answer::Verdict { .. }));
+}
+
+#[test]
+fn a_change_that_was_announced_ends_the_grace() {
+    for told in [false, true] {
+        let (mut object, row) = (Object::new(), Row::default());
+        object.validate("192.0.2.1", &row);
+        object.announce(1);
+        assert_eq!(object.code("192.0.2.1", &row), "VALID");
+        if told {
+            object.told(Outcome {
+                change: Some(Uuid::from_u128(1)),
+                ended: false,
+            });
+        }
+        assert_eq!(object.raw(&away()), Answer::Unavailable);
+        object.restart();
+        object.now += 61_000;
+        object.wanted("192.0.2.1");
+        assert_eq!(object.raw(&away()), Answer::Unavailable);
+    }
+}
+
+#[test]
+fn the_end_of_one_change_is_not_the_end_of_another() {
+    let (mut object, row) = (Object::new(), Row::default());
+    object.announce(1);
+    object.announce(2);
+    object.told(Outcome {
+        change: Some(Uuid::from_u128(1)),
+        ended: false,
+    });
+    object.validate("192.0.2.1", &row);
+    object.wanted("192.0.2.1");
+    object.told(Outcome {
+        change: Some(Uuid::from_u128(2)),
+        ended: false,
+    });
+    object.validate("192.0.2.1", &row);
+    assert!(matches!(object.ask("192.0.2.1"), Answer::Verdict { .. }));
+    for change in 0..250 {
+        object.announce(change);
+    }
+    assert!(object.rows["core"].len() < 20_000);
+    object.told(Outcome::default());
+    object.wanted("192.0.2.1");
+}
+
+#[test]
+fn a_binding_outlives_the_instance_and_is_sent_until_postgres_has_it() {
     let (mut object, mut row) = (Object::new(), Row::default());
     object.validate("192.0.2.1", &row);
     object.restart();
@@ -138,132 +193,212 @@ fn a_binding_outlives_the_instance_and_is_queued_until_postgres_has_it() {
         object.validate("192.0.2.1", &row)["ip"]["newly_bound"],
         false
     );
-    assert_eq!(object.machine.pending().bindings.len(), 1);
     let id = object.machine.pending().bindings[0].id;
-    assert_eq!(object.flush()[0].bindings[0].id, id);
-    // Lost on the way: the next snapshot does not show it, so it goes again.
-    object.forget();
+    assert_eq!(object.report()[0].bindings[0].id, id);
+    // Lost on the way: it goes again, less and less often.
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        let at = object.machine.next_alarm(object.now).unwrap();
+        waits.push((at - object.now) / 1_000);
+        object.now = at;
+        assert_eq!(object.report()[0].bindings[0].id, id);
+    }
+    assert_eq!(waits, [30, 60, 120, 240, 480, 600]);
+    let confirmed = row.consume(&LogBatch {
+        bindings: object.machine.pending().bindings,
+        ..LogBatch::default()
+    });
+    object.confirm(&confirmed);
+    assert_eq!(object.machine.next_alarm(object.now), None);
+    assert!(!object.has_row("b:") && object.has_row("a:192.0.2.1"));
+    object.restart();
     assert_eq!(
         object.validate("192.0.2.1", &row)["ip"]["newly_bound"],
         false
     );
-    let batch = object.flush().remove(0);
-    assert_eq!(batch.bindings[0].id, id);
-    row.consume(&batch);
-    object.forget();
-    object.validate("192.0.2.1", &row);
-    assert_eq!(object.machine.pending().bindings, vec![]);
-    assert!(!object.rows.keys().any(|key| key.starts_with("b:")));
     // Unbound by hand: free again.
     row.bindings.get_mut(&id).unwrap().1 = false;
     object.forget();
     assert_eq!(object.validate("192.0.2.2", &row)["remaining_ips"], 4);
+    assert!(!object.has_row("a:"));
 }
 
 #[test]
-fn a_failing_queue_loses_nothing_and_messages_stay_small() {
-    let (mut object, row) = (Object::new(), Row::default());
-    let info = RawValue::from_string(format!("\"{}\"", "x".repeat(8_000))).unwrap();
-    object.validate("192.0.2.1", &row);
-    let mut flushes = 0;
-    for n in 0..250 {
-        let check = Check {
-            device_info: Some(&info),
-            ..check("192.0.2.1")
-        };
-        object.now += 1;
-        let (_, effects) = object.machine.validate(&check, object.now).unwrap();
-        flushes += usize::from(effects.flush);
-        assert!(effects.arm);
-        if n % 60 == 0 {
-            for message in object.machine.take_messages() {
-                object.machine.unsent(message);
-            }
-        }
-    }
-    assert_eq!(flushes, 2);
-    let batches = object.flush();
-    assert!(batches.len() > 20);
-    let ids: Vec<_> = batches
-        .iter()
-        .flat_map(|b| &b.validations)
-        .map(|v| v.id)
-        .collect();
-    assert_eq!(
-        (ids.len(), ids.iter().collect::<HashSet<_>>().len()),
-        (251, 251)
-    );
-    assert_eq!(batches[0].bindings.len(), 1);
-}
-
-#[test]
-fn what_postgres_cannot_take_is_left_out_of_the_log() {
-    let (mut object, row) = (Object::new(), Row::default());
-    object.validate("192.0.2.1", &row);
-    let nul = RawValue::from_string(r#"{"a":"\u0000"}"#.to_owned()).unwrap();
-    let long = "é".repeat(600);
-    object.raw(&Check {
-        device_info: Some(&nul),
-        hostname: Some("a\0b".into()),
-        user_agent: Some(long.as_str().into()),
-        connection_ip: Some("2001:db8::1"),
-        ..check("192.0.2.1")
-    });
-    let last = object.flush().remove(0).validations.remove(1);
-    assert_eq!(
-        (last.device_info, last.hostname.as_deref()),
-        (None, Some("ab"))
-    );
-    assert_eq!(last.user_agent.map(|text| text.chars().count()), Some(500));
-    assert_eq!(last.connection_ip.as_deref(), Some("2001:db8::1"));
-}
-
-#[test]
-fn a_full_buffer_drops_the_oldest_and_counts_them() {
-    let (mut object, row) = (Object::new(), Row::default());
-    for _ in 0..5_010 {
-        object.validate("192.0.2.1", &row);
-        object.now += 1;
-    }
-    assert_eq!(object.machine.take_dropped(), 10);
-    let total: usize = object
-        .flush()
-        .iter()
-        .map(|batch| batch.validations.len())
-        .sum();
-    assert_eq!(total, 5_000);
-}
-
-#[test]
-fn a_binding_ended_before_the_object_saw_it_arrive_stays_ended() {
-    let (mut object, mut row) = (Object::new(), Row::default());
-    object.validate("192.0.2.1", &row);
-    let id = object.machine.pending().bindings[0].id;
-    row.bindings.insert(id, ("192.0.2.1".to_owned(), false));
-    object.forget();
-    let data = object.validate("192.0.2.2", &row);
-    assert_eq!(data["remaining_ips"], 4);
-    let pending = object.machine.pending().bindings;
-    assert!(pending.iter().all(|binding| binding.id != id));
-    assert!(!object.rows.contains_key(&format!("b:{id}")));
-}
-
-#[test]
-fn collisions_wait_for_the_queue_even_across_a_restart() {
-    let (mut object, row) = (Object::new(), Row::default());
+fn a_queue_that_is_away_loses_nothing() {
+    let (mut object, row) = (Object::new(), Row::limits(json!({"max_ips": -1})));
     object.validate("192.0.2.1", &row);
     object.validate("192.0.2.2", &row);
-    for message in object.machine.take_messages() {
-        object.machine.unsent(message);
-    }
-    assert!(object.machine.has_messages());
+    let outgoing = object.machine.take(object.now);
+    object.machine.unsent(&outgoing);
+    object.validate("192.0.2.3", &row);
+    let soon = object.machine.next_alarm(object.now);
+    assert_eq!(soon, Some(object.now + 2_000));
+    let batch = object.report().remove(0);
+    assert_eq!((batch.bindings.len(), batch.collisions.len()), (3, 3));
+    // What is new meanwhile goes alone, what was sent waits for a word.
+    object.validate("192.0.2.4", &row);
+    let batch = object.report().remove(0);
+    assert_eq!((batch.bindings.len(), batch.collisions.len()), (1, 3));
+    assert!(object.report().is_empty());
+}
+
+#[test]
+fn collisions_stay_until_postgres_has_them() {
+    let (mut object, mut row) = (Object::new(), Row::default());
+    object.validate("192.0.2.1", &row);
+    object.now += 1;
+    object.validate("192.0.2.2", &row);
+    let batch = object.report().remove(0);
+    assert!(object.has_row("c:"));
     object.restart();
-    for message in object.machine.take_messages() {
-        object.machine.unsent(message);
+    assert_eq!(object.report(), vec![batch.clone()]);
+    // A snapshot that shows them is as good as a confirmation.
+    row.consume(&batch);
+    object.forget();
+    object.validate("192.0.2.1", &row);
+    assert!(!object.has_row("c:") && !object.has_row("b:"));
+    object.now += 1_000_000;
+    assert!(object.report().is_empty());
+}
+
+#[test]
+fn bindings_ended_before_the_object_saw_them_arrive_stay_ended() {
+    let (mut object, mut row) = (Object::new(), Row::limits(json!({"max_ips": 200})));
+    for n in 1..=150 {
+        object.validate(&ip(n), &row);
     }
-    let batches = object.flush();
-    let records: usize = batches.iter().map(|batch| batch.collisions.len()).sum();
-    assert_eq!((records, batches[0].bindings.len()), (1, 2));
+    // All of them reach Postgres and are unbound there, and nobody validates meanwhile.
+    for batch in object.report() {
+        row.consume(&batch);
+    }
+    for (_, active) in row.bindings.values_mut() {
+        *active = false;
+    }
+    object.forget();
+    assert_eq!(object.validate(&ip(200), &row)["remaining_ips"], 199);
+    assert_eq!(object.machine.pending().bindings.len(), 1);
+    // A confirmation that comes late brings nothing back.
+    let late: Vec<Uuid> = row.bindings.keys().copied().collect();
+    object.confirm(&late);
+    assert_eq!(object.validate(&ip(200), &row)["remaining_ips"], 199);
+}
+
+#[test]
+fn too_many_collisions_suspend_at_once_until_a_reactivation() {
+    let mut row = Row::limits(json!({"collision_threshold": 2, "collision_auto_revoke": true}));
+    let mut object = Object::new();
+    assert_eq!(object.code(&ip(1), &row), "VALID");
+    assert_eq!(object.code(&ip(2), &row), "VALID");
+    // The third address makes two records at once: three in all.
+    let third = object.validate(&ip(3), &row);
+    assert_eq!(
+        (&third["code"], &third["ip"]["bound"]),
+        (&json!("SUSPENDED"), &json!(false))
+    );
+    assert_eq!(object.code(&ip(1), &row), "SUSPENDED");
+    assert!(object.machine.pending().suspended);
+    object.restart();
+    object.forget();
+    assert_eq!(object.code(&ip(1), &row), "SUSPENDED");
+    let batch = object.report().remove(0);
+    let suspending: Vec<_> = batch
+        .collisions
+        .iter()
+        .filter(|record| record.suspend)
+        .collect();
+    assert_eq!(suspending.len(), 1);
+    // The third address got no slot that a record could name.
+    let third = batch
+        .collisions
+        .iter()
+        .filter(|record| record.ip_b.to_string() == ip(3));
+    assert_eq!(
+        third.map(|record| record.binding_b).collect::<Vec<_>>(),
+        [None, None]
+    );
+    let confirmed = row.consume(&batch);
+    object.confirm(&confirmed);
+    assert_eq!(row.status, "suspended");
+    assert_eq!(object.code(&ip(1), &row), "SUSPENDED");
+    row.reactivate();
+    object.forget();
+    assert_eq!(object.code(&ip(1), &row), "VALID");
+}
+
+#[test]
+fn a_reactivation_wins_over_whatever_the_object_believes() {
+    let mut row = Row::limits(json!({"collision_threshold": 1, "collision_auto_revoke": true}));
+    let mut object = Object::new();
+    for n in 1..=3 {
+        object.validate(&ip(n), &row);
+    }
+    assert_eq!(object.code(&ip(1), &row), "SUSPENDED");
+    // Postgres has heard nothing of it when an operator reactivates.
+    row.reactivate();
+    object.forget();
+    assert_eq!(object.code(&ip(1), &row), "VALID");
+    object.restart();
+    assert_eq!(object.code(&ip(1), &row), "VALID");
+    // What arrives late is recorded and suspends nothing.
+    let confirmed = row.consume(&object.report().remove(0));
+    object.confirm(&confirmed);
+    object.forget();
+    assert_eq!(
+        (object.code(&ip(1), &row).as_str(), row.status),
+        ("VALID", "active")
+    );
+    assert!(!row.collisions.is_empty());
+    // The next time counts again.
+    object.now += 400_000;
+    for n in 1..=3 {
+        object.validate(&ip(n), &row);
+    }
+    let codes = [object.code(&ip(1), &row), {
+        row.consume(&object.report().remove(0));
+        row.status.to_owned()
+    }];
+    assert_eq!(codes, ["SUSPENDED", "suspended"]);
+}
+
+#[test]
+fn of_a_cancelled_license_nothing_is_kept() {
+    let (mut object, mut row) = (Object::new(), Row::default());
+    object.validate("192.0.2.1", &row);
+    object.announce(1);
+    row.status = "cancelled";
+    object.told(Outcome {
+        change: Some(Uuid::from_u128(1)),
+        ended: true,
+    });
+    // The binding is not confirmed yet.
+    assert!(object.has_row("b:") && !object.has_row("license"));
+    assert_eq!(object.code("192.0.2.1", &row), "CANCELLED");
+    assert!(!object.has_row("license"));
+    object.restart();
+    let confirmed = row.consume(&object.report().remove(0));
+    object.confirm(&confirmed);
+    assert!(object.rows.is_empty(), "{:?}", object.rows);
+    assert_eq!(object.code("192.0.2.1", &row), "CANCELLED");
+    assert!(object.rows.is_empty(), "{:?}", object.rows);
+}
+
+#[test]
+fn refusals_of_a_cancelled_license_are_logged_once_a_minute() {
+    let mut row = Row::default();
+    row.status = "cancelled";
+    let mut object = Object::new();
+    object.validate("192.0.2.1", &row);
+    let mut logged = 0;
+    for _ in 0..300 {
+        object.now += 1_000;
+        if let Answer::Verdict {
+            logged: Some(_), ..
+        } = object.ask("192.0.2.1")
+        {
+            logged += 1;
+        }
+    }
+    assert_eq!(logged, 4);
 }
 
 #[test]
@@ -271,11 +406,9 @@ fn a_key_given_to_another_license_starts_afresh() {
     let (mut object, row) = (Object::new(), Row::limits(json!({"max_ips": 1})));
     object.validate("192.0.2.1", &row);
     object.forget();
-    let Answer::NeedSnapshot { token } = object.ask("192.0.2.2") else {
-        panic!()
-    };
+    let token = object.wanted("192.0.2.2").token;
     let other = row
-        .json()
+        .json(&[])
         .get()
         .replace(LICENSE, "40000000-0000-4000-8000-000000000009");
     let data = RawValue::from_string(other).unwrap();
@@ -283,19 +416,13 @@ fn a_key_given_to_another_license_starts_afresh() {
         supply: Some(Supply::Data { token, data: &data }),
         ..check("192.0.2.2")
     };
-    let Answer::Verdict(data) = object.raw(&check) else {
+    let Answer::Verdict { data, .. } = object.raw(&check) else {
         panic!()
     };
     assert!(data.contains(r#""code":"VALID""#));
     assert_eq!(object.machine.pending().bindings.len(), 1);
-    assert_eq!(
-        object
-            .rows
-            .keys()
-            .filter(|key| key.starts_with("b:"))
-            .count(),
-        1
-    );
+    let rows = object.rows.keys().filter(|key| key.starts_with("b:"));
+    assert_eq!(rows.count(), 1);
 }
 
 #[test]
@@ -303,20 +430,15 @@ fn of_two_reads_the_one_installed_first_counts() {
     let (mut object, mut row) = (Object::new(), Row::limits(json!({"max_ips": 1})));
     object.validate("192.0.2.1", &row);
     object.forget();
-    let Answer::NeedSnapshot { token } = object.ask("192.0.2.2") else {
-        panic!()
-    };
-    let slow = row.json();
-    // Meanwhile the binding arrives and another read shows it.
-    let batch = object.flush().remove(0);
-    row.consume(&batch);
-    object.validate("192.0.2.1", &row);
-    let check = Check {
+    let token = object.wanted("192.0.2.2").token;
+    let slow = row.json(&[]);
+    // Meanwhile the binding arrives, and its confirmation.
+    let confirmed = row.consume(&object.report().remove(0));
+    object.confirm(&confirmed);
+    let late = Check {
         supply: Some(Supply::Data { token, data: &slow }),
         ..check("192.0.2.2")
     };
-    let Answer::Verdict(data) = object.raw(&check) else {
-        panic!()
-    };
-    assert!(data.contains(r#""code":"IP_LIMIT_REACHED""#));
+    assert!(matches!(object.raw(&late), Answer::NeedSnapshot(_)));
+    assert_eq!(object.code("192.0.2.2", &row), "IP_LIMIT_REACHED");
 }

@@ -153,6 +153,17 @@ impl Life {
         })
     }
 
+    /// The expiry of a trial that becomes a full license: the end of the running cycle, counted from the
+    /// start. `None` for what is no trial, has an expiry of its own, or never expires.
+    #[must_use]
+    pub fn full_term(&self, cycle: BillingCycle, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if self.trial_ends_at.is_none() || self.expires_at.is_some() {
+            return None;
+        }
+        let running = calendar::running_period(self.starts_at, cycle.months()?, now);
+        running.map(|(_, last)| last)
+    }
+
     /// Gives it other dates, which can bring an expired license back, and end a trial. Returns its status
     /// after that.
     ///
@@ -216,9 +227,18 @@ mod tests {
 
     #[test]
     fn a_suspension_is_lifted_to_what_the_dates_say() {
-        assert_eq!(life(Status::Suspended).reactivate(day(1)), Ok(Status::Active));
-        assert_eq!(life(Status::Suspended).reactivate(day(31)), Ok(Status::Expired));
-        assert_eq!(life(Status::Active).reactivate(day(1)), Err(Refusal::WrongStatus));
+        assert_eq!(
+            life(Status::Suspended).reactivate(day(1)),
+            Ok(Status::Active)
+        );
+        assert_eq!(
+            life(Status::Suspended).reactivate(day(31)),
+            Ok(Status::Expired)
+        );
+        assert_eq!(
+            life(Status::Active).reactivate(day(1)),
+            Err(Refusal::WrongStatus)
+        );
         assert_eq!(life(Status::Suspended).suspend(), Err(Refusal::WrongStatus));
     }
 
@@ -227,7 +247,10 @@ mod tests {
         let renewed = life(Status::Expired).renew(None, day(10)).unwrap();
         assert_eq!(renewed.status, Status::Active);
         assert!(renewed.expires_at > day(57) && renewed.expires_at < day(62));
-        let perpetual = Life { expires_at: None, ..life(Status::Active) };
+        let perpetual = Life {
+            expires_at: None,
+            ..life(Status::Active)
+        };
         assert_eq!(perpetual.renew(Some(1), day(1)), Err(Refusal::Perpetual));
         assert_eq!(
             life(Status::Active).renew(Some(u32::MAX), day(1)),
@@ -237,19 +260,55 @@ mod tests {
 
     #[test]
     fn dates_stay_in_order() {
-        let trial = Life { trial_ends_at: Some(day(5)), ..life(Status::Trial) };
+        let trial = Life {
+            trial_ends_at: Some(day(5)),
+            ..life(Status::Trial)
+        };
         assert_eq!(
             trial.redate(Some(day(0)), None, day(1)),
             Err(Refusal::NotAfterStart("expires_at"))
         );
-        assert_eq!(trial.redate(Some(day(30)), None, day(1)), Ok(Status::Active));
-        assert_eq!(trial.redate(trial.expires_at, Some(day(9)), day(1)), Ok(Status::Trial));
+        assert_eq!(
+            trial.redate(Some(day(30)), None, day(1)),
+            Ok(Status::Active)
+        );
+        assert_eq!(
+            trial.redate(trial.expires_at, Some(day(9)), day(1)),
+            Ok(Status::Trial)
+        );
         assert_eq!(
             life(Status::Active).redate(None, Some(day(9)), day(1)),
             Err(Refusal::NoTrial)
         );
-        assert_eq!(life(Status::Expired).redate(Some(day(90)), None, day(40)), Ok(Status::Active));
-        assert_eq!(life(Status::Suspended).redate(Some(day(90)), None, day(40)), Ok(Status::Suspended));
+        assert_eq!(
+            life(Status::Expired).redate(Some(day(90)), None, day(40)),
+            Ok(Status::Active)
+        );
+        assert_eq!(
+            life(Status::Suspended).redate(Some(day(90)), None, day(40)),
+            Ok(Status::Suspended)
+        );
+    }
+
+    #[test]
+    fn a_trial_that_becomes_a_full_license_has_an_end() {
+        let trial = Life {
+            trial_ends_at: Some(day(5)),
+            expires_at: None,
+            ..life(Status::Trial)
+        };
+        let end = trial.full_term(BillingCycle::Monthly, day(3)).unwrap();
+        assert!(end > day(27) && end < day(32));
+        assert_eq!(trial.full_term(BillingCycle::Lifetime, day(3)), None);
+        assert_eq!(
+            life(Status::Active).full_term(BillingCycle::Monthly, day(3)),
+            None
+        );
+        let dated = Life {
+            expires_at: Some(day(90)),
+            ..trial
+        };
+        assert_eq!(dated.full_term(BillingCycle::Monthly, day(3)), None);
     }
 
     proptest! {

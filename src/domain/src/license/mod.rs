@@ -7,7 +7,7 @@ mod snapshot;
 
 pub use answer::{Answer, Collision, Severity, WINDOW_SECONDS, refusal, rfc3339};
 pub use life::{Life, Status};
-pub use snapshot::{Binding, License, Plan, Product, Settings, Snapshot, Terms};
+pub use snapshot::{AddressSource, License, MOST_IPS, Plan, Product, Settings, Snapshot, Terms};
 
 use serde::{Deserialize, Serialize};
 
@@ -140,13 +140,14 @@ pub struct Place {
 }
 
 /// The verdict on a license that exists. `suspended` is the object's own
-/// suspension, which Postgres may not know yet; `now_ms` is Unix time.
+/// suspension, which Postgres may not know yet; `now_ms` is Unix time; `origin`
+/// is where the call comes from.
 #[must_use]
 pub fn verdict(
     terms: &Terms,
     suspended: bool,
     now_ms: i64,
-    address: &Address,
+    origin: &Address,
     place: Place,
 ) -> Code {
     if terms.status == Status::Cancelled {
@@ -165,7 +166,7 @@ pub fn verdict(
         Code::TrialExpired
     } else if !terms.product_active {
         Code::ProductInactive
-    } else if !terms.allows(address) {
+    } else if !terms.allows(origin) {
         Code::IpNotAllowed
     } else if place.bound || place.free {
         Code::Valid

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::address::{Address, AddressKey, Cidr};
+use crate::address::{Address, Cidr};
 use crate::calendar;
 use crate::settings::{Key, check};
 
@@ -13,30 +13,33 @@ use super::life::Status;
 
 /// Slots of a license whose `custom_limits` say nothing.
 const DEFAULT_MAX_IPS: i64 = 5;
+/// Slots that even a license without a limit has: whoever holds a key must not
+/// be able to fill a disk with it.
+pub const MOST_IPS: usize = 10_000;
 /// Collisions in 24 hours that a license may have, unless configured.
 const DEFAULT_THRESHOLD: u32 = 10;
 /// Keys of `custom_limits` that are the vendor's own business.
-const PRIVATE_LIMITS: [&str; 3] = [
+const PRIVATE_LIMITS: [&str; 4] = [
+    "address_source",
     "allowed_cidrs",
     "collision_threshold",
     "collision_auto_revoke",
 ];
 
-/// Everything a verdict needs, read in one statement.
+/// Everything a verdict needs beside the slots, read in one statement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The license.
     pub license: License,
-    /// Its bindings, the ended ones too: an object must be able to tell a
-    /// binding that was ended from one that has not arrived yet.
-    #[serde(default)]
-    pub bindings: Vec<Binding>,
     /// The system's settings.
     #[serde(default, deserialize_with = "settings")]
     pub settings: Settings,
     /// The collision that last suspended the license.
     #[serde(default)]
     pub last_suspension: Option<Uuid>,
+    /// How often the license was reactivated.
+    #[serde(default)]
+    pub reactivations: u32,
 }
 
 impl Snapshot {
@@ -117,25 +120,44 @@ pub struct Product {
     pub deleted: bool,
 }
 
-/// A slot taken, now or once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Binding {
-    /// Row id.
-    pub id: Uuid,
-    /// What is bound.
-    pub ip: AddressKey,
-    /// Still taken.
-    #[serde(default = "yes")]
-    pub active: bool,
+/// Which of two addresses counts: the one a program names, or the one it calls
+/// from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum AddressSource {
+    /// The address a program names, where it names one; else the connection's.
+    #[default]
+    Reported,
+    /// The address of the connection.
+    Connection,
 }
 
-/// The system's settings for collisions; a license may override each.
+impl AddressSource {
+    /// Every spelling.
+    pub const NAMES: [&str; 2] = ["reported", "connection"];
+
+    /// Reads one of [`AddressSource::NAMES`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "reported" => Some(Self::Reported),
+            "connection" => Some(Self::Connection),
+            _ => None,
+        }
+    }
+}
+
+/// The system's settings for licenses; a license may override each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// More collisions than this in 24 hours suspend, if they may.
     pub collision_threshold: u32,
     /// Whether they may.
     pub collision_auto_revoke: bool,
+    /// Which address counts; a plan may say so too.
+    #[serde(default)]
+    pub address_source: AddressSource,
 }
 
 impl Default for Settings {
@@ -143,6 +165,7 @@ impl Default for Settings {
         Self {
             collision_threshold: DEFAULT_THRESHOLD,
             collision_auto_revoke: false,
+            address_source: AddressSource::default(),
         }
     }
 }
@@ -161,7 +184,7 @@ pub struct Terms {
     pub trial_ends_at: Option<i64>,
     /// No product, or one that is published.
     pub product_active: bool,
-    /// Slots; `None` is unlimited.
+    /// Slots; `None` is as many as there can be.
     pub max_ips: Option<usize>,
     /// Networks the license is confined to, when it is.
     pub allowed: Option<Vec<Cidr>>,
@@ -169,6 +192,10 @@ pub struct Terms {
     pub own_collision_threshold: Option<u32>,
     /// The license's own word on suspension, where it has one.
     pub own_collision_auto_revoke: Option<bool>,
+    /// Which address counts, where the license or its plan says so.
+    pub own_address_source: Option<AddressSource>,
+    /// How often the license was reactivated.
+    pub reactivations: u32,
     /// The system's settings when the snapshot was read.
     pub settings: Settings,
     /// The `license` object of a `VALID` answer.
@@ -207,6 +234,10 @@ impl Terms {
                 .and_then(Value::as_u64)
                 .and_then(|threshold| u32::try_from(threshold).ok()),
             own_collision_auto_revoke: custom("collision_auto_revoke").and_then(Value::as_bool),
+            own_address_source: custom("address_source")
+                .and_then(source)
+                .or_else(|| source(license.plan.as_ref()?.limits.get("address_source")?)),
+            reactivations: snapshot.reactivations,
             settings: snapshot.settings,
             license_json: public(license, max_ips),
         }
@@ -224,6 +255,13 @@ impl Terms {
                 self.own_collision_threshold
                     .unwrap_or(settings.collision_threshold)
             })
+    }
+
+    /// Which address counts. `settings` as in [`Terms::suspends_above`].
+    #[must_use]
+    pub fn address_source(&self, settings: Option<Settings>) -> AddressSource {
+        self.own_address_source
+            .unwrap_or(settings.unwrap_or(self.settings).address_source)
     }
 
     /// Whether the license may be used from `address` at all.
@@ -250,6 +288,7 @@ fn public(license: &License, max_ips: i64) -> String {
         Some(Value::Object(limits)) => limits.clone(),
         _ => Map::new(),
     };
+    limits.retain(|key, _| !PRIVATE_LIMITS.contains(&key.as_str()));
     for (key, value) in license.custom_limits.iter().flatten() {
         if !PRIVATE_LIMITS.contains(&key.as_str()) {
             limits.insert(key.clone(), value.clone());
@@ -288,11 +327,14 @@ fn settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Settings, D::E
         collision_auto_revoke: usable("collision_auto_revoke", Key::LicenseCollisionAutoRevoke)
             .and_then(Value::as_bool)
             .unwrap_or(default.collision_auto_revoke),
+        address_source: usable("address_source", Key::LicenseAddressSource)
+            .and_then(source)
+            .unwrap_or(default.address_source),
     })
 }
 
-const fn yes() -> bool {
-    true
+fn source(value: &Value) -> Option<AddressSource> {
+    value.as_str().and_then(AddressSource::parse)
 }
 
 /// Postgres can hold moments that RFC 3339 cannot write (`infinity`, year

@@ -140,6 +140,7 @@ fn a_license_stands_before_the_settings_and_newer_settings_before_older() {
     let current = Some(Settings {
         collision_threshold: 7,
         collision_auto_revoke: true,
+        ..Settings::default()
     });
     let on = json!({"collision_threshold": 3, "collision_auto_revoke": true});
     let plain = terms(json!({}), on.clone());

@@ -120,7 +120,7 @@ fn what_is_sealed_opens_for_its_own_key_only() {
 #[test]
 fn nothing_stored_is_the_default() {
     let nothing = Stored::default();
-    assert_eq!(nothing.collisions(), license::Settings::default());
+    assert_eq!(nothing.licenses(), license::Settings::default());
     assert_eq!(nothing.rate_limit_per_min(), None);
     assert_eq!(nothing.api_keys_per_user(), 20);
     assert_eq!(nothing.webhooks_per_organization(), 20);
@@ -140,8 +140,8 @@ fn what_is_stored_counts_unless_it_is_nonsense() {
         "email.from": "a@b.example", "email.api_url": "https://b.example/x",
         "ai.max_attempts": 3,
     }));
-    assert_eq!(own.collisions().collision_threshold, 3);
-    assert!(own.collisions().collision_auto_revoke);
+    assert_eq!(own.licenses().collision_threshold, 3);
+    assert!(own.licenses().collision_auto_revoke);
     assert_eq!(own.rate_limit_per_min(), Some(7));
     assert_eq!(
         (own.api_keys_per_user(), own.webhooks_per_organization()),

@@ -2,7 +2,8 @@
 //!
 //! Slots are given out by the license's object, because validations take them there. Binding by hand
 //! reserves a slot in the object first, writes the row with its audit row, and then lets the object read
-//! it. A worker that dies in between leaves a reservation that lapses, or a row that the object finds.
+//! it. The reservation ends with the change, whatever becomes of it; a worker that dies in between leaves
+//! one that lapses, or a row that the object finds.
 
 use crate::http::body::Body;
 use crate::http::change::Outcome;
@@ -10,11 +11,9 @@ use crate::http::idempotency::Once;
 use crate::http::params::{Id, Query};
 use crate::http::permit::{LicensesWrite, Permit};
 use crate::http::reply::{Created, NoContent};
-use crate::modules::licenses::edge;
 use crate::modules::licenses::model::{Binding, NewBinding, Unbinding};
-use crate::modules::licenses::queries;
+use crate::modules::licenses::{notices, queries, slots};
 use serde_json::Value;
-use uuid::Uuid;
 
 /// Binds an address.
 pub async fn bind(
@@ -26,11 +25,10 @@ pub async fn bind(
     let mut tx = permit.begin_once(key).await?;
     let license = queries::lock(&mut tx, id).await?;
     license.life.alive()?;
-    let binding_id = Uuid::new_v4();
-    edge::reserve(&permit.call, &mut tx, &license.key, binding_id, &address).await?;
-    let binding = queries::insert_binding(&mut tx, &license, binding_id, &address, &new).await?;
+    let change = notices::tell(&mut tx, &permit.call, &license.key);
+    slots::reserve(&permit.call, &mut tx, &license.key, change, &address).await?;
+    let binding = queries::insert_binding(&mut tx, &license, &address, &new).await?;
     tx.record(license.beside("license.ip_bound", &Value::Null, &binding.tree()));
-    tx.after_commit(edge::forget(&permit.call, &license.key));
     permit.commit(tx, Created::raw(&binding)).await
 }
 
@@ -44,9 +42,9 @@ pub async fn unbind(
     let mut tx = permit.begin_once(key).await?;
     let license = queries::lock(&mut tx, id).await?;
     // A slot that a validation took a moment ago may not have arrived here yet.
-    edge::mirror(&permit.call, &mut tx, &license).await?;
+    slots::mirror(&permit.call, &mut tx, &license).await?;
     let binding = queries::release_binding(&mut tx, &license, &address).await?;
     tx.record(license.beside("license.ip_unbound", &binding.tree(), &Value::Null));
-    tx.after_commit(edge::forget(&permit.call, &license.key));
+    notices::tell(&mut tx, &permit.call, &license.key);
     permit.commit(tx, NoContent::done()).await
 }

@@ -7,8 +7,8 @@ use crate::http::idempotency::Once;
 use crate::http::params::Id;
 use crate::http::permit::{LicensesWrite, Permit};
 use crate::http::reply::Data;
-use crate::modules::licenses::edge;
 use crate::modules::licenses::model::{License, Renewal};
+use crate::modules::licenses::notices;
 use crate::modules::licenses::queries::{self, LICENSE};
 use crate::platform::clock;
 
@@ -30,6 +30,6 @@ pub async fn renew(
         .fixed("trial_ends_at = NULL");
     let after = queries::set(&mut tx, id, set).await?;
     tx.record_change(&LICENSE, "license.renewed", &before.row, &after);
-    tx.after_commit(edge::forget(&permit.call, &before.key));
+    notices::tell(&mut tx, &permit.call, &before.key);
     permit.commit(tx, Data::raw(&after)).await
 }

@@ -7,9 +7,10 @@ use crate::http::idempotency::Once;
 use crate::http::params::Id;
 use crate::http::permit::{LicensesRevoke, Permit};
 use crate::http::reply::Data;
-use crate::modules::licenses::edge;
-use crate::modules::licenses::model::{License, Reactivation, Revocation};
+use crate::modules::licenses::model::{License, Reactivation, Revocation, Status};
+use crate::modules::licenses::notices;
 use crate::modules::licenses::queries::{self, LICENSE};
+use crate::modules::licenses::slots;
 use crate::platform::clock;
 
 /// Suspends a license. The next validation, from anywhere, is refused.
@@ -27,11 +28,12 @@ pub async fn revoke(
         .to("suspension_reason = {}", body.reason.as_deref());
     let after = queries::set(&mut tx, id, set).await?;
     tx.record_change(&LICENSE, "license.revoked", &before.row, &after);
-    tx.after_commit(edge::forget(&permit.call, &before.key));
+    notices::tell(&mut tx, &permit.call, &before.key);
     permit.commit(tx, Data::raw(&after)).await
 }
 
-/// Lifts a suspension. The license returns to what it would be without it.
+/// Lifts a suspension. The license returns to what it would be without it, at the edge as well, whatever
+/// its object believes.
 pub async fn reactivate(
     permit: Permit<LicensesRevoke>,
     Id(id): Id,
@@ -39,12 +41,21 @@ pub async fn reactivate(
 ) -> Outcome<Data<License>> {
     let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx, id).await?;
-    let status = before.life.reactivate(clock::now())?;
+    let mut was = before.row.tree();
+    let mut life = before.life;
+    if life.status != Status::Suspended && slots::is_suspended(&permit.call, &before).await? {
+        // Suspended by its object a moment ago; the word of it is still on its way here.
+        life.status = Status::Suspended;
+        was["status"] = Status::Suspended.as_str().into();
+    }
+    let status = life.reactivate(clock::now())?;
     let set = Set::new()
         .to("status = {}::license_status", status.as_str())
-        .fixed("suspended_at = NULL, suspension_reason = NULL");
+        .fixed(
+            "suspended_at = NULL, suspension_reason = NULL, reactivations = l.reactivations + 1",
+        );
     let after = queries::set(&mut tx, id, set).await?;
-    tx.record_change(&LICENSE, "license.reactivated", &before.row, &after);
-    tx.after_commit(edge::forget(&permit.call, &before.key));
+    tx.record_between(&LICENSE, "license.reactivated", &was, &after.tree());
+    notices::tell(&mut tx, &permit.call, &before.key);
     permit.commit(tx, Data::raw(&after)).await
 }

@@ -1,8 +1,9 @@
 //! A license, how it is made and how it is changed.
 
-use crate::http::types::{Moment, Patch, not_null};
+use crate::http::types::{Ident, Moment, Patch, not_null};
 use celaest_domain::address::Cidr;
 pub use celaest_domain::calendar::BillingCycle;
+use celaest_domain::license::AddressSource;
 pub use celaest_domain::license::Status;
 use garde::Validate;
 use schemars::JsonSchema;
@@ -72,14 +73,18 @@ pub struct License {
 #[serde(deny_unknown_fields, remote = "Self")]
 #[garde(allow_unvalidated)]
 pub struct CustomLimits {
-    /// Addresses that can be bound; -1 for any number, 5 if left out.
+    /// Addresses that can be bound; -1 for any number up to 10,000, 5 if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(range(min = -1, max = 10_000))]
     pub max_ips: Option<i32>,
-    /// Networks the license may be used from; addresses in them don't count as collisions.
+    /// Networks the license may be used from; connections from them don't count as collisions.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(length(max = 100), custom(cidrs))]
     pub allowed_cidrs: Option<Vec<String>>,
+    /// Which address of a validation counts: the one it names, or the connection's. The plan's, or else
+    /// the system's, if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address_source: Option<AddressSource>,
     /// Collisions in 24 hours that are still tolerated.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(range(min = 1, max = 100_000))]
@@ -182,16 +187,16 @@ fn notes_if_set(patch: &Patch<String>, _: &()) -> garde::Result {
 #[garde(allow_unvalidated)]
 pub struct NewLicense {
     /// The plan.
-    pub plan_id: Uuid,
+    pub plan_id: Ident,
     /// Only for super_admin: the organization. Everybody else creates in their own.
     #[serde(default)]
-    pub organization_id: Option<Uuid>,
+    pub organization_id: Option<Ident>,
     /// A product of the same organization; its code becomes part of the key.
     #[serde(default)]
-    pub product_id: Option<Uuid>,
+    pub product_id: Option<Ident>,
     /// A user of the same organization.
     #[serde(default)]
-    pub owner_id: Option<Uuid>,
+    pub owner_id: Option<Ident>,
     /// How it is billed. Default `monthly`.
     #[serde(default)]
     pub billing_cycle: BillingCycle,
@@ -227,15 +232,16 @@ pub struct NewLicense {
 pub struct LicenseChanges {
     /// Another plan.
     #[garde(custom(not_null))]
-    pub plan_id: Patch<Uuid>,
+    pub plan_id: Patch<Ident>,
     /// Another holder.
-    pub owner_id: Patch<Uuid>,
+    pub owner_id: Patch<Ident>,
     /// Another billing cycle.
     #[garde(custom(not_null))]
     pub billing_cycle: Patch<BillingCycle>,
     /// Another expiry; null: never.
     pub expires_at: Patch<Moment>,
-    /// Another end of the trial; null ends the trial and makes the license a full one.
+    /// Another end of the trial; null ends the trial and makes the license a full one, which expires at the
+    /// end of the running billing cycle unless the same change says otherwise.
     pub trial_ends_at: Patch<Moment>,
     /// What differs from the plan.
     #[garde(dive)]

@@ -4,16 +4,19 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// One validation as a program sends it.
 #[derive(Debug, Clone, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct Validation {
-    /// The key, in any case.
+    /// The key, as people type it: in any case, with or without dashes and spaces.
     #[garde(length(bytes, max = 128))]
     pub license_key: String,
-    /// The address to validate for. Default: the connection's.
+    /// The address to validate for. Default: the connection's. Which of them counts is a setting of the
+    /// license, its plan or the system; networks a license is confined to always look at the connection,
+    /// unless a server of the vendor with `licenses:validate` asks. Both are recorded.
     #[serde(default)]
     #[garde(length(bytes, max = 64))]
     pub ip_address: Option<String>,
@@ -55,7 +58,7 @@ pub struct Batch {
     /// 1 to 100 validations. Each is checked on its own: a bad one does not spoil the others.
     #[garde(length(min = 1, max = 100))]
     #[schemars(with = "Vec<Validation>")]
-    pub items: Vec<Value>,
+    pub items: Vec<Box<RawValue>>,
 }
 
 /// The answer to one item of a batch: a verdict or an error.

@@ -1,18 +1,21 @@
 //! `POST /api/users/{id}/api-keys`
 
-use super::queries::{API_KEY, Terms, insert, of, shown};
-use crate::error::{Code, Error};
+use super::queries::{API_KEY, Terms, check_room, insert, shown, used};
+use crate::db::Tx;
+use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::permit::{AccountWrite, ApiKeysWrite, OnPerson};
 use crate::http::reply::Created;
+use crate::modules::organizations::subscription::limit;
 use crate::modules::users::model::{ApiKeyShown, NewApiKey};
 use crate::modules::users::queries;
 use crate::platform::clock;
 use crate::settings;
 use celaest_domain::access::Permissions;
-use celaest_domain::membership::{Wish, has_room};
+use celaest_domain::membership::{UNLIMITED, Wish};
+use uuid::Uuid;
 
 /// Makes an API key and shows it, this once.
 pub async fn create(
@@ -30,23 +33,42 @@ pub async fn create(
     // A key reaches as far as its owner does, whatever its scopes are.
     owner.allow(&permit, Wish::Edit)?;
     owner.powers()?.covers(wanted)?;
+    // A key works in one organization.
+    let organization_id = owner.organization_id.ok_or(Code::Conflict)?;
+    let by = used(&mut tx, &permit).await?;
     let terms = Terms {
-        // A key works in one organization.
-        organization_id: owner.organization_id.ok_or(Code::Conflict)?,
+        organization_id,
         name: new.name,
         scopes: new.scopes,
-        rate_limit_rpm: new.rate_limit_rpm,
-        expires_at: new.expires_at.map(|at| at.0),
+        rate_limit_rpm: new
+            .rate_limit_rpm
+            .or(by.as_ref().and_then(|by| by.rate_limit_rpm)),
+        expires_at: new
+            .expires_at
+            .map(|at| at.0)
+            .or(by.as_ref().and_then(|by| by.expires_at)),
+        made_with: permit.principal.api_key_id,
     };
-    // Those that work and were not replaced: a rotation needs no room.
-    let there = of(&tx, permit.person).only(
-        "k.is_active AND (k.expires_at IS NULL OR k.expires_at > now()) AND k.replaced_by IS NULL",
-    );
-    let most = settings::settings().api_keys_per_user();
-    if !has_room(most.into(), tx.value(there.count()).await?) {
-        return Err(Code::ApiKeyLimitReached.into());
+    let usual = settings::rate_limit_per_min(&permit.call);
+    let term = terms.term(usual);
+    term.within(by.map(|by| by.term(usual)))?;
+    if term.per_minute > usual {
+        let most = most_per_minute(&mut tx, organization_id).await?;
+        let powers = permit.principal.powers();
+        powers.sets_rate(term.per_minute, usual, most)?;
     }
+    check_room(&mut tx, permit.person, 1).await?;
     let (made, secret) = insert(&mut tx, &permit, permit.person, &terms).await?;
     tx.record_new(&API_KEY, "api_key.created", &made);
     permit.commit_secret(tx, shown(&made, &secret)).await
+}
+
+/// How often a minute a key of the organization may work at most: what its plan says, or the system.
+async fn most_per_minute(tx: &mut Tx, organization: Uuid) -> Result<u32> {
+    let plan = limit(tx, organization, "max_api_key_rate_per_min").await?;
+    Ok(match plan {
+        Some(UNLIMITED) => u32::MAX,
+        Some(most) => u32::try_from(most).unwrap_or(0),
+        None => settings::settings().api_key_rate_per_min(),
+    })
 }

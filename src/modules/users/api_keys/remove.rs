@@ -1,7 +1,7 @@
 //! `DELETE /api/users/{id}/api-keys/{inner_id}`
 
-use super::queries::{API_KEY, COLUMNS, of};
-use crate::db::{Raw, Set};
+use super::queries::{API_KEY, COLUMNS, Parts, end_with, of, used};
+use crate::db::Raw;
 use crate::error::Code;
 use crate::http::change::Outcome;
 use crate::http::endpoint::NoBody;
@@ -9,27 +9,32 @@ use crate::http::idempotency::Once;
 use crate::http::params::Inner;
 use crate::http::permit::{AccountWrite, ApiKeysWrite, OnPerson};
 use crate::http::reply::NoContent;
-use crate::identity::callers::Whom;
 use crate::modules::users::model::ApiKey;
 use crate::modules::users::queries;
+use crate::settings;
 use celaest_domain::membership::Wish;
 
-/// Deletes an API key: the next request with it is refused.
+/// Deletes an API key and what was made with it: the next request with one of them is refused.
 pub async fn remove(
     permit: OnPerson<AccountWrite, ApiKeysWrite>,
     Inner(id): Inner,
     Once(key, NoBody): Once<NoBody>,
 ) -> Outcome<NoContent> {
     let mut tx = permit.begin_once(key).await?;
-    let owner = queries::peek(&mut tx, permit.person).await?.facts;
+    let owner = queries::lock(&mut tx, permit.person).await?.facts;
     owner.allow(&permit, Wish::Edit)?;
-    let this = of(&tx, permit.person).id(id);
-    let before: Raw<ApiKey> = tx.one(this.clone().lock(COLUMNS), Code::NotFound).await?;
-    let set = Set::new().fixed("is_active = false, revoked_at = now()");
-    tx.finally(this.set(set, "k.id"));
-    tx.record_end(&API_KEY, "api_key.deleted", &before);
-    permit
-        .forget_callers(&mut tx, Whom::Person(permit.person))
-        .await?;
+    let by = used(&mut tx, &permit).await?;
+    let this = of(&tx, permit.person).id(id).lock(COLUMNS);
+    let before: Raw<ApiKey> = tx.one(this, Code::NotFound).await?;
+    let parts = Parts::of(&before)?;
+    let usual = settings::rate_limit_per_min(&permit.call);
+    permit.principal.powers().ends(
+        &owner.member(&permit)?,
+        &parts.key(&permit, usual),
+        by.map(|by| by.term(usual)),
+    )?;
+    for ended in end_with(&permit, &mut tx, "k.id", id).await? {
+        tx.record_end(&API_KEY, "api_key.deleted", &ended);
+    }
     permit.commit(tx, NoContent::done()).await
 }

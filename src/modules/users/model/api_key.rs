@@ -38,6 +38,8 @@ pub struct ApiKey {
     pub is_active: bool,
     /// The key that a rotation made in its place.
     pub replaced_by: Option<Uuid>,
+    /// The API key that it was made with; deleted together with it.
+    pub made_with: Option<Uuid>,
     /// Who made it.
     pub created_by: Option<Uuid>,
     /// When it was made.
@@ -76,6 +78,8 @@ pub struct ApiKeyShown {
     pub is_active: bool,
     /// The key that a rotation made in its place.
     pub replaced_by: Option<Uuid>,
+    /// The API key that it was made with; deleted together with it.
+    pub made_with: Option<Uuid>,
     /// Who made it.
     pub created_by: Option<Uuid>,
     /// When it was made.
@@ -95,10 +99,11 @@ pub struct NewApiKey {
     /// What it may do; all of it must be held by its maker and by its owner.
     #[garde(length(min = 1), custom(checks::scopes))]
     pub scopes: Vec<String>,
-    /// Until when it works. Default: until it is deleted.
+    /// Until when it works. Default: until it is deleted; made with another key, as long as that.
     #[serde(default)]
     pub expires_at: Option<Moment>,
-    /// Requests a minute. Default: as many as a person.
+    /// Requests a minute. Default: as many as a person; made with another key, as many as that. More than
+    /// a person's takes `api_keys:write`, up to what the plan allows.
     #[serde(default)]
     #[garde(range(min = 1, max = 100_000))]
     pub rate_limit_rpm: Option<u32>,

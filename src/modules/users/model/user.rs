@@ -58,7 +58,7 @@ impl UserRole {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UserStatus {
-    /// Not yet: activated by the first sign-in with the address.
+    /// Not yet: the invitation waits to be accepted.
     Invited,
     /// Yes.
     Active,
@@ -110,6 +110,8 @@ pub struct User {
     pub invited_by: Option<Uuid>,
     /// When they were invited.
     pub invited_at: Option<String>,
+    /// Until when the invitation can be accepted.
+    pub invitation_expires_at: Option<String>,
     /// When they came.
     pub activated_at: Option<String>,
     /// When the profile was made.
@@ -154,6 +156,8 @@ pub struct Profile {
     pub invited_by: Option<Uuid>,
     /// When they were invited.
     pub invited_at: Option<String>,
+    /// Until when the invitation can be accepted.
+    pub invitation_expires_at: Option<String>,
     /// When they came.
     pub activated_at: Option<String>,
     /// When the profile was made.
@@ -175,7 +179,8 @@ pub struct Profile {
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct Invitation {
-    /// Where the invitation goes; also how the person is recognised at their first sign-in.
+    /// Where the invitation goes. Whoever accepts it has to be confirmed as its owner by the sign-in
+    /// provider. Stored in small letters, composed, with the domain as in DNS.
     #[garde(custom(checks::email))]
     pub email: String,
     /// Only for super_admin: the organization. Everybody else invites into their own.

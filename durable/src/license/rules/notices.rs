@@ -1,0 +1,127 @@
+//! What the object is told: that a change is coming, what became of it, and
+//! what Postgres has by now.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use super::reports::Outgoing;
+use super::{Machine, slot};
+use crate::license::stored::{Announced, CORE, SNAPSHOT};
+use crate::license::wire::{Outcome, Pending};
+use crate::storage::Effects;
+
+/// By then an announced change is committed or never will be: four times what
+/// the longest statement of a transaction may take.
+const ANNOUNCED_MS: i64 = 60_000;
+/// Changes under way at a time that are told apart.
+const MAX_ANNOUNCED: usize = 100;
+
+impl Machine {
+    /// A change of the license is about to be committed. Until its outcome is
+    /// told, or it cannot be committed any more, nothing read before counts, and
+    /// nothing read meanwhile counts for longer than one verdict.
+    pub fn announce(&mut self, change: Uuid, now: i64) -> Effects {
+        let mut effects = self.drop_snapshot();
+        let until = now + ANNOUNCED_MS;
+        let announced = &mut self.core.announced;
+        announced.retain(|one| one.until > now && one.change != change);
+        if announced.len() >= MAX_ANNOUNCED {
+            // Which of them end no longer matters.
+            announced.clear();
+            let change = Uuid::nil();
+            announced.push(Announced { change, until });
+        }
+        announced.push(Announced { change, until });
+        effects.put(CORE, &self.core);
+        effects
+    }
+
+    /// The license changed in Postgres, or did not after all: nothing read before
+    /// counts any more. What only the object knows (new bindings, a suspension)
+    /// stays.
+    pub fn forget(&mut self, outcome: Outcome, now: i64) -> Effects {
+        let mut effects = self.drop_snapshot();
+        let before = self.core.clone();
+        let ours = |change: &Uuid| outcome.change == Some(*change);
+        self.core
+            .announced
+            .retain(|one| one.until > now && !ours(&one.change));
+        self.core.holds.retain(|held| !ours(&held.change));
+        self.core.ended |= outcome.ended;
+        if self.core != before {
+            effects.put(CORE, &self.core);
+        }
+        self.free(&mut effects);
+        effects
+    }
+
+    fn drop_snapshot(&mut self) -> Effects {
+        self.token = self.ids.token();
+        self.missing_until = 0;
+        let mut effects = Effects::default();
+        if self.loaded.take().is_some_and(|loaded| !loaded.passing) {
+            effects.delete.push(SNAPSHOT.to_owned());
+        }
+        effects
+    }
+
+    /// Whether a change may be committed by now.
+    pub(super) fn is_changing(&self, now: i64) -> bool {
+        self.core.announced.iter().any(|one| one.until > now)
+    }
+
+    /// Of a cancelled license nothing is kept but what Postgres must still get.
+    pub(super) fn free(&mut self, effects: &mut Effects) {
+        if self.core.ended && self.core.announced.is_empty() && self.reports.is_empty() {
+            self.slots.clear();
+            *effects = Effects {
+                free: true,
+                ..Effects::default()
+            };
+        }
+    }
+
+    /// What the object has that Postgres may not.
+    pub fn pending(&self) -> Pending {
+        Pending {
+            suspended: self.core.stop.is_some(),
+            ..self.reports.pending()
+        }
+    }
+
+    /// Postgres has these bindings and collisions.
+    pub fn settled(&mut self, ids: &[Uuid]) -> Effects {
+        let ids: HashSet<&Uuid> = ids.iter().collect();
+        let mut effects = Effects::default();
+        let slots = self.reports.settle(|id| ids.contains(id), &mut effects);
+        if !slots.is_empty() {
+            // What was read before may lack them.
+            self.token = self.ids.token();
+        }
+        for (key, id) in slots {
+            effects.put.push((slot(&key), id.to_string()));
+            self.slots.insert(key, id);
+        }
+        self.free(&mut effects);
+        effects
+    }
+
+    /// What is to be sent to the queue now.
+    pub fn take(&mut self, now: i64) -> Outgoing {
+        match self.core.owner {
+            Some(owner) => self.reports.take(owner.license_id, now),
+            None => Outgoing::default(),
+        }
+    }
+
+    /// The queue did not take it: it goes again with the next.
+    pub fn unsent(&mut self, outgoing: &Outgoing) {
+        self.reports.unsent(outgoing);
+    }
+
+    /// When the alarm is needed next, if it is.
+    pub fn next_alarm(&self, now: i64) -> Option<i64> {
+        self.core.owner.and_then(|_| self.reports.next(now))
+    }
+}

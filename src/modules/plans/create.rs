@@ -1,0 +1,36 @@
+//! `POST /api/plans`
+
+use super::model::{NewPlan, Plan};
+use super::queries::{COLUMNS, PLAN};
+use crate::db::{Raw, Set};
+use crate::error::Code;
+use crate::http::body::Body;
+use crate::http::change::Outcome;
+use crate::http::idempotency::Once;
+use crate::http::permit::{Permit, PlansWrite};
+use crate::http::reply::Created;
+use serde_json::json;
+
+/// Makes a plan.
+pub async fn create(
+    permit: Permit<PlansWrite>,
+    Once(key, Body(new)): Once<Body<NewPlan>>,
+) -> Outcome<Created<Plan>> {
+    let mut tx = permit.begin_once(key).await?;
+    let query = Set::new()
+        .to("code = {}", &new.code)
+        .to("name = {}", &new.name)
+        .to("description = {}", new.description.as_deref())
+        .to("price_monthly = {}::numeric", new.price_monthly)
+        .to("price_yearly = {}::numeric", new.price_yearly)
+        .when("currency = {}", new.currency.as_deref())
+        .to("limits = {}::jsonb", json!(new.limits))
+        .to("features = {}::jsonb", json!(new.features))
+        .when("is_public = {}::boolean", new.is_public)
+        .when("sort_order = {}::integer", new.sort_order)
+        .insert("subscription_plans", "p", COLUMNS)
+        .on("subscription_plans_code_key", Code::PlanCodeTaken);
+    let plan: Raw<Plan> = tx.one(query, Code::Internal).await?;
+    tx.record_new(&PLAN, "plan.created", &plan);
+    permit.commit(tx, Created::raw(&plan)).await
+}

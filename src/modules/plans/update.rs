@@ -1,0 +1,44 @@
+//! `PATCH /api/plans/{id}`
+
+use super::model::{Plan, PlanChanges};
+use super::queries::{self, COLUMNS, PLAN, mine};
+use crate::db::{Raw, Set};
+use crate::error::Code;
+use crate::http::body::Body;
+use crate::http::change::Outcome;
+use crate::http::idempotency::Once;
+use crate::http::params::Id;
+use crate::http::permit::{Permit, PlansWrite};
+use crate::http::reply::Data;
+use crate::modules::licenses::many::{self, Whose};
+
+/// Changes a plan; its licenses are validated by what it says from then on.
+pub async fn update(
+    permit: Permit<PlansWrite>,
+    Id(id): Id,
+    Once(key, Body(wanted)): Once<Body<PlanChanges>>,
+) -> Outcome<Data<Plan>> {
+    let mut tx = permit.begin_once(key).await?;
+    let before = queries::lock(&mut tx, id).await?;
+    let set = Set::new()
+        .patch("name = {}", &wanted.name)
+        .patch("description = {}", &wanted.description)
+        .patch("price_monthly = {}::numeric", &wanted.price_monthly)
+        .patch("price_yearly = {}::numeric", &wanted.price_yearly)
+        .patch("currency = {}", &wanted.currency)
+        .patch_json("limits = {}::jsonb", &wanted.limits)
+        // None is a list without entries.
+        .patch_json("features = coalesce({}::jsonb, '[]')", &wanted.features)
+        .patch("is_active = {}::boolean", &wanted.is_active)
+        .patch("is_public = {}::boolean", &wanted.is_public)
+        .patch("sort_order = {}::integer", &wanted.sort_order);
+    let query = mine(&tx).id(id).set(set, COLUMNS);
+    let after: Raw<Plan> = tx.one(query, Code::PlanNotFound).await?;
+    tx.record_change(&PLAN, "plan.updated", &before, &after);
+    let is_told =
+        wanted.name.is_present() || wanted.limits.is_present() || wanted.features.is_present();
+    if is_told {
+        many::changed(&permit.call, &mut tx, Whose::Plan(id)).await?;
+    }
+    permit.commit(tx, Data::raw(&after)).await
+}
