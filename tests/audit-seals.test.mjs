@@ -372,7 +372,7 @@ describe('tampering', () => {
         const { rows: added } = await sql('SELECT id FROM audit_logs WHERE organization_id = $1 AND NOT id = ANY ($2)', id, rows.map((row) => row.id));
         assert.deepEqual([found.break.row_id], added.map((row) => row.id));
       }
-      if (found.break.seal_id) {
+      if (found.break.seal_id && name !== 'the id of a seal') {
         const holder = made.find((one) => Number(one.last_sequence) >= found.break.sequence);
         assert.equal(found.break.seal_id, holder.id);
       }

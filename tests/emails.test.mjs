@@ -204,7 +204,7 @@ describe('an e-mail that nobody can send', () => {
     await eventually(() => provider.to(to).length === 1);
     await eventually(() => stack.logs().split('\n').some((line) => line.includes('waits in the outbox') && line.includes(id)));
     assert.equal(await isDone(id), false);
-    await stack.pg.query("UPDATE outbox_messages SET sent_at = now() - interval '21 minutes' WHERE id = $1", [id]);
+    await stack.pg.query("UPDATE outbox_messages SET available_at = now() WHERE id = $1", [id]);
     await sweep();
     await done(id);
     assert.equal(provider.to(to).length, 2);
