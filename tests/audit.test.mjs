@@ -201,7 +201,7 @@ describe('what is large or secret', () => {
   });
 
   test('the file of an organization that does not exist is none', async () => {
-    refusedFields(await home.as.super_admin('GET', '/api/audit-logs/export', { query: { organization_id: randomUUID() } }), 'organization_id');
+    refused(await home.as.super_admin('GET', '/api/audit-logs/export', { query: { organization_id: randomUUID() } }), 404, 'ORGANIZATION_NOT_FOUND');
   });
 });
 

@@ -134,7 +134,7 @@ describe('every route', () => {
       const roles = isSuperOnly(route.permission ?? '') ? ['super_admin'] : ['admin', 'super_admin'];
       for (const role of roles) {
         const world = worldOf(stack, a, b);
-        const args = await target(route, world, route.own ? await world.createUser() : a.users.client);
+        const args = await target(route, world, route.permissionForOneself ? await world.createUser() : a.users.client);
         const call = await somebody(role);
         assert.deepEqual(await check(async () => good(await call(method, path, args), route.status)), [], role);
       }

@@ -97,9 +97,14 @@ describe('the intake', () => {
     }
     const text = JSON.stringify({ events: [good1] });
     refused(await home.as.viewer('POST', '/api/telemetry', { text: text.replace('"opened"', '"\\ud800"') }), 400, 'INVALID_BODY');
-    refused(await home.as.viewer('POST', '/api/telemetry', { text: `{"events":[${Array(100).fill(JSON.stringify(event({ properties: { a: 'x'.repeat(12_000) } })))}]}` }), 413, 'BODY_TOO_LARGE');
     good(await send([good1]), 202);
     await arrived(session, 1);
+  });
+
+  test('reads no more than a megabyte', async () => {
+    refused(await home.as.viewer('POST', '/api/telemetry', { text: `{"events":[${Array(100).fill(JSON.stringify(event({ properties: { a: 'x'.repeat(12_000) } })))}]}` }), 413, 'BODY_TOO_LARGE');
+    // A body that was not read to its end ends its connection.
+    await eventually(async () => (await fetch(`${stack.url}/health/live`).catch(() => ({ ok: false }))).ok);
   });
 
   test('writes once what is sent twice with its key', async () => {

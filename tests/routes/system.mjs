@@ -13,7 +13,7 @@ const letter = async ({ stack }) => {
   return { id };
 };
 
-const one = { prepare: letter, shared: true };
+const one = { make: letter, belongsToNoTenant: true };
 
 export default {
   'GET /api/system/status': { permission: 'system:read' },
