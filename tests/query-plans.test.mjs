@@ -27,6 +27,7 @@ let a;
 let b;
 let log;
 let large;
+let recorded = 0;
 
 before(async () => {
   stack = await startStack();
@@ -78,6 +79,7 @@ before(async () => {
 });
 
 after(async () => {
+  assert.ok(recorded > 100, `${recorded} transactions were recorded`);
   await log?.end();
   await stack?.stop();
 });
@@ -97,11 +99,13 @@ function wholeScans(node, bound = Infinity) {
   return [...here, ...(node.Plans ?? []).flatMap((plan) => wholeScans(plan, limit))];
 }
 
-/** The scans of the audit log that do not begin at a place in it. */
-function unplaced(node) {
-  const here = /Scan/.test(node['Node Type']) && large.has(node['Relation Name']) && node['Relation Name'].startsWith('audit_logs')
-    && !/sequence/.test(node['Index Cond'] ?? '') ? [node['Relation Name']] : [];
-  return [...here, ...(node.Plans ?? []).flatMap(unplaced)];
+/** The scans of the audit log that do not begin at a place in it, but for those that a LIMIT ends at once. */
+function unplaced(node, bound = Infinity) {
+  const limit = node['Node Type'] === 'Limit' ? Math.min(bound, node['Total Cost']) : bound;
+  const conditions = `${node['Index Cond'] ?? ''} ${node['Recheck Cond'] ?? ''}`;
+  const here = large.has(node['Relation Name']) && node['Relation Name'].startsWith('audit_logs') && !/sequence/.test(conditions)
+    && limit > node['Total Cost'] / 2 ? [node['Relation Name']] : [];
+  return [...here, ...(node.Plans ?? []).flatMap((plan) => unplaced(plan, limit))];
 }
 
 /**
@@ -110,7 +114,8 @@ function unplaced(node) {
  */
 async function check(work, also = () => []) {
   const { transactions } = await log.recorded(work);
-  assert.ok(transactions.length, 'nothing was recorded');
+  // Some routes ask PostgreSQL nothing, once their caller is known.
+  recorded += transactions.length;
   const wrong = new Set();
   await again(stack, async (server) => {
     for (const { settings, statements } of transactions) {
