@@ -68,16 +68,26 @@ fn keep_fresh(call: &Call) {
 }
 
 /// For callers who sign in: what they are judged by is younger than a minute. Only after a silence is
-/// there something to wait for.
+/// there something to wait for, and only one request waits for it.
 pub async fn fresh(call: &Call) {
     let now = call.started_ms;
-    if known().is_none_or(|known| now - known.read_at >= OLD_AFTER_MS) {
+    if known().is_some_and(|known| now - known.read_at < OLD_AFTER_MS) {
+        keep_fresh(call);
+    } else if is_my_turn() {
         let database = call.another_database();
         renew(&database, &call.request_id).await;
         database.close();
-    } else {
-        keep_fresh(call);
     }
+}
+
+/// Whether it is time for another attempt, and nobody else makes it.
+fn is_my_turn() -> bool {
+    let now = clock::now_ms();
+    let mine = NEXT_ATTEMPT.load(Ordering::Relaxed) <= now;
+    if mine {
+        NEXT_ATTEMPT.store(now + ATTEMPT_EVERY_MS, Ordering::Relaxed);
+    }
+    mine
 }
 
 /// Takes up settings whose reading began at `read_at`, unless newer ones are known.
@@ -111,11 +121,9 @@ pub async fn read(database: &Database) -> Result<Stored> {
 
 /// Reads the settings after the answer, on a connection of its own.
 fn renew_behind(call: &Call) {
-    let now = clock::now_ms();
-    if NEXT_ATTEMPT.load(Ordering::Relaxed) > now {
+    if !is_my_turn() {
         return;
     }
-    NEXT_ATTEMPT.store(now + ATTEMPT_EVERY_MS, Ordering::Relaxed);
     let (database, request_id) = (call.another_database(), call.request_id.clone());
     call.background(async move {
         renew(&database, &request_id).await;

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { before, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { caller, eventually, good, refused, refusedFields } from './support/api.mjs';
 import { about, sameMoment } from './support/calendar.mjs';
 import { sharedStack } from './harness/client.mjs';
@@ -292,9 +293,12 @@ describe('rotation', () => {
     const row = await rowOf(stack, 'user_api_keys', old.id);
     assert.equal(row.replaced_by, fresh.id);
     about(row.expires_at.toISOString(), Date.now() + DAY);
-    await stack.pg.query(`UPDATE user_api_keys SET expires_at = now() - interval '1 second' WHERE id = $1`, [old.id]);
-    await isDead(old);
+    // By the clock, with nobody who tells.
+    const brief = good(await rotate(fresh, { overlap_seconds: 1 }), 201);
     await works(fresh);
+    await setTimeout(1100);
+    await isDead(fresh);
+    await works(brief);
   });
 
   test('leaves an audit row with before and after, and an event without the key', async () => {

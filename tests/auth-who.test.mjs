@@ -57,7 +57,8 @@ describe('verify', () => {
 
 describe('me', () => {
   test('is the profile, the organization and the permissions', async () => {
-    await stack.pg.query(`UPDATE organizations SET settings = '{"locale": "es-MX"}' WHERE id = $1`, [home.id]);
+    const args = { id: home.id, body: { settings: { locale: 'es-MX' } } };
+    good(await home.as.admin('PATCH', '/api/organizations/{id}', args));
     for (const role of ROLES) {
       const { profile, organization, permissions } = await me(home.as[role]);
       assert.deepEqual([profile.id, profile.role, profile.status, profile.organization_id], [home.users[role], role, 'active', home.id]);

@@ -106,16 +106,17 @@ describe('evaluation', () => {
       target_type: 'users', target_users: [stranger], target_organizations: [stranger], description: 'hidden words',
       overrides: { users: { [stranger]: true }, organizations: { [stranger]: true } }, metadata: { note: 'hidden words' },
     });
+    good(await home.as.client('GET', `${FLAGS}/evaluate`));
     const answer = await home.as.client('GET', `${FLAGS}/evaluate`);
     const all = good(answer);
     const { rows } = await stack.pg.query('SELECT flag_key FROM feature_flags');
     assert.deepEqual(Object.keys(all).sort(), rows.map(({ flag_key: key }) => key).sort());
     assert.deepEqual(all[made.flag_key], { value: false, reason: 'not_targeted' });
     assert.ok(!answer.text.includes(stranger) && !answer.text.includes('hidden'));
-    assert.deepEqual(counts(answer), { db: 2, do: 1 });
+    assert.deepEqual(counts(answer), { db: 1, do: 1 });
     const one = await home.as.client('GET', `${FLAG}/evaluate`, { key: made.flag_key });
     assert.deepEqual(good(one), { value: false, reason: 'not_targeted' });
-    assert.deepEqual(counts(one), { db: 2, do: 1 });
+    assert.deepEqual(counts(one), { db: 1, do: 1 });
   });
 
   test('for somebody else: only by a super administrator, with that person\'s organization', async () => {

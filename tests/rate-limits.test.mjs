@@ -77,6 +77,7 @@ test('an API key has a limit of its own', async () => {
 });
 
 test('nobody: the address has the limit, and those who are signed in are not held up by it', async () => {
+  good(await home.as.operator(...LIST));
   const bad = await token(stack.vars, home.users.operator, { aud: 'wrong' });
   const attempts = [
     () => caller(stack)(...LIST),

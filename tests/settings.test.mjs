@@ -220,7 +220,9 @@ describe('a change made elsewhere is felt within a minute', () => {
   test('the rate limit, without a statement more than usual', async () => {
     const call = () => home.as.viewer('GET', '/api/licenses');
     const limit = (answer) => Number(answer.headers.get('ratelimit-limit'));
+    good(await call());
     const usual = counts(await call());
+    assert.deepEqual(usual, { db: 1, do: 1 });
     assert.equal(limit(await call()), DEFAULTS['api.rate_limit_per_min']);
     await byHand('api.rate_limit_per_min', 4321);
     await eventually(async () => {

@@ -46,6 +46,8 @@ pub struct Needs {
     pub body: Option<usize>,
     /// The handler honours `Idempotency-Key`.
     pub once: bool,
+    /// The handler shows the caller's own profile.
+    pub profile: bool,
 }
 
 impl Needs {
@@ -55,6 +57,7 @@ impl Needs {
         query: false,
         body: None,
         once: false,
+        profile: false,
     };
 
     /// What two inputs need together. Only one of them is a door.
@@ -70,6 +73,7 @@ impl Needs {
                 body => body,
             },
             once: self.once || other.once,
+            profile: self.profile || other.profile,
         }
     }
 }
@@ -238,7 +242,7 @@ impl Endpoint {
                 }
                 None
             }
-            door => Some(permit::enter(call, door, &params).await?),
+            _ => Some(permit::enter(call, &self.needs, &params).await?),
         };
         if !self.needs.query {
             strict::no_query(call.head.query())?;

@@ -8,6 +8,7 @@ use crate::call::Call;
 use crate::config::Config;
 use crate::db::{Tx, sql};
 use crate::error::{Code, Error, Result};
+use crate::http::body::MAX_BODY_BYTES;
 use crate::http::endpoint::{Input, Needs, Prepared};
 use crate::http::reply::Answer;
 use crate::platform::random;
@@ -37,6 +38,11 @@ pub struct Once<T>(pub Claim, pub T);
 impl<T: Input> Input for Once<T> {
     const NEEDS: Needs = Needs {
         once: true,
+        // Read where none is expected, too: another body is another request.
+        body: match T::NEEDS.body {
+            None => Some(MAX_BODY_BYTES),
+            body => body,
+        },
         ..T::NEEDS
     };
 

@@ -7,7 +7,7 @@ use crate::http::change::Stop;
 use crate::http::endpoint::{Handler, NoBody};
 use crate::http::idempotency::Once;
 use crate::http::params::{Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query};
-use crate::http::permit::{OnPerson, Permit, Required, SignedIn};
+use crate::http::permit::{OnPerson, OwnProfile, Permit, Required, SignedIn};
 use crate::db::{Listing};
 use crate::db::page::Meta;
 use crate::http::reply::{Reply, Streamed};
@@ -177,6 +177,8 @@ impl OperationInput for SignedIn {
         operation.description = Some("Any signed-in caller.".into());
     }
 }
+
+impl OperationInput for OwnProfile {}
 
 impl<Own: Required, All: Required> OperationInput for OnPerson<Own, All> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {

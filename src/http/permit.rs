@@ -6,9 +6,10 @@ use crate::db::{Scope, Tx};
 use crate::error::{Code, Error, Result};
 use crate::http::endpoint::{Door, Input, Needs, Prepared};
 use crate::http::params::Params;
-use crate::identity::{self, Principal};
+use crate::identity::{self, Principal, Wants};
 use celaest_domain::access::Permission;
 use serde_json::json;
+use serde_json::value::RawValue;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -81,13 +82,16 @@ pub struct Access {
 ///
 /// # Errors
 /// 401 for nobody, 429 for a caller over its limit, 403 naming the permission that is missing.
-pub async fn enter(call: &Rc<Call>, door: Door, params: &Params) -> Result<Access> {
-    // Who only asks about themselves is known to the caller's object.
-    let reads = door != Door::SignedIn;
-    let principal = identity::authenticate(call, reads).await?;
+pub async fn enter(call: &Rc<Call>, needs: &Needs, params: &Params) -> Result<Access> {
+    let wants = match needs.door {
+        _ if needs.profile => Wants::Profile,
+        Door::Permit(_) | Door::OnPerson { .. } => Wants::Connection,
+        _ => Wants::Nothing,
+    };
+    let principal = identity::authenticate(call, wants).await?;
     let permissions = principal.permissions;
     let mut of_path = Ok(principal.user_id);
-    let missing = match door {
+    let missing = match needs.door {
         Door::Open | Door::Known | Door::Counted | Door::SignedIn => None,
         Door::Permit(required) => Some(required).filter(|required| !permissions.has(*required)),
         Door::OnPerson { own, all } => {
@@ -213,6 +217,24 @@ impl Input for SignedIn {
 
     fn take(from: &mut Prepared) -> Result<Self> {
         from.access().map(Self)
+    }
+}
+
+/// What the caller's own profile shows, known to the caller's object: no statement is needed for it.
+pub struct OwnProfile(pub Box<RawValue>);
+
+impl Input for OwnProfile {
+    const NEEDS: Needs = Needs {
+        profile: true,
+        ..Needs::NOTHING
+    };
+
+    fn take(from: &mut Prepared) -> Result<Self> {
+        let access = from.access.as_mut();
+        let profile = access.and_then(|access| access.principal.profile.take());
+        profile
+            .map(Self)
+            .ok_or_else(|| Error::internal("nobody's own profile"))
     }
 }
 

@@ -59,10 +59,15 @@ async fn names(tx: &mut Tx, whom: Whom, most: u32) -> Result<Vec<String>> {
         Whom::Person(id) => (Some(id), None),
         Whom::Organization(id) => (None, Some(id)),
     };
+    let (tenant, home) = match tx.scope().organization() {
+        Some(id) => ("AND u.organization_id = $4::uuid", Some(id)),
+        None => ("AND $4::uuid IS NULL", None),
+    };
     tx.value(
-        sql("WITH people AS (
+        sql(format!(
+            "WITH people AS (
                SELECT u.id, u.auth_user_id, u.last_login_at FROM users_profile u
-               WHERE u.id = $1::uuid OR u.organization_id = $2::uuid
+               WHERE (u.id = $1::uuid OR u.organization_id = $2::uuid) {tenant}
                ORDER BY u.last_login_at DESC NULLS LAST LIMIT $3::bigint
              ), names AS (
                SELECT 'sub:' || coalesce(auth_user_id, id) AS name, 1 AS kind, last_login_at AS at FROM people
@@ -71,10 +76,12 @@ async fn names(tx: &mut Tx, whom: Whom, most: u32) -> Result<Vec<String>> {
                FROM people p JOIN user_api_keys k ON k.user_id = p.id
                WHERE k.revoked_at IS NULL OR k.revoked_at > now() - interval '1 hour')
              SELECT coalesce(json_agg(name), '[]')::text FROM (
-               SELECT name FROM names ORDER BY kind, at DESC NULLS LAST LIMIT $3::bigint) AS latest")
+               SELECT name FROM names ORDER BY kind, at DESC NULLS LAST LIMIT $3::bigint) AS latest"
+        ))
         .bind(person)
         .bind(organization)
-        .bind(most),
+        .bind(most)
+        .bind(home),
     )
     .await
 }

@@ -18,6 +18,7 @@ use crate::error::{Code, Error, Result};
 use crate::settings;
 use celaest_domain::access::{self, Role};
 use celaest_durable::caller::{self, Answer, Ask, Supply};
+use person::{COLUMNS, MORE_COLUMNS};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use token::Token;
@@ -51,19 +52,37 @@ enum Claim {
     Key(String),
 }
 
+/// What the endpoint is going to need of the caller, besides who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// Nothing.
+    Nothing,
+    /// PostgreSQL: the connection is opened meanwhile.
+    Connection,
+    /// What the person's own profile shows.
+    Profile,
+}
+
+/// What the caller's object said.
+struct Recognised {
+    who: Who,
+    profile: Option<Box<RawValue>>,
+    /// It is time to note that the sign-in is in use.
+    note: bool,
+}
+
 /// Finds out who is calling and counts the request against their limit: one call to the caller's object,
-/// and a statement only when it does not know. With `reads` the connection that the endpoint is going to use
-/// is opened meanwhile.
+/// and a statement only when it does not know.
 ///
 /// # Errors
 /// 401 with the reason; 429 when the caller, or for failed attempts the address, is over its limit.
-pub async fn authenticate(call: &Call, reads: bool) -> Result<Principal> {
+pub async fn authenticate(call: &Call, wants: Wants) -> Result<Principal> {
     let attempt = async {
         let claim = claim(call).await?;
-        let (who, note) = recognise(call, &claim, reads).await?;
-        Ok((claim, who, note))
+        let recognised = recognise(call, &claim, wants).await?;
+        Ok((claim, recognised))
     };
-    let (claim, who, note) = match attempt.await {
+    let (claim, Recognised { who, profile, note }) = match attempt.await {
         Ok(found) => found,
         Err(error) => {
             // Nobody is signed in, so the address pays: guessing is limited like any other request.
@@ -87,6 +106,7 @@ pub async fn authenticate(call: &Call, reads: bool) -> Result<Principal> {
             Claim::Token(token) => Some(token),
             Claim::Key(_) => None,
         },
+        profile,
     };
     call.set_caller(CallerLog {
         kind: Some(match principal.api_key_id {
@@ -126,15 +146,15 @@ async fn claim(call: &Call) -> Result<Claim> {
     }
 }
 
-/// Who it is, and whether it is time to note that the sign-in is in use.
-async fn recognise(call: &Call, claim: &Claim, reads: bool) -> Result<(Who, bool)> {
+/// Asks the caller's object, and PostgreSQL when that does not know.
+async fn recognise(call: &Call, claim: &Claim, wants: Wants) -> Result<Recognised> {
     let (name, session) = match claim {
         Claim::Token(token) => (callers::of_subject(token.subject), Some(token.session)),
         Claim::Key(hash) => (callers::of_key(hash), None),
     };
     settings::fresh(call).await;
     // Whoever was refused a moment ago is about to be refused again, and costs no connection.
-    if reads && limits::known_over(&name).is_none() {
+    if wants == Wants::Connection && limits::known_over(&name).is_none() {
         call.database.expect_use();
     }
     let mut found: Option<(u64, Box<RawValue>)> = None;
@@ -143,7 +163,7 @@ async fn recognise(call: &Call, claim: &Claim, reads: bool) -> Result<(Who, bool
             session,
             limit: settings::rate_limit_per_min(call),
             max_age_s: call.config.snapshot_ttl_seconds,
-            profile: false,
+            profile: wants == Wants::Profile,
             supply: found.as_ref().map(|(token, data)| Supply {
                 token: *token,
                 data,
@@ -154,13 +174,13 @@ async fn recognise(call: &Call, claim: &Claim, reads: bool) -> Result<(Who, bool
         match answer.map_err(Error::unavailable)? {
             Answer::Known {
                 who,
+                profile,
                 decision,
                 note,
-                ..
             } => {
                 limits::apply(call, decision)?;
                 let who = serde_json::from_str(who.get()).map_err(Error::internal)?;
-                return Ok((who, note));
+                return Ok(Recognised { who, profile, note });
             }
             Answer::Limited(decision) => {
                 limits::note_over(name.clone(), decision);
@@ -197,26 +217,41 @@ async fn look(call: &Call, query: Query) -> Result<Option<Box<RawValue>>> {
     tx.only_row(query).await
 }
 
+/// The columns that both ways of signing in end at, from `users_profile u` and `organizations o`; `key` is what
+/// is known of an API key.
+fn columns(key: &str) -> String {
+    format!(
+        "json_build_object('user_id', u.id, 'organization_id', u.organization_id, 'role', u.role, 'scopes', u.scopes,
+           'key', {key}) AS who,
+         json_build_object('profile', (SELECT row_to_json(p) FROM (SELECT {COLUMNS}, {MORE_COLUMNS}) p),
+           'organization', CASE WHEN o.id IS NOT NULL THEN
+             json_build_object('id', o.id, 'name', o.name, 'slug', o.slug, 'settings', o.settings) END) AS profile"
+    )
+}
+
 fn by_subject(token: &Token) -> Query {
-    sql("SELECT json_build_object('user_id', u.id, 'organization_id', u.organization_id, 'role', u.role,
-           'scopes', u.scopes) AS who,
+    sql(format!(
+        "SELECT {},
            (SELECT json_build_object('ended', NOT s.is_active, 'lately', s.last_seen_at > now() - interval '1 minute')
             FROM user_sessions s WHERE s.session_token = $2) AS session
          FROM users_profile u LEFT JOIN organizations o ON o.id = u.organization_id
          WHERE (u.auth_user_id = $1::uuid OR (u.id = $1::uuid AND u.auth_user_id IS NULL AND u.invited_at IS NULL))
-           AND u.deleted_at IS NULL AND o.deleted_at IS NULL")
+           AND u.deleted_at IS NULL AND o.deleted_at IS NULL",
+        columns("NULL")
+    ))
     .bind(token.subject)
     .bind(token.session)
 }
 
 fn by_key(hash: &str) -> Query {
-    sql("SELECT json_build_object('user_id', u.id, 'organization_id', u.organization_id, 'role', u.role,
-           'scopes', u.scopes, 'key', json_build_object('id', k.id, 'scopes', k.scopes)) AS who,
-           k.id AS api_key_id, k.rate_limit_rpm AS limit,
+    sql(format!(
+        "SELECT {}, k.id AS api_key_id, k.rate_limit_rpm AS limit,
            floor(extract(epoch FROM k.expires_at) * 1000)::bigint AS expires_ms
          FROM user_api_keys k
          JOIN users_profile u ON u.id = k.user_id
          LEFT JOIN organizations o ON o.id = u.organization_id
-         WHERE k.key_hash = $1 AND k.is_active AND u.deleted_at IS NULL AND o.deleted_at IS NULL")
+         WHERE k.key_hash = $1 AND k.is_active AND u.deleted_at IS NULL AND o.deleted_at IS NULL",
+        columns("json_build_object('id', k.id, 'scopes', k.scopes)")
+    ))
     .bind(hash)
 }

@@ -14,6 +14,9 @@ pub const COLUMNS: &str = "u.id, u.organization_id, u.email, u.first_name, u.las
 /// Whether the person of alias `u` came, rather than being only invited.
 pub const CAME: &str = "(u.invited_at IS NULL OR u.activated_at IS NOT NULL)";
 
+/// The columns that only the person themselves sees, beyond [`COLUMNS`].
+pub const MORE_COLUMNS: &str = "u.phone, u.preferences, u.onboarding_completed, u.onboarding_step";
+
 /// What the log and the outside learn of a person.
 pub const USER: Subject = Subject {
     kind: "user",

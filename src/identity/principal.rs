@@ -7,6 +7,7 @@ use crate::db::facts::Actor;
 use crate::error::{Code, Result};
 use celaest_domain::access::{Permissions, Role};
 use celaest_domain::membership::Caller;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// A caller that has proved who it is.
@@ -24,6 +25,8 @@ pub struct Principal {
     pub permissions: Permissions,
     /// What the token says, when one was used.
     pub token: Option<Token>,
+    /// What the person's own profile shows, where the endpoint wants it.
+    pub profile: Option<Box<RawValue>>,
 }
 
 impl Principal {

@@ -4,15 +4,12 @@ use super::model::UserStatus;
 use crate::db::{Query, Raw, Rows, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::permit::Access;
-pub use crate::identity::person::{COLUMNS, USER};
+pub use crate::identity::person::{COLUMNS, MORE_COLUMNS, USER};
 use celaest_domain::access::{Role, effective};
 use celaest_domain::membership::{Caller, Member, Wish};
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
-
-/// The columns of [`super::model::Profile`] beyond [`COLUMNS`].
-pub const MORE_COLUMNS: &str = "u.phone, u.preferences, u.onboarding_completed, u.onboarding_step";
 
 /// The people in the caller's reach: of a client only themselves. Who was removed is nobody's.
 pub fn mine(tx: &Tx) -> Rows {
