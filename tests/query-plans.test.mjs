@@ -56,6 +56,7 @@ before(async () => {
   await fill(`INSERT INTO outbox_messages (organization_id, topic, payload, created_at, available_at, sent_at, processed_at)
     SELECT org, 'license.updated', '{}', at, at, at, at FROM row`);
   // Of a thousand people.
+  await stack.pg.query('UPDATE organizations SET max_users = -1');
   await stack.pg.query(`INSERT INTO users_profile (id, organization_id, email)
     SELECT md5('filled-' || n)::uuid, $1, 'filled-' || n || '@example.test' FROM generate_series(0, 999) AS n`, [a.id]);
   await fill(`INSERT INTO user_sessions (user_id, organization_id, session_token, last_seen_at, created_at)
