@@ -150,6 +150,61 @@ describe('search', () => {
   });
 });
 
+describe('what is large or secret', () => {
+  test('a secret stays out at every depth, and quotes are found', async () => {
+    const metadata = { password: 'hush-1', nested: [{ apiToken: 'hush-2', word: 'say "so" \\ then' }] };
+    good(await admin('PATCH', '/api/licenses/{id}', { id: license.id, body: { metadata } }));
+    const rows = await found({ q: 'say "so"', entity_id: license.id });
+    assert.equal(rows.length, 1);
+    assert.deepEqual(rows[0].changes.metadata[1], { password: '[redacted]', nested: [{ apiToken: '[redacted]', word: 'say "so" \\ then' }] });
+    assert.equal((await found({ q: '\\ then', entity_id: license.id })).length, 1);
+    assert.deepEqual(await found({ q: 'hush-' }), []);
+  });
+
+  test('numbers are measured as they are stored', async () => {
+    const metadata = { large: Array(100).fill(1e308) };
+    assert.ok(JSON.stringify(metadata).length < 1_000);
+    refusedFields(await admin('PATCH', '/api/licenses/{id}', { id: license.id, body: { metadata } }), 'metadata');
+    good(await admin('PATCH', '/api/licenses/{id}', { id: license.id, body: { metadata: { large: Array(40).fill(1e308) } } }));
+  });
+
+  test('a page ends at a megabyte, and says where it goes on', async () => {
+    const other = await createOrganization(stack, { roles: ['admin'] });
+    await stack.pg.query(`
+      INSERT INTO audit_logs (organization_id, action, event, resource_type, changes)
+      SELECT $1, 'update', 'license.updated', 'license', jsonb_build_object('after', jsonb_build_object('text', repeat('x', 40000)))
+      FROM generate_series(1, 60)`, [other.id]);
+    const [sizes, ids] = [[], []];
+    for (let cursor; ;) {
+      const answer = await other.as.admin('GET', '/api/audit-logs', { query: { per_page: 100, action: 'license.updated', ...(cursor && { cursor }) } });
+      sizes.push(answer.text.length);
+      ids.push(...good(answer).map((row) => row.id));
+      cursor = answer.body.meta.next_cursor;
+      assert.equal(Boolean(answer.body.meta.truncated), Boolean(cursor));
+      if (!cursor) break;
+    }
+    assert.equal(new Set(ids).size, 60);
+    assert.ok(sizes.length === 3 && Math.max(...sizes) < 1_100_000, sizes.join());
+  });
+
+  test('a search goes on where it ended', async () => {
+    const other = await createOrganization(stack, { roles: ['admin'] });
+    await stack.pg.query(`
+      INSERT INTO audit_logs (organization_id, action, event, resource_type, description)
+      SELECT $1, 'read', 'test.noted', 'test', CASE WHEN n = 1 THEN 'needle' END FROM generate_series(1, 12000) AS n`, [other.id]);
+    const first = await other.as.admin('GET', '/api/audit-logs/search', { query: { q: 'needle', sort: 'sequence' } });
+    assert.deepEqual(good(first), []);
+    assert.equal(first.body.meta.total_at_least, 0);
+    const rest = await other.as.admin('GET', '/api/audit-logs/search', { query: { q: 'needle', sort: 'sequence', cursor: first.body.meta.next_cursor } });
+    assert.deepEqual(good(rest).map((row) => row.description), ['needle']);
+    assert.deepEqual([rest.body.meta.total, rest.body.meta.next_cursor], [1, undefined]);
+  });
+
+  test('the file of an organization that does not exist is none', async () => {
+    refused(await home.as.super_admin('GET', '/api/audit-logs/export', { query: { organization_id: randomUUID() } }), 404, 'ORGANIZATION_NOT_FOUND');
+  });
+});
+
 describe('tenants', () => {
   test('see their own log, super administrators all or one', async () => {
     const other = await createOrganization(stack, { roles: ['admin'] });

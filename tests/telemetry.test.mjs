@@ -62,6 +62,17 @@ describe('the intake', () => {
     assert.equal(new Set(rows.map((row) => row.event_name)).size, 100);
   });
 
+  test('takes a hundred events of the largest size, and measures them as they are stored', async () => {
+    const session = randomUUID();
+    const large = event({ session_id: session, properties: { text: 'x'.repeat(8_150) } });
+    assert.deepEqual(good(await send(Array(100).fill(large)), 202), { accepted: 100 });
+    await eventually(async () => (await stack.pg.query('SELECT FROM telemetry_events WHERE session_id = $1', [session])).rowCount === 100);
+    const answer = await admin('GET', '/api/telemetry', { query: { session_id: session, per_page: 100 } });
+    assert.equal(good(answer).length, 100);
+    assert.ok(answer.text.length < 1_100_000);
+    refusedFields(await send([event({ properties: { numbers: Array(30).fill(1e308) } })]), 'events[0].properties');
+  });
+
   test('dates what a fast clock dates ahead to now', async () => {
     const session = randomUUID();
     good(await send([event({ session_id: session, occurred_at: new Date(Date.now() + 60_000).toISOString() })]), 202);
@@ -86,9 +97,14 @@ describe('the intake', () => {
     }
     const text = JSON.stringify({ events: [good1] });
     refused(await home.as.viewer('POST', '/api/telemetry', { text: text.replace('"opened"', '"\\ud800"') }), 400, 'INVALID_BODY');
-    refused(await home.as.viewer('POST', '/api/telemetry', { text: `{"events":[${Array(100).fill(JSON.stringify(event({ properties: { a: 'x'.repeat(2000) } })))}]}` }), 413, 'BODY_TOO_LARGE');
     good(await send([good1]), 202);
     await arrived(session, 1);
+  });
+
+  test('reads no more than a megabyte', async () => {
+    refused(await home.as.viewer('POST', '/api/telemetry', { text: `{"events":[${Array(100).fill(JSON.stringify(event({ properties: { a: 'x'.repeat(12_000) } })))}]}` }), 413, 'BODY_TOO_LARGE');
+    // A body that was not read to its end ends its connection.
+    await eventually(async () => (await fetch(`${stack.url}/health/live`).catch(() => ({ ok: false }))).ok);
   });
 
   test('writes once what is sent twice with its key', async () => {
@@ -103,7 +119,7 @@ describe('the intake', () => {
 
   test('writes a repeated message once', async () => {
     // The consumer's own statement with what the intake makes, twice.
-    const source = readFileSync(new URL('../src/queues/telemetry.rs', import.meta.url), 'utf8');
+    const source = readFileSync(new URL('../src/modules/telemetry/write.rs', import.meta.url), 'utf8');
     const statement = source.match(/const EVENTS: &str = "([^"]+)"/)[1];
     const session = randomUUID();
     const message = {

@@ -35,7 +35,7 @@ pub struct Rows {
     joins: &'static str,
     parent: Option<Box<Parent>>,
     key: Option<Key>,
-    search: Option<Search>,
+    search: Vec<Search>,
 }
 
 /// A condition that no index serves, with the names of its values.
@@ -153,7 +153,7 @@ impl Rows {
             joins: "",
             parent: None,
             key: None,
-            search: None,
+            search: Vec::new(),
         }
     }
 
@@ -215,8 +215,17 @@ impl Rows {
     /// A condition that no index serves: it is looked for in a bounded stretch of the rows at a time, by
     /// [`Rows::page`] and [`Rows::stretch`].
     pub fn searched(mut self, search: Option<Search>) -> Self {
-        self.search = search;
+        self.search.extend(search);
         self
+    }
+
+    /// [`Rows::searched`] for one value that `{}` stand for; without one there is no condition.
+    pub fn sought(self, condition: &str, value: Option<impl Bind>) -> Self {
+        let search = value.and_then(|value| value.text()).map(|value| Search {
+            condition: condition.into(),
+            values: vec![("{}", value)],
+        });
+        self.searched(search)
     }
 
     /// The next rows in an order, as two parts of a WITH: `looked` at, and `chosen` of them. Without a search
@@ -224,9 +233,9 @@ impl Rows {
     pub fn stretch(mut self, order: &str, wanted: u32) -> Query {
         let mut query = sql("");
         let (table, alias) = (self.table, self.alias);
-        let (limit, search) = match self.search.take() {
+        let (limit, search) = match self.search(&mut query) {
             None => (wanted, "true".into()),
-            Some(search) => (LOOKED_AT, search.put(&mut query)),
+            Some(search) => (LOOKED_AT, search),
         };
         let conditions = self.conditions(&mut query);
         query.of(format!(
@@ -322,7 +331,7 @@ impl Rows {
                 format!("parent AS (SELECT {alias}.id FROM {table} {alias} WHERE {conditions}), ")
             }
         };
-        let search = self.search.take().map(|search| search.put(&mut query));
+        let search = self.search(&mut query);
         let conditions = self.conditions(&mut query);
         let (beyond, next) = match key {
             None => (String::new(), "NULL".to_owned()),
@@ -385,6 +394,12 @@ impl Rows {
                SELECT line, place FROM sized WHERE place = 1 OR bytes <= {PAGE_BYTES}
              ) SELECT {listed}::text"
         )))
+    }
+
+    fn search(&mut self, query: &mut Query) -> Option<String> {
+        let all = std::mem::take(&mut self.search).into_iter();
+        let all: Vec<_> = all.map(|one| one.put(query)).collect();
+        (!all.is_empty()).then(|| all.join(" AND "))
     }
 
     fn conditions(self, query: &mut Query) -> String {

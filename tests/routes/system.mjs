@@ -13,11 +13,11 @@ const letter = async ({ stack }) => {
   return { id };
 };
 
-const one = { prepare: letter, shared: true };
+const one = { make: letter, belongsToNoTenant: true };
 
 export default {
   'GET /api/system/status': { permission: 'system:read' },
-  'GET /api/system/dead-letters': { permission: 'system:read', prepare: letter },
+  'GET /api/system/dead-letters': { permission: 'system:read' },
   'GET /api/system/dead-letters/{id}': { ...one, permission: 'system:read' },
   'POST /api/system/dead-letters/{id}/replay': { ...one, permission: 'system:write', status: 202, body: {} },
   'DELETE /api/system/dead-letters/{id}': { ...one, permission: 'system:write', status: 204 },

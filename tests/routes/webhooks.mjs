@@ -9,7 +9,7 @@ const URL = 'https://hooks.example.com/walk';
 const webhook = (fields, more) => async ({ stack, ours }, owner) => {
   const row = {
     id: randomUUID(), organization_id: ours.id, user_id: owner ?? ours.users.admin, name: 'Walk', url: URL,
-    events: ['user.*'], secret_hash: 'hash', secret_encrypted: Buffer.alloc(0), ...fields,
+    events: ['user.*'], carries: ['users:read', 'organizations:read'], secret_hash: 'hash', secret_encrypted: Buffer.alloc(0), ...fields,
   };
   await insert(stack, 'webhooks', row);
   return { id: row.id, ...await more?.(stack, row) };
@@ -18,8 +18,8 @@ const webhook = (fields, more) => async ({ stack, ours }, owner) => {
 const withDelivery = webhook({}, async (stack, row) => {
   const id = randomUUID();
   await insert(stack, 'webhook_deliveries', {
-    id, webhook_id: row.id, organization_id: row.organization_id, event_id: randomUUID(), event_type: 'user.updated',
-    payload: { type: 'user.updated', timestamp: '2026-01-01T00:00:00.000Z', data: {} },
+    id, webhook_id: row.id, organization_id: row.organization_id, event_id: randomUUID(), event_type: 'organization.updated',
+    payload: { type: 'organization.updated', timestamp: '2026-01-01T00:00:00.000Z', data: {} },
   });
   return { inner_id: id };
 });

@@ -63,6 +63,8 @@ export function sealed(seed, organization, previous, lines, at) {
   const digest = digestOf(seal);
   return {
     ...seal,
+    // The beginning of the digest.
+    id: digest.slice(0, 32),
     digest,
     signature: sign(null, Buffer.from(digest, 'hex'), key).toString('hex'),
     key_id: createHash('sha256').update(publicKey).digest('hex').slice(0, 16),

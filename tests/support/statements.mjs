@@ -47,7 +47,8 @@ export function transactionsOf(text) {
       transaction.statements.at(-1).params = parametersOf(content);
     }
   }
-  return all.map(({ statements: [settings, ...statements] }) => {
+  // One that had only just begun says nothing yet.
+  return all.filter(({ statements }) => statements.length).map(({ statements: [settings, ...statements] }) => {
     assert.match(settings.sql, /set_config\('celaest\.access'/, 'a transaction does not begin with its settings');
     return { settings: settings.params, statements };
   });

@@ -53,14 +53,14 @@ impl<More> Filters<More> {
     pub fn rows(&self, tx: &Tx, organization: Option<Uuid>) -> Rows {
         mine(tx, organization)
             .when("a.user_id = {}::uuid", self.user_id)
-            .when("a.actor_kind = {}", self.actor_kind.map(ActorKind::as_str))
+            .sought("a.actor_kind = {}", self.actor_kind.map(ActorKind::as_str))
             .when("a.api_key_id = {}::uuid", self.api_key_id)
             .when("a.event = {}", self.action.as_deref())
             .when("a.resource_type = {}", self.entity_type.as_deref())
             .when("a.resource_id = {}::uuid", self.entity_id)
             .when("a.created_at >= {}::timestamptz", self.created_after)
             .when("a.created_at < {}::timestamptz", self.created_before)
-            .when("a.success = {}::boolean", self.success)
+            .sought("a.success = {}::boolean", self.success)
             .searched(self.search(organization))
     }
 

@@ -75,12 +75,15 @@ impl Sealer<'_> {
     /// The next organizations that have something to seal.
     async fn tenants(&self, after: Option<Uuid>) -> Result<Vec<Uuid>> {
         let query = sql(
+            // Row by row: whoever has something new is found by its last seal, and not by reading the log.
             "SELECT coalesce(json_agg(id), '[]')::text FROM (
-               SELECT o.id FROM organizations o
-               WHERE ($1 IS NULL OR o.id > $1::uuid) AND EXISTS (
-                 SELECT 1 FROM audit_logs a WHERE a.organization_id = o.id
-                   AND a.sequence > (
-                     SELECT coalesce(max(s.last_sequence), 0) FROM audit_seals s WHERE s.organization_id = o.id))
+               SELECT o.id FROM organizations o, LATERAL (
+                 SELECT coalesce(max(s.last_sequence), 0) AS last FROM audit_seals s WHERE s.organization_id = o.id
+               ) AS sealed, LATERAL (
+                 SELECT a.sequence FROM audit_logs a WHERE a.organization_id = o.id AND a.sequence > sealed.last
+                 ORDER BY a.sequence LIMIT 1
+               ) AS fresh
+               WHERE $1 IS NULL OR o.id > $1::uuid
                ORDER BY o.id LIMIT $2::bigint) AS due",
         );
         let query = query.bind(after).bind(TENANTS);
