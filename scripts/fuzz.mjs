@@ -102,8 +102,12 @@ function send(agent, base, request, id) {
 
 /** Whether an answer took everything it was sent: a batch answers for each item. */
 function tookAll({ text }) {
-  const { data } = JSON.parse(text || '{}');
-  return !(Array.isArray(data) && data.some((item) => item?.error));
+  try {
+    const { data } = JSON.parse(text);
+    return !(Array.isArray(data) && data.some((item) => item?.error));
+  } catch {
+    return true;
+  }
 }
 
 /** What is wrong with an answer, or null. */
