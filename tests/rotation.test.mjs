@@ -28,7 +28,7 @@ after(async () => {
 
 /** Starts the worker again with these secrets and signs in anew. */
 async function start(vars) {
-  await stack.restart({ vars });
+  await stack.restart({ vars, kill: 'SIGKILL' });
   home.as.admin = await signedIn(stack, home.users.admin);
 }
 
@@ -107,4 +107,10 @@ test('ENCRYPTION_KEY', async () => {
   // A key is known by its place, so another one takes it.
   await start({ ENCRYPTION_KEY: `${fresh()},${next}` });
   await arrives(later);
+  // What was under the old one waits for a new secret.
+  const { length } = receiver.requests;
+  good(await admin('POST', '/api/webhooks/{id}/test', { id: before.id, body: {} }), 202);
+  const { secret } = good(await admin('POST', '/api/webhooks/{id}/rotate-secret', { id: before.id, body: {} }));
+  const request = await eventually(async () => receiver.requests.slice(length).find(({ text }) => text.includes('webhook.test')));
+  verified(request, secret);
 });
