@@ -50,7 +50,7 @@ await bootstrap(async ({ packages }) => {
   const { buildWorker } = await import('./lib/build.mjs');
   const { Stage } = await import('../tests/harness/stage.mjs');
   const { ensurePgBouncer } = await import('../tests/harness/pgbouncer.mjs');
-  const { VERSION } = await import('./lib/postgres-packages.mjs');
+  const { VERSION, installPostgres } = await import('./lib/postgres-packages.mjs');
   const { jobsOf, runJobs } = await import('../tests/harness/runner.mjs');
 
   const only = option('--only');
@@ -95,7 +95,10 @@ await bootstrap(async ({ packages }) => {
       return target.words;
     });
     await next('wasm-bindgen', installTools);
-    await next('PgBouncer', ensurePgBouncer);
+    await next(`PostgreSQL ${version} and PgBouncer`, async (note) => {
+      await installPostgres(version, note);
+      return ensurePgBouncer(note);
+    });
     // Linking the worker keeps one core busy: the other one has the Rust tests meanwhile.
     await next(withRust ? 'build of the worker, and Rust tests' : 'build of the worker', async (note) => {
       const [words] = await Promise.all([
@@ -104,7 +107,7 @@ await bootstrap(async ({ packages }) => {
       ]);
       return words;
     });
-    await next(`PostgreSQL ${version} and schema`, async (note) => {
+    await next('schema', async (note) => {
       stage = new Stage(version);
       const [words] = await Promise.all([stage.startServer(note), stage.keepBundle()]);
       return words;

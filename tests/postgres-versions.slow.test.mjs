@@ -10,17 +10,17 @@ import { SEEDS, createDatabase, migrate, seed, withClient } from '../scripts/lib
 import { VERSIONS, installPostgres } from '../scripts/lib/postgres-packages.mjs';
 import { APP_ROLE, Cluster, randomPassword } from '../scripts/lib/postgres.mjs';
 import { freePort } from '../scripts/lib/processes.mjs';
-import { good } from './support/api.mjs';
+import { caller, eventually, good } from './support/api.mjs';
 import { isSuperOnly } from './support/roles.mjs';
 import { routes, target, worldOf } from './support/routes.mjs';
 import { recorder } from './support/statements.mjs';
 import { furnishedOrganization } from './support/tenants.mjs';
-import { createUser, signedIn } from './support/world.mjs';
+import { PLANS, createUser, signedIn } from './support/world.mjs';
 import { startStack } from './harness/client.mjs';
 
 const JOBS = ['* * * * *', '*/5 * * * *', '2-57/5 * * * *', '17 * * * *', '37 2 * * *'];
 
-/** Each statement once, with its number of parameters. */
+/** Each statement once, and how many parameters it has. */
 const statements = new Map();
 let folder;
 
@@ -30,21 +30,30 @@ before(async () => {
   const stack = await startStack();
   const [ours, theirs] = [await furnishedOrganization(stack), await furnishedOrganization(stack)];
   const log = await recorder(stack);
-  const record = async (work) => {
-    const { transactions } = await log.recorded(work);
-    for (const { sql, params } of transactions.flatMap((one) => one.statements)) statements.set(sql, params.length);
-  };
-  for (const { method, path, route } of routes) {
-    if (route.open) continue;
-    const world = worldOf(stack, ours, theirs);
-    for (const role of isSuperOnly(route.permission ?? '') ? ['super_admin'] : ['admin', 'super_admin']) {
-      const args = await target(route, world, route.permissionForOneself ? await world.createUser() : ours.users.client);
-      const call = await signedIn(stack, await createUser(stack, ours.id, role));
-      // The caller is read from PostgreSQL as well.
-      await record(async () => good(await call(method, path, args), route.status));
+  // In one piece, so that what queues and objects send meanwhile is in it.
+  const { transactions } = await log.recorded(async () => {
+    for (const { method, path, route } of routes) {
+      if (route.open) continue;
+      const world = worldOf(stack, ours, theirs);
+      for (const role of isSuperOnly(route.permission ?? '') ? ['super_admin'] : ['admin', 'super_admin']) {
+        const args = await target(route, world, route.permissionForOneself ? await world.createUser() : ours.users.client);
+        const call = await signedIn(stack, await createUser(stack, ours.id, role));
+        good(await call(method, path, args), route.status);
+      }
     }
-  }
-  for (const job of JOBS) await record(() => stack.triggerCron(job));
+    const license = good(await ours.as.admin('POST', '/api/licenses', { body: { plan_id: PLANS.free } }), 201);
+    const verdict = good(await caller(stack)('POST', '/api/licenses/validate', {
+      body: { license_key: license.license_key, ip_address: '192.0.2.9', machine_id: 'one' },
+    }));
+    assert.equal(verdict.valid, true);
+    for (const job of JOBS) await stack.triggerCron(job);
+    const written = (sql, values) => eventually(async () => (await stack.pg.query(sql, values)).rowCount, 60_000);
+    await written('SELECT FROM license_validations WHERE license_id = $1', [license.id]);
+    await written('SELECT FROM license_ip_bindings WHERE license_id = $1', [license.id]);
+    await written('SELECT FROM outbox_messages WHERE processed_at IS NOT NULL');
+    await written('SELECT FROM telemetry_events WHERE organization_id = $1', [ours.id]);
+  });
+  for (const { sql, params } of transactions.flatMap((one) => one.statements)) statements.set(sql, params.length);
   await log.end();
   await stack.stop();
   assert.ok(statements.size > 150, `${statements.size} statements were recorded`);

@@ -10,7 +10,6 @@ import { dropDatabase } from '../../scripts/lib/database.mjs';
 import { freshVars } from '../../scripts/lib/dev-vars.mjs';
 import { BUILD, LOGS, ROOT } from '../../scripts/lib/paths.mjs';
 import { APP_ROLE, OWNER, randomPassword } from '../../scripts/lib/postgres.mjs';
-import { installPostgres } from '../../scripts/lib/postgres-packages.mjs';
 import { commandOf, freePort } from '../../scripts/lib/processes.mjs';
 import { readWorker, startWorker } from '../../scripts/lib/worker.mjs';
 import { Server } from './server.mjs';
@@ -36,7 +35,7 @@ export class Stage {
   #idle = [];
   #count = 0;
 
-  /** @param {string} version of PostgreSQL */
+  /** @param {string} version of PostgreSQL, whose programs are there */
   constructor(version) {
     sweep();
     this.version = version;
@@ -50,7 +49,6 @@ export class Stage {
   /** Prepares the database and starts the server that most workers share. */
   async startServer(note) {
     const { folder, passwords, version } = this;
-    await installPostgres(version, note);
     const applied = await Server.prepare({ folder, passwords, version, secret: this.vars.LICENSE_KEY_SECRET, note });
     this.server = await Server.start({ folder, passwords, version, name: 'postgres' });
     return `${applied} migrations applied, sample data added`;
