@@ -9,7 +9,7 @@ import { ROOT } from './lib/paths.mjs';
 import { ask, endAll } from './lib/processes.mjs';
 import { Problem, printError, steps } from './lib/terminal.mjs';
 
-const SECRETS = ['LICENSE_KEY_SECRET', 'API_KEY_PEPPER', 'ENCRYPTION_KEY', 'AUDIT_SIGNING_KEY'];
+const SECRETS = ['LICENSE_KEY_SECRET', 'API_KEY_PEPPER', 'ENCRYPTION_KEY', 'AUDIT_SIGNING_KEY', 'SUPABASE_ANON_KEY'];
 
 /** Every queue that wrangler.toml names. */
 function queues() {
