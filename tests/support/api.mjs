@@ -2,6 +2,7 @@
 // document, so that no test has to remember to.
 
 import assert from 'node:assert/strict';
+import { record } from './examples.mjs';
 import { conforms } from './openapi.mjs';
 
 export { eventually } from './eventually.mjs';
@@ -32,6 +33,7 @@ export function caller(stack, { token, apiKey } = {}) {
     });
     const answer = await read(response);
     if (answer.status < 300) conforms(method, template, answer);
+    record(method, template, { body, answer });
     return answer;
   };
 }
