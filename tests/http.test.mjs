@@ -202,7 +202,7 @@ describe('health and documentation', () => {
     assert.equal(health.status, 'ok');
     assert.match(health.version, /^\d+\.\d+\.\d+/);
     assert.deepEqual(good(await nobody('GET', '/health/live')), { status: 'ok' });
-    assert.deepEqual(good(await nobody('GET', '/health/ready')), { status: 'ok', postgres: 'ok', objects: 'ok' });
+    assert.deepEqual(good(await nobody('GET', '/health/ready')), { status: 'ok', postgres: 'ok', objects: 'ok', dead_letters: 0 });
   });
 
   test('/openapi.json is the published document', async () => {

@@ -280,13 +280,10 @@ for (const { name, method, path, route, parameters, module } of routes) {
 
     if (method === 'GET') {
       test('HEAD: the same head, nothing done', unchanged(async () => {
-        const named = path.replace(/\{(\w+)\}/g, (_, parameter) => encodeURIComponent(args[parameter]));
-        const query = args.query ? `?${new URLSearchParams(args.query)}` : '';
-        const headers = { authorization: `Bearer ${await ours.token(isSuper ? 'super_admin' : 'admin')}` };
-        const answer = await fetch(`${stack.url}${named}${query}`, { method: 'HEAD', headers });
+        const answer = await boss('HEAD', path, args);
         assert.equal(answer.status, route.status ?? 200);
         assert.ok(answer.headers.get('content-type')?.startsWith(route.contentType ?? 'application/json'), answer.headers.get('content-type'));
-        assert.equal(await answer.text(), '');
+        assert.equal(answer.text, '');
         const { rows } = await stack.pg.query('SELECT FROM audit_logs WHERE request_id = $1', [answer.headers.get('x-request-id')]);
         assert.equal(rows.length, 0);
       }));
