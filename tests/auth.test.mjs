@@ -122,7 +122,7 @@ describe('tokens with the shared secret', () => {
   });
 
   test('neither a token nor a key', async () => {
-    for (const headers of [{}, { authorization: 'Basic eDp5' }, { authorization: 'Bearer' }, { 'x-api-key': ' ' }]) {
+    for (const headers of [{}, { authorization: 'Basic eDp5' }, { authorization: 'Bearer' }]) {
       refused(await caller(stack)(...LIST, { headers }), 401, 'UNAUTHENTICATED');
     }
   });
@@ -172,7 +172,7 @@ describe('tokens with the shared secret', () => {
     test('wrong, inactive and expired ones', async () => {
       const { key } = await insertApiKey(stack.pg, vars, { user, organization: home.id });
       const last = key.at(-1) === 'x' ? 'y' : 'x';
-      const wrong = [key.slice(0, -1) + last, `${key}x`, key.slice(0, 13), key.slice(0, 5), 'x', 'celk_', 'x'.repeat(10_000),
+      const wrong = [key.slice(0, -1) + last, `${key}x`, key.slice(0, 13), key.slice(0, 5), 'x', ' ', 'celk_', 'x'.repeat(10_000),
         key.toUpperCase(), '%00', "' OR '1'='1"];
       for (const text of wrong) {
         refused(await caller(stack, { apiKey: text })(...LIST), 401, 'INVALID_API_KEY');

@@ -45,8 +45,8 @@ before(async () => {
 
   const permissions = new Map(routes.map(({ name, route }) => [name, route.permission]));
   const who = (name) => {
-    // Somebody else, who may be signed out by it.
-    if (name === 'POST /api/auth/logout') return 'viewer';
+    // Somebody else, who may be signed out by it, or gone.
+    if (['POST /api/auth/logout', 'POST /api/users/me/leave'].includes(name)) return 'viewer';
     return isSuperOnly(permissions.get(name)) ? 'super_admin' : 'admin';
   };
   options = {

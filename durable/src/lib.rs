@@ -4,7 +4,6 @@
 //! storage shell around them; `client.rs`, the typed calls the worker makes.
 
 mod call;
-mod call_fetch;
 pub mod caller;
 pub mod ids;
 pub mod license;

@@ -50,10 +50,16 @@ class Rest {
   }
 }
 
+/** What stands for a header that is there and empty: no header can hold it, and nothing takes it for good. */
+const EMPTY = '\0';
+
 function headOf(request) {
   const { headers } = request;
   let head = '';
-  for (const name of READ) head += `${headers.get(name) ?? ''}\n`;
+  for (const name of READ) {
+    const value = headers.get(name);
+    head += `${value === '' ? EMPTY : value ?? ''}\n`;
+  }
   return `${head}${request.method}\n${request.url}`;
 }
 

@@ -30,10 +30,6 @@ const objectOf = (name) => class extends DurableObject {
     return this.#enter((core) => core.ask(what, text));
   }
 
-  fetch(request) {
-    return this.#enter((core) => core.fetch(request));
-  }
-
   alarm() {
     return this.#enter((core) => core.alarm());
   }

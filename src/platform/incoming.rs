@@ -39,7 +39,7 @@ macro_rules! head {
     };
 }
 
-/// Method, URL and headers. A header that is not there and an empty one are the same.
+/// Method, URL and headers. A header that is there and empty is a NUL.
 #[derive(Debug, Clone)]
 pub struct Head {
     text: String,

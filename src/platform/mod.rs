@@ -3,7 +3,6 @@
 pub mod clock;
 pub mod fetch;
 pub mod incoming;
-pub mod objects;
 pub mod postgres;
 pub mod queues;
 pub mod random;

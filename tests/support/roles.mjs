@@ -7,7 +7,8 @@ const EVERYBODY = [
 ];
 const MANAGER = ['users:read', 'users:write', 'audit:read', 'telemetry:read'];
 const DEVELOPER = [
-  'licenses:write', 'licenses:delete', 'licenses:revoke', 'webhooks:read', 'webhooks:write', 'telemetry:read',
+  'licenses:validate', 'licenses:write', 'licenses:delete', 'licenses:revoke', 'webhooks:read', 'webhooks:write',
+  'telemetry:read',
 ];
 const ADMIN = ['organizations:write', 'api_keys:read', 'api_keys:write', 'settings:read', 'audit:export'];
 const SUPER_ONLY = [

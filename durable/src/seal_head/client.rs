@@ -2,21 +2,20 @@
 
 use celaest_domain::audit::Head;
 use uuid::Uuid;
-use worker::{Error, ObjectNamespace, Result};
+use worker::{Env, Result};
 
 use super::rules::Step;
-use crate::call_fetch as call;
+use crate::call;
 
 /// The object of the rows that belong to no organization.
 const NOBODY: &str = "none";
-const URL: &str = "https://seal-head/";
 
 /// The newest seal that the object of `organization` was told of.
 ///
 /// # Errors
 /// The object could not be reached, twice.
-pub async fn read(namespace: &ObjectNamespace, organization: Option<Uuid>) -> Result<Option<Head>> {
-    ask(namespace, organization, None).await
+pub async fn read(env: &Env, organization: Option<Uuid>) -> Result<Option<Head>> {
+    ask(env, organization, "read", "").await
 }
 
 /// Tells the object of a new seal; returns the newest one it knows after that.
@@ -25,27 +24,15 @@ pub async fn read(namespace: &ObjectNamespace, organization: Option<Uuid>) -> Re
 /// # Errors
 /// The object could not be reached, twice.
 pub async fn advance(
-    namespace: &ObjectNamespace,
+    env: &Env,
     organization: Option<Uuid>,
     step: &Step,
 ) -> Result<Option<Head>> {
-    let body = serde_json::to_string(step)?;
-    ask(namespace, organization, Some(&body)).await
+    ask(env, organization, "advance", &serde_json::to_string(step)?).await
 }
 
-async fn ask(
-    namespace: &ObjectNamespace,
-    organization: Option<Uuid>,
-    body: Option<&str>,
-) -> Result<Option<Head>> {
+async fn ask(env: &Env, organization: Option<Uuid>, what: &str, text: &str) -> Result<Option<Head>> {
     let name = organization.map_or_else(|| NOBODY.to_owned(), |id| id.to_string());
-    let reply = call::send_idempotent(namespace, &name, URL, body).await?;
-    if reply.status == 200 {
-        Ok(serde_json::from_str(&reply.text)?)
-    } else {
-        Err(Error::RustError(format!(
-            "the head of seals answered {}",
-            reply.status
-        )))
-    }
+    let answer = call::ask_twice(env, "SEAL_HEAD", &name, what, text).await?;
+    Ok(serde_json::from_str(&answer)?)
 }

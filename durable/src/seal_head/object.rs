@@ -1,48 +1,57 @@
 //! The storage shell around the head of one tenant's seals.
 
+use std::rc::Rc;
+
 use celaest_domain::audit::Head;
-use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{Env, Error, Result, State, worker_sys};
 
 use super::rules::{Step, advanced};
+use crate::storage;
 
 /// Where the head is stored, as JSON text.
 const HEAD: &str = "head";
 
 /// The newest seal of one tenant.
-#[durable_object]
+#[wasm_bindgen]
 pub struct SealHeadObject {
-    state: State,
+    state: Rc<State>,
 }
 
-impl DurableObject for SealHeadObject {
-    fn new(state: State, _: Env) -> Self {
+#[wasm_bindgen]
+impl SealHeadObject {
+    /// The object, with what it had stored.
+    #[wasm_bindgen(constructor)]
+    pub fn new(state: worker_sys::DurableObjectState, _env: Env) -> Self {
+        let state = Rc::new(State::from(state));
         Self { state }
     }
 
-    /// Answers the head after the step, if the request has one.
-    async fn fetch(&self, mut req: Request) -> Result<Response> {
-        // The body first: between reading and writing nothing else may happen.
-        let text = req.text().await?;
-        let storage = self.state.storage();
-        let stored = storage.get::<String>(HEAD).await?;
-        let head: Option<Head> = match &stored {
-            Some(text) => serde_json::from_str(text)?,
-            None => None,
-        };
-        let head = if text.is_empty() {
-            head
-        } else {
-            let Ok(step) = serde_json::from_str::<Step>(&text) else {
-                return Response::error("malformed step", 400);
-            };
-            match advanced(head.as_ref(), &step) {
-                Some(next) => {
-                    storage.put(HEAD, serde_json::to_string(&next)?).await?;
-                    Some(next)
-                }
-                None => head,
-            }
-        };
-        Ok(Response::builder().fixed(serde_json::to_vec(&head)?))
+    /// Answers the worker: the head, after the step if there is one.
+    ///
+    /// # Errors
+    /// When the question or the storage is broken.
+    pub fn ask(&self, what: String, text: String) -> std::result::Result<JsValue, JsValue> {
+        let state = Rc::clone(&self.state);
+        storage::now_or_later(async move { answer(&state, &what, &text).await.map(JsValue::from) })
     }
+}
+
+/// Between reading and writing nothing else may happen: the platform delivers nothing while storage is
+/// waited for.
+async fn answer(state: &State, what: &str, text: &str) -> Result<String> {
+    let storage = state.storage();
+    let stored = storage.get::<String>(HEAD).await?;
+    let head: Option<Head> = stored.as_deref().map(serde_json::from_str).transpose()?;
+    let step: Step = match what {
+        "read" => return Ok(serde_json::to_string(&head)?),
+        "advance" => serde_json::from_str(text)?,
+        _ => return Err(Error::RustError(format!("a head of seals knows no {what}"))),
+    };
+    let next = advanced(head.as_ref(), &step);
+    if let Some(next) = &next {
+        storage.put(HEAD, serde_json::to_string(next)?).await?;
+    }
+    Ok(serde_json::to_string(&next.or(head))?)
 }

@@ -1,6 +1,7 @@
 //! The storage and network shell around the rules of a webhook.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -12,17 +13,16 @@ use futures_util::StreamExt;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use futures_util::stream::FuturesUnordered;
 use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
 use worker::js_sys::{self, futures::JsFuture};
-use worker::{
-    Date, Delay, DurableObject, Env, Queue, QueueContentType, RawMessageBuilder, Request, Response,
-    Result, State, console_error, durable_object,
-};
+use worker::{Delay, Env, Error, Queue, Result, State, console_error, worker_sys};
 
 use super::rules::{Due, Machine, Message, Outcome, Settings};
 use super::send;
 use super::store::Sqlite;
 use super::wire::{Endpoint, Enqueue};
 use crate::ids::Ids;
+use crate::storage::{self, now};
 
 /// Queue binding of the log.
 const QUEUE: &str = "DELIVERIES";
@@ -41,8 +41,12 @@ const LOCKED_PAUSE_MS: i64 = 60_000;
 const DISABLE_AFTER_S: u32 = 432_000;
 
 /// One webhook.
-#[durable_object(alarm)]
+#[wasm_bindgen]
 pub struct WebhookObject {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
     state: State,
     queue: Option<Queue>,
     vault: Option<Vault>,
@@ -64,12 +68,36 @@ enum Done {
     Tick,
 }
 
-impl DurableObject for WebhookObject {
-    fn new(state: State, env: Env) -> Self {
-        let mut seed = [0; 16];
-        if getrandom::fill(&mut seed).is_err() {
-            console_error!("no random bits for a webhook object");
-        }
+#[wasm_bindgen]
+impl WebhookObject {
+    /// The object, with what it had stored.
+    #[wasm_bindgen(constructor)]
+    pub fn new(state: worker_sys::DurableObjectState, env: Env) -> Self {
+        let inner = Rc::new(Inner::new(State::from(state), &env));
+        Self { inner }
+    }
+
+    /// Answers the worker.
+    ///
+    /// # Errors
+    /// When the question or the storage is broken.
+    pub fn ask(&self, what: String, text: String) -> std::result::Result<JsValue, JsValue> {
+        let inner = Rc::clone(&self.inner);
+        storage::now_or_later(async move { inner.answer(&what, &text).await.map(JsValue::from) })
+    }
+
+    /// Sends what is due.
+    ///
+    /// # Errors
+    /// When the storage fails; the platform rings again then.
+    pub fn alarm(&self) -> std::result::Result<JsValue, JsValue> {
+        let inner = Rc::clone(&self.inner);
+        storage::now_or_later(async move { inner.rung().await.map(|()| JsValue::UNDEFINED) })
+    }
+}
+
+impl Inner {
+    fn new(state: State, env: &Env) -> Self {
         let variable = |name| env.var(name).ok().map(|value| value.to_string());
         let disable_after = variable("WEBHOOK_DISABLE_AFTER_SECONDS");
         Self {
@@ -83,42 +111,32 @@ impl DurableObject for WebhookObject {
                     .unwrap_or(DISABLE_AFTER_S),
             },
             machine: OnceCell::new(),
-            ids: RefCell::new(Ids::new(seed)),
+            ids: RefCell::new(Ids::new(storage::seed())),
             alarm_at: Cell::new(i64::MAX),
             refused: Cell::new(0),
             ended: Cell::new(false),
         }
     }
 
-    async fn fetch(&self, mut req: Request) -> Result<Response> {
-        let path = req.path();
-        let body = req.text().await?;
-        let understood = match path.as_str() {
-            "/enqueue" => match serde_json::from_str::<Enqueue>(&body) {
-                Ok(request) => {
-                    let mut machine = self.machine()?.borrow_mut();
-                    machine.enqueue(request.endpoint, request.events, now())?;
-                    true
-                }
-                Err(_) => false,
-            },
-            "/configure" => match serde_json::from_str::<Endpoint>(&body) {
-                Ok(endpoint) => {
-                    self.machine()?.borrow_mut().configure(endpoint, now())?;
-                    true
-                }
-                Err(_) => false,
-            },
-            _ => false,
-        };
-        if !understood {
-            return Response::error("not understood", 400);
+    async fn answer(&self, what: &str, text: &str) -> Result<String> {
+        let now = now();
+        match what {
+            "enqueue" => {
+                let request: Enqueue = serde_json::from_str(text)?;
+                let mut machine = self.machine()?.borrow_mut();
+                machine.enqueue(request.endpoint, request.events, now)?;
+            }
+            "configure" => {
+                let endpoint: Endpoint = serde_json::from_str(text)?;
+                self.machine()?.borrow_mut().configure(endpoint, now)?;
+            }
+            _ => return Err(Error::RustError(format!("a webhook knows no {what}"))),
         }
-        self.arm(now()).await?;
-        Response::ok("")
+        self.arm(now).await?;
+        Ok(String::new())
     }
 
-    async fn alarm(&self) -> Result<Response> {
+    async fn rung(&self) -> Result<()> {
         self.alarm_at.set(i64::MAX);
         let earliest = match self.run().await {
             Ok(earliest) => earliest,
@@ -129,14 +147,11 @@ impl DurableObject for WebhookObject {
         };
         let over = self.machine()?.borrow().is_over(now())?;
         match over {
-            true => self.end().await?,
-            false => self.arm(earliest).await?,
+            true => self.end().await,
+            false => self.arm(earliest).await,
         }
-        Response::empty()
     }
-}
 
-impl WebhookObject {
     fn machine(&self) -> Result<&RefCell<Machine<Sqlite>>> {
         if let Some(machine) = self.machine.get() {
             if self.ended.take() {
@@ -284,16 +299,8 @@ impl WebhookObject {
     }
 
     async fn report(&self, message: Message) -> Done {
-        let taken = match &self.queue {
-            Some(queue) => {
-                // Text: the consumer hands it to Postgres as it is.
-                let body = RawMessageBuilder::new(JsValue::from_str(&message.body));
-                let body = body.build_with_content_type(QueueContentType::Text);
-                queue.send_raw(body).await.is_ok()
-            }
-            None => false,
-        };
-        Done::Message(message, taken)
+        let sent = storage::send(self.queue.as_ref(), QUEUE, &message.body).await;
+        Done::Message(message, sent.is_ok())
     }
 
     /// Sets the alarm for what is next, not before `earliest`.
@@ -322,8 +329,4 @@ impl WebhookObject {
         JsFuture::from(set).await?;
         Ok(())
     }
-}
-
-fn now() -> i64 {
-    i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX)
 }

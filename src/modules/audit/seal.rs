@@ -10,14 +10,13 @@ use crate::config::Config;
 use crate::db::sql;
 use crate::error::{Code, Error, Result};
 use crate::log;
-use crate::platform::{clock, objects};
+use crate::platform::clock;
 use crate::run::Run;
 use celaest_domain::audit::{COLUMNS, Head, Keys, RowHash, row_hash, seal};
 use celaest_durable::seal_head::{self, Step};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
-use worker::ObjectNamespace;
 
 /// Rows in a seal, and their size at which it ends earlier, in bytes.
 const SEAL_ROWS: u32 = 1_000;
@@ -46,7 +45,6 @@ struct Made {
 struct Sealer<'a> {
     run: &'a Run,
     keys: Keys,
-    heads: ObjectNamespace,
 }
 
 /// Seals everything up to now; returns how many rows.
@@ -55,7 +53,6 @@ pub async fn seal_all(run: &Run) -> Result<u64> {
     let sealer = Sealer {
         run,
         keys: keys(config)?,
-        heads: objects::seal_heads(&run.env)?,
     };
     let mut rows = sealer.tenant(None).await?;
     let mut after: Option<Uuid> = None;
@@ -114,7 +111,7 @@ impl Sealer<'_> {
             ));
         };
         // Before PostgreSQL: what the object knows must be there.
-        let mut head = seal_head::read(&self.heads, tenant)
+        let mut head = seal_head::read(&self.run.env, tenant)
             .await
             .map_err(Error::unavailable)?;
         for _ in 0..SEALS {
@@ -239,7 +236,7 @@ impl Sealer<'_> {
     }
 
     async fn tell(&self, tenant: Option<Uuid>, step: &Step) -> Result<Option<Head>> {
-        seal_head::advance(&self.heads, tenant, step)
+        seal_head::advance(&self.run.env, tenant, step)
             .await
             .map_err(Error::unavailable)
     }

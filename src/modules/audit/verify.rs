@@ -7,7 +7,6 @@ use crate::error::{Code, Error, Result};
 use crate::http::params::Query;
 use crate::http::permit::{AuditRead, Permit};
 use crate::http::reply::Data;
-use crate::platform::objects;
 use celaest_domain::audit::{
     Break, COLUMNS, Head, Keys, RowHash, Seal, check_end, check_seal, row_hash,
 };
@@ -74,9 +73,8 @@ pub async fn verify(
     let organization = permit.reach(range.organization_id)?;
     let keys = keys(permit.call.config)?;
     // Before PostgreSQL: a seal is written there first, so what the object knows must be there.
-    let namespace = objects::seal_heads(permit.call.env())?;
     permit.call.count_object_call();
-    let head = seal_head::read(&namespace, organization)
+    let head = seal_head::read(permit.call.env(), organization)
         .await
         .map_err(Error::unavailable)?;
 

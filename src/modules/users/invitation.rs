@@ -17,9 +17,9 @@ const DAYS: u32 = 7;
 /// Random bytes of a token.
 const BYTES: usize = 32;
 
-/// What the person `$1` is called.
+/// What the person `$1` of the organization `$2` is called.
 const INVITER: &str = "SELECT to_json(coalesce(nullif(display_name, ''), nullif(concat_ws(' ', first_name, last_name), ''), email))::text
-    FROM users_profile WHERE id = $1::uuid";
+    FROM users_profile WHERE id = $1::uuid AND ($2::uuid IS NULL OR organization_id = $2::uuid)";
 
 /// A token, drawn for one e-mail.
 pub struct Token(String);
@@ -53,7 +53,7 @@ impl Token {
         organization: &str,
     ) -> Result<()> {
         let inviter: Option<String> = tx
-            .value(sql(INVITER).bind(access.principal.user_id))
+            .value(sql(INVITER).bind(access.principal.user_id).bind(access.principal.organization_id))
             .await?;
         let text = |name: &str| user[name].as_str().unwrap_or_default().to_owned();
         let (config, id) = (access.call.config, Uuid::new_v4());

@@ -6,7 +6,6 @@ use crate::call::Call;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::http::change::Change;
-use crate::platform::objects;
 use celaest_durable::webhook::{self, Endpoint, Enqueue, Event};
 use serde_json::json;
 use std::rc::Rc;
@@ -18,8 +17,7 @@ use worker::Env;
 /// # Errors
 /// 503 when it cannot be reached.
 pub async fn configure(env: &Env, endpoint: &Endpoint) -> Result<()> {
-    let namespace = objects::webhooks(env)?;
-    webhook::configure(&namespace, endpoint)
+    webhook::configure(env, endpoint)
         .await
         .map_err(Error::unavailable)
 }
@@ -29,9 +27,8 @@ pub async fn configure(env: &Env, endpoint: &Endpoint) -> Result<()> {
 /// # Errors
 /// 503 when it cannot be reached.
 pub async fn enqueue(env: &Env, endpoint: Endpoint, events: Vec<Event>) -> Result<()> {
-    let namespace = objects::webhooks(env)?;
     let request = Enqueue { endpoint, events };
-    webhook::enqueue(&namespace, &request)
+    webhook::enqueue(env, &request)
         .await
         .map_err(Error::unavailable)
 }
