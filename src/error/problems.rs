@@ -172,7 +172,10 @@ mod tests {
             ),
             ("must be 0 to 1000", "debe ser de 0 a 1000"),
             ("something new", "something new"),
-            ("unknown field `expected expected expected expected expected x`, expected `b`", "campo desconocido `se esperaba se esperaba se esperaba expected expected x`; se esperaba `b`"),
+            (
+                "unknown field `expected expected expected expected expected x`, expected `b`",
+                "campo desconocido `se esperaba se esperaba se esperaba expected expected x`; se esperaba `b`",
+            ),
         ] {
             assert_eq!(in_words(english, DEPTH), expected);
         }

@@ -96,7 +96,11 @@ pub async fn export(
     );
     // Whoever asks what a file would be has taken nothing away.
     if permit.call.head.method() == "HEAD" {
-        return Ok(Streamed::new(content_type, name, futures_util::stream::empty()));
+        return Ok(Streamed::new(
+            content_type,
+            name,
+            futures_util::stream::empty(),
+        ));
     }
     tx.record(Fact {
         organization_id: organization,
