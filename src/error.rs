@@ -1,6 +1,10 @@
 //! One error type. Its public half (status, code, sentence, details) goes to the caller, its private
 //! half (the cause) to the log. The sentence is chosen when the response leaves, by the caller's language.
 
+mod problems;
+
+pub use problems::plain;
+
 use crate::language::Language;
 use celaest_domain::access::Permission;
 use celaest_domain::license::life;
@@ -8,10 +12,10 @@ use celaest_domain::membership::Refusal;
 use serde_json::{Value, json};
 
 macro_rules! codes {
-    ($( $(#[$doc:meta])* $name:ident = $code:literal, $status:literal, $es:literal, $en:literal; )*) => {
+    ($( #[doc = $doc:literal] $name:ident = $code:literal, $status:literal, $es:literal, $en:literal; )*) => {
         /// Every way a request can fail. Codes never change once published.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Code { $( $(#[$doc])* $name, )* }
+        pub enum Code { $( #[doc = $doc] $name, )* }
 
         impl Code {
             /// All codes, for the documentation.
@@ -20,6 +24,11 @@ macro_rules! codes {
             /// The stable text of `error.code`.
             pub fn as_str(self) -> &'static str {
                 match self { $( Code::$name => $code, )* }
+            }
+
+            /// When it is answered, for the documentation.
+            pub fn meaning(self) -> &'static str {
+                match self { $( Code::$name => $doc.trim_ascii(), )* }
             }
 
             /// The HTTP status it is answered with.
@@ -132,6 +141,8 @@ codes! {
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 409, "La clave de idempotencia ya se usó con otra solicitud", "The idempotency key was already used for another request";
     /// The body is larger than accepted.
     BodyTooLarge = "BODY_TOO_LARGE", 413, "El cuerpo de la solicitud es demasiado grande", "The request body is too large";
+    /// The body is not JSON by its `Content-Type`, or compressed by its `Content-Encoding`. `details.header` names which.
+    UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", 415, "El cuerpo debe ser JSON sin comprimir; envíe la cabecera Content-Type: application/json", "The body must be JSON that is not compressed; send the header Content-Type: application/json";
     /// Well-formed, but a value is out of bounds. `details.fields` names each one.
     ValidationFailed = "VALIDATION_FAILED", 422, "Hay valores que no son válidos", "Some values are not valid";
     /// Too many requests.
@@ -215,7 +226,11 @@ impl Error {
             "request_id": request_id,
         });
         if let Some(details) = &self.details {
-            error["details"] = details.clone();
+            let mut details = details.clone();
+            if language == Language::Es {
+                problems::in_spanish(&mut details);
+            }
+            error["details"] = details;
         }
         error
     }

@@ -1,5 +1,6 @@
 //! The contents page: every endpoint of the API, one line each.
 //!
+//! A line has the method, the path, the handler, and what generated clients and the documentation call it.
 //! A handler's signature says what it needs. One without a `Permit` is open to everybody; those are
 //! the routes under `open`, and the test that walks every route knows them by name.
 
@@ -18,7 +19,7 @@ type Methods = Vec<(&'static str, Endpoint)>;
 
 /// Makes, from one list, the routes that serve and the documented ones that `openapi.json` comes from.
 macro_rules! endpoints {
-    ($($method:ident $path:literal => $handler:path, $summary:literal;)*) => {
+    ($($method:ident $path:literal => $handler:path, $name:literal, $summary:literal;)*) => {
         fn routes() -> Methods {
             vec![$((stringify!($method), Endpoint::new($path, $handler)),)*]
         }
@@ -26,128 +27,128 @@ macro_rules! endpoints {
         /// The same routes with their documentation.
         #[cfg(not(target_arch = "wasm32"))]
         pub fn describe(document: &mut crate::http::openapi::Document) {
-            $(document.operation(stringify!($method), $path, $summary, $handler);)*
+            $(document.operation(stringify!($method), $path, ($name, $summary), $handler);)*
         }
     };
 }
 
 endpoints! {
     // Foundation, open
-    get    "/health"                                        => health::overview,                 "Whether the worker is up, with its version";
-    get    "/health/live"                                   => health::live,                     "Whether the worker answers at all";
-    get    "/health/ready"                                  => health::ready,                    "Whether PostgreSQL and the Durable Objects answer";
+    get    "/health"                                        => health::overview,                          "getHealth",                "Whether the worker is up, with its version";
+    get    "/health/live"                                   => health::live,                              "checkLiveness",            "Whether the worker answers at all";
+    get    "/health/ready"                                  => health::ready,                             "checkReadiness",           "Whether PostgreSQL and the Durable Objects answer";
 
     // Users
-    get    "/api/users"                                     => users::list::list,                "Lists people";
-    post   "/api/users"                                     => users::invite::create,            "Invites a person";
-    get    "/api/users/{id}"                                => users::read::read,                "One person";
-    patch  "/api/users/{id}"                                => users::update::update,            "Changes a person's role, scopes and names";
-    delete "/api/users/{id}"                                => users::remove::remove,            "Removes a person";
-    post   "/api/users/{id}/resend-invitation"              => users::resend::resend,            "Sends an invitation again";
-    post   "/api/users/me/leave"                            => users::leave::leave,              "Leaves the own organization";
-    get    "/api/users/{id}/profile"                        => users::profile::read,             "The profile of a person";
-    patch  "/api/users/{id}/profile"                        => users::profile::update,           "Changes the profile of a person";
-    get    "/api/users/{id}/sessions"                       => users::sessions::list,            "The sign-ins of a person";
-    delete "/api/users/{id}/sessions/{inner_id}"            => users::sessions::end,             "Ends a sign-in";
-    get    "/api/users/{id}/api-keys"                       => users::api_keys::list::list,      "The API keys of a person";
-    post   "/api/users/{id}/api-keys"                       => users::api_keys::create::create,  "Makes an API key and shows it once";
-    delete "/api/users/{id}/api-keys/{inner_id}"            => users::api_keys::remove::remove,  "Deletes an API key";
-    post   "/api/users/{id}/api-keys/{inner_id}/rotate"     => users::api_keys::rotate::rotate,  "Makes a new API key in the place of another";
+    get    "/api/users"                                     => users::list::list,                         "listUsers",                "Lists people";
+    post   "/api/users"                                     => users::invite::create,                     "inviteUser",               "Invites a person";
+    get    "/api/users/{id}"                                => users::read::read,                         "getUser",                  "One person";
+    patch  "/api/users/{id}"                                => users::update::update,                     "updateUser",               "Changes a person's role, scopes and names";
+    delete "/api/users/{id}"                                => users::remove::remove,                     "removeUser",               "Removes a person";
+    post   "/api/users/{id}/resend-invitation"              => users::resend::resend,                     "resendInvitation",         "Sends an invitation again";
+    post   "/api/users/me/leave"                            => users::leave::leave,                       "leaveOrganization",        "Leaves the own organization";
+    get    "/api/users/{id}/profile"                        => users::profile::read,                      "getUserProfile",           "The profile of a person";
+    patch  "/api/users/{id}/profile"                        => users::profile::update,                    "updateUserProfile",        "Changes the profile of a person";
+    get    "/api/users/{id}/sessions"                       => users::sessions::list,                     "listUserSessions",         "The sign-ins of a person";
+    delete "/api/users/{id}/sessions/{inner_id}"            => users::sessions::end,                      "endUserSession",           "Ends a sign-in";
+    get    "/api/users/{id}/api-keys"                       => users::api_keys::list::list,               "listApiKeys",              "The API keys of a person";
+    post   "/api/users/{id}/api-keys"                       => users::api_keys::create::create,           "createApiKey",             "Makes an API key and shows it once";
+    delete "/api/users/{id}/api-keys/{inner_id}"            => users::api_keys::remove::remove,           "deleteApiKey",             "Deletes an API key";
+    post   "/api/users/{id}/api-keys/{inner_id}/rotate"     => users::api_keys::rotate::rotate,           "rotateApiKey",             "Makes a new API key in the place of another";
 
     // Organizations
-    get    "/api/organizations"                             => organizations::list::list,        "Lists organizations";
-    post   "/api/organizations"                             => organizations::create::create,    "Founds an organization";
-    get    "/api/organizations/{id}"                        => organizations::read::read,        "One organization";
-    patch  "/api/organizations/{id}"                        => organizations::update::update,    "Changes an organization";
-    delete "/api/organizations/{id}"                        => organizations::remove::remove,    "Closes an organization";
-    get    "/api/organizations/{id}/members"                => organizations::members::members,  "The people of an organization";
-    post   "/api/organizations/{id}/members"                => organizations::members::invite,   "Invites a person into an organization";
-    patch  "/api/organizations/{id}/members/{inner_id}"     => organizations::members::update,   "Changes the role and scopes of a member";
-    delete "/api/organizations/{id}/members/{inner_id}"     => organizations::members::remove,   "Removes a member";
-    get    "/api/organizations/{id}/subscription"           => organizations::subscription::subscription, "Plan, limits and usage of an organization";
+    get    "/api/organizations"                             => organizations::list::list,                 "listOrganizations",        "Lists organizations";
+    post   "/api/organizations"                             => organizations::create::create,             "createOrganization",       "Founds an organization";
+    get    "/api/organizations/{id}"                        => organizations::read::read,                 "getOrganization",          "One organization";
+    patch  "/api/organizations/{id}"                        => organizations::update::update,             "updateOrganization",       "Changes an organization";
+    delete "/api/organizations/{id}"                        => organizations::remove::remove,             "closeOrganization",        "Closes an organization";
+    get    "/api/organizations/{id}/members"                => organizations::members::members,           "listMembers",              "The people of an organization";
+    post   "/api/organizations/{id}/members"                => organizations::members::invite,            "inviteMember",             "Invites a person into an organization";
+    patch  "/api/organizations/{id}/members/{inner_id}"     => organizations::members::update,            "updateMember",             "Changes the role and scopes of a member";
+    delete "/api/organizations/{id}/members/{inner_id}"     => organizations::members::remove,            "removeMember",             "Removes a member";
+    get    "/api/organizations/{id}/subscription"           => organizations::subscription::subscription, "getSubscription",          "Plan, limits and usage of an organization";
 
     // Authentication, open
-    post   "/api/auth/refresh"                              => auth::refresh::refresh,           "Exchanges a refresh token for new tokens";
-    post   "/api/auth/accept-invitation"                    => auth::accept::accept,             "Accepts an invitation, with the provider's token of whoever was invited";
+    post   "/api/auth/refresh"                              => auth::refresh::refresh,                    "refreshToken",             "Exchanges a refresh token for new tokens";
+    post   "/api/auth/accept-invitation"                    => auth::accept::accept,                      "acceptInvitation",         "Accepts an invitation, with the provider's token of whoever was invited";
 
     // Authentication
-    post   "/api/auth/verify"                               => auth::verify::verify,             "What the sent credential is worth";
-    get    "/api/auth/me"                                   => auth::me::me,                     "The caller, their organization and permissions";
-    post   "/api/auth/logout"                               => auth::logout::logout,             "Ends the own sign-in";
+    post   "/api/auth/verify"                               => auth::verify::verify,                      "verifyCredential",         "What the sent credential is worth";
+    get    "/api/auth/me"                                   => auth::me::me,                              "getCaller",                "The caller, their organization and permissions";
+    post   "/api/auth/logout"                               => auth::logout::logout,                      "logOut",                   "Ends the own sign-in";
 
     // Licensing, open
-    post   "/api/licenses/validate"                         => licenses::validate::validate,     "Validates a license key for an address";
-    post   "/api/licenses/batch-validate"                   => licenses::batch_validate::batch,  "Validates up to 100 license keys";
+    post   "/api/licenses/validate"                         => licenses::validate::validate,              "validateLicense",          "Validates a license key for an address";
+    post   "/api/licenses/batch-validate"                   => licenses::batch_validate::batch,           "validateLicenses",         "Validates up to 100 license keys";
 
     // Licensing
-    get    "/api/licenses"                                  => licenses::list::list,             "Lists licenses";
-    post   "/api/licenses"                                  => licenses::create::create,         "Creates a license with a new key";
-    get    "/api/licenses/{id}"                             => licenses::read::read,             "One license";
-    patch  "/api/licenses/{id}"                             => licenses::update::update,         "Changes a license";
-    delete "/api/licenses/{id}"                             => licenses::cancel::cancel,         "Cancels a license for good";
-    post   "/api/licenses/{id}/bind-ip"                     => licenses::actions::bind::bind,    "Binds an address to a license";
-    delete "/api/licenses/{id}/unbind-ip"                   => licenses::actions::bind::unbind,  "Frees the slot of an address";
-    get    "/api/licenses/{id}/ips"                         => licenses::ips::ips,               "The addresses of a license";
-    get    "/api/licenses/{id}/collisions"                  => licenses::collisions::list,       "The collisions of a license";
-    post   "/api/licenses/{id}/collisions/{inner_id}/resolve" => licenses::collisions::resolve,  "Marks a collision as resolved";
-    get    "/api/licenses/{id}/validations"                 => licenses::validations::list,      "The validation log of a license";
-    post   "/api/licenses/{id}/renew"                       => licenses::actions::renew::renew,  "Extends a license by calendar months";
-    post   "/api/licenses/{id}/revoke"                      => licenses::actions::revoke::revoke, "Suspends a license with a reason";
-    post   "/api/licenses/{id}/reactivate"                  => licenses::actions::revoke::reactivate, "Lifts a suspension";
-    get    "/api/licenses/{id}/usage"                       => licenses::usage::usage,           "What a license has consumed, by period";
+    get    "/api/licenses"                                  => licenses::list::list,                      "listLicenses",             "Lists licenses";
+    post   "/api/licenses"                                  => licenses::create::create,                  "createLicense",            "Creates a license with a new key";
+    get    "/api/licenses/{id}"                             => licenses::read::read,                      "getLicense",               "One license";
+    patch  "/api/licenses/{id}"                             => licenses::update::update,                  "updateLicense",            "Changes a license";
+    delete "/api/licenses/{id}"                             => licenses::cancel::cancel,                  "cancelLicense",            "Cancels a license for good";
+    post   "/api/licenses/{id}/bind-ip"                     => licenses::actions::bind::bind,             "bindLicenseIp",            "Binds an address to a license";
+    delete "/api/licenses/{id}/unbind-ip"                   => licenses::actions::bind::unbind,           "unbindLicenseIp",          "Frees the slot of an address";
+    get    "/api/licenses/{id}/ips"                         => licenses::ips::ips,                        "listLicenseIps",           "The addresses of a license";
+    get    "/api/licenses/{id}/collisions"                  => licenses::collisions::list,                "listLicenseCollisions",    "The collisions of a license";
+    post   "/api/licenses/{id}/collisions/{inner_id}/resolve" => licenses::collisions::resolve,             "resolveLicenseCollision",  "Marks a collision as resolved";
+    get    "/api/licenses/{id}/validations"                 => licenses::validations::list,               "listLicenseValidations",   "The validation log of a license";
+    post   "/api/licenses/{id}/renew"                       => licenses::actions::renew::renew,           "renewLicense",             "Extends a license by calendar months";
+    post   "/api/licenses/{id}/revoke"                      => licenses::actions::revoke::revoke,         "revokeLicense",            "Suspends a license with a reason";
+    post   "/api/licenses/{id}/reactivate"                  => licenses::actions::revoke::reactivate,     "reactivateLicense",        "Lifts a suspension";
+    get    "/api/licenses/{id}/usage"                       => licenses::usage::usage,                    "getLicenseUsage",          "What a license has consumed, by period";
 
     // Plans
-    get    "/api/plans"                                     => plans::list::list,                "Lists plans";
-    post   "/api/plans"                                     => plans::create::create,            "Makes a plan";
-    get    "/api/plans/{id}"                                => plans::read::read,                "One plan";
-    patch  "/api/plans/{id}"                                => plans::update::update,            "Changes a plan";
-    delete "/api/plans/{id}"                                => plans::delete::delete,            "Takes a plan off the list";
+    get    "/api/plans"                                     => plans::list::list,                         "listPlans",                "Lists plans";
+    post   "/api/plans"                                     => plans::create::create,                     "createPlan",               "Makes a plan";
+    get    "/api/plans/{id}"                                => plans::read::read,                         "getPlan",                  "One plan";
+    patch  "/api/plans/{id}"                                => plans::update::update,                     "updatePlan",               "Changes a plan";
+    delete "/api/plans/{id}"                                => plans::delete::delete,                     "deletePlan",               "Takes a plan off the list";
 
     // Settings and feature flags
-    get    "/api/settings"                                  => settings::read::list,             "Every setting of the system";
-    patch  "/api/settings"                                  => settings::update::update,         "Changes settings, all or none";
-    get    "/api/settings/{key}"                            => settings::read::one,              "One setting of the system";
-    get    "/api/feature-flags"                             => feature_flags::list::list,        "Lists feature flags";
-    post   "/api/feature-flags"                             => feature_flags::create::create,    "Creates a feature flag";
-    get    "/api/feature-flags/evaluate"                    => feature_flags::evaluate::all,     "Every flag's value for the caller";
-    get    "/api/feature-flags/{key}"                       => feature_flags::read::read,        "One feature flag";
-    patch  "/api/feature-flags/{key}"                       => feature_flags::update::update,    "Changes a feature flag";
-    delete "/api/feature-flags/{key}"                       => feature_flags::delete::delete,    "Deletes a feature flag";
-    post   "/api/feature-flags/{key}/toggle"                => feature_flags::toggle::toggle,    "Switches a feature flag on or off";
-    get    "/api/feature-flags/{key}/evaluate"              => feature_flags::evaluate::one,     "A flag's value for the caller";
+    get    "/api/settings"                                  => settings::read::list,                      "listSettings",             "Every setting of the system";
+    patch  "/api/settings"                                  => settings::update::update,                  "updateSettings",           "Changes settings, all or none";
+    get    "/api/settings/{key}"                            => settings::read::one,                       "getSetting",               "One setting of the system";
+    get    "/api/feature-flags"                             => feature_flags::list::list,                 "listFeatureFlags",         "Lists feature flags";
+    post   "/api/feature-flags"                             => feature_flags::create::create,             "createFeatureFlag",        "Creates a feature flag";
+    get    "/api/feature-flags/evaluate"                    => feature_flags::evaluate::all,              "evaluateFeatureFlags",     "Every flag's value for the caller";
+    get    "/api/feature-flags/{key}"                       => feature_flags::read::read,                 "getFeatureFlag",           "One feature flag";
+    patch  "/api/feature-flags/{key}"                       => feature_flags::update::update,             "updateFeatureFlag",        "Changes a feature flag";
+    delete "/api/feature-flags/{key}"                       => feature_flags::delete::delete,             "deleteFeatureFlag",        "Deletes a feature flag";
+    post   "/api/feature-flags/{key}/toggle"                => feature_flags::toggle::toggle,             "toggleFeatureFlag",        "Switches a feature flag on or off";
+    get    "/api/feature-flags/{key}/evaluate"              => feature_flags::evaluate::one,              "evaluateFeatureFlag",      "A flag's value for the caller";
 
     // Outgoing webhooks
-    get    "/api/webhooks"                                  => webhooks::list::list,             "Lists webhooks";
-    post   "/api/webhooks"                                  => webhooks::create::create,         "Makes a webhook; shows its secret once";
-    get    "/api/webhooks/events"                           => webhooks::events::events,         "The events that webhooks can subscribe to";
-    get    "/api/webhooks/{id}"                             => webhooks::list::read,             "One webhook";
-    patch  "/api/webhooks/{id}"                             => webhooks::update::update,         "Changes, pauses or reactivates a webhook";
-    delete "/api/webhooks/{id}"                             => webhooks::remove::remove,         "Deletes a webhook";
-    get    "/api/webhooks/{id}/deliveries"                  => webhooks::deliveries::list,       "The attempts to deliver events to a webhook";
-    post   "/api/webhooks/{id}/deliveries/{inner_id}/replay" => webhooks::replay::one,           "Sends the event of a delivery again";
-    post   "/api/webhooks/{id}/replay"                      => webhooks::replay::since,          "Sends all events since a moment again";
-    post   "/api/webhooks/{id}/test"                        => webhooks::send_test::send_test,   "Sends a test event";
-    post   "/api/webhooks/{id}/rotate-secret"               => webhooks::rotate::rotate,         "Gives a webhook a new secret; both sign for 24 hours";
+    get    "/api/webhooks"                                  => webhooks::list::list,                      "listWebhooks",             "Lists webhooks";
+    post   "/api/webhooks"                                  => webhooks::create::create,                  "createWebhook",            "Makes a webhook; shows its secret once";
+    get    "/api/webhooks/events"                           => webhooks::events::events,                  "listWebhookEvents",        "The events that webhooks can subscribe to";
+    get    "/api/webhooks/{id}"                             => webhooks::list::read,                      "getWebhook",               "One webhook";
+    patch  "/api/webhooks/{id}"                             => webhooks::update::update,                  "updateWebhook",            "Changes, pauses or reactivates a webhook";
+    delete "/api/webhooks/{id}"                             => webhooks::remove::remove,                  "deleteWebhook",            "Deletes a webhook";
+    get    "/api/webhooks/{id}/deliveries"                  => webhooks::deliveries::list,                "listWebhookDeliveries",    "The attempts to deliver events to a webhook";
+    post   "/api/webhooks/{id}/deliveries/{inner_id}/replay" => webhooks::replay::one,                     "replayWebhookDelivery",    "Sends the event of a delivery again";
+    post   "/api/webhooks/{id}/replay"                      => webhooks::replay::since,                   "replayWebhookEvents",      "Sends all events since a moment again";
+    post   "/api/webhooks/{id}/test"                        => webhooks::send_test::send_test,            "testWebhook",              "Sends a test event";
+    post   "/api/webhooks/{id}/rotate-secret"               => webhooks::rotate::rotate,                  "rotateWebhookSecret",      "Gives a webhook a new secret; both sign for 24 hours";
 
     // Audit
-    get    "/api/audit-logs"                                => audit::list::list,                "Lists the audit log";
-    get    "/api/audit-logs/search"                         => audit::list::search,              "Searches the audit log";
-    get    "/api/audit-logs/export"                         => audit::export::export,            "The audit log as a file of any size";
-    get    "/api/audit-logs/verify"                         => audit::verify::verify,            "Verifies the audit log against its seals, and names the first break";
-    get    "/api/audit-logs/{id}"                           => audit::list::read,                "One row of the audit log";
+    get    "/api/audit-logs"                                => audit::list::list,                         "listAuditLogs",            "Lists the audit log";
+    get    "/api/audit-logs/search"                         => audit::list::search,                       "searchAuditLogs",          "Searches the audit log";
+    get    "/api/audit-logs/export"                         => audit::export::export,                     "exportAuditLogs",          "The audit log as a file of any size";
+    get    "/api/audit-logs/verify"                         => audit::verify::verify,                     "verifyAuditLogs",          "Verifies the audit log against its seals, and names the first break";
+    get    "/api/audit-logs/{id}"                           => audit::list::read,                         "getAuditLog",              "One row of the audit log";
 
     // Telemetry
-    post   "/api/telemetry"                                 => telemetry::intake::intake,        "Takes in up to 100 events";
-    get    "/api/telemetry"                                 => telemetry::list::list,            "Lists reported events";
-    get    "/api/telemetry/errors"                          => telemetry::errors::errors,        "Lists reported errors, those of one name together";
-    get    "/api/telemetry/events/{key}"                    => telemetry::list::of_type,         "Lists reported events of one kind";
+    post   "/api/telemetry"                                 => telemetry::intake::intake,                 "reportTelemetry",          "Takes in up to 100 events";
+    get    "/api/telemetry"                                 => telemetry::list::list,                     "listTelemetry",            "Lists reported events";
+    get    "/api/telemetry/errors"                          => telemetry::errors::errors,                 "listTelemetryErrors",      "Lists reported errors, those of one name together";
+    get    "/api/telemetry/events/{key}"                    => telemetry::list::of_type,                  "listTelemetryOfType",      "Lists reported events of one kind";
 
     // The system itself
-    get    "/api/system/status"                             => system::status::status,           "Backlogs, dead letters, jobs and events of the system";
-    get    "/api/system/dead-letters"                       => system::dead_letters::list,       "Lists messages that no consumer could deal with";
-    get    "/api/system/dead-letters/{id}"                  => system::dead_letters::read,       "One dead letter with its message";
-    post   "/api/system/dead-letters/{id}/replay"           => system::replay::replay,           "Sends a dead letter to its queue again";
-    delete "/api/system/dead-letters/{id}"                  => system::discard::discard,         "Drops a dead letter for good";
+    get    "/api/system/status"                             => system::status::status,                    "getSystemStatus",          "Backlogs, dead letters, jobs and events of the system";
+    get    "/api/system/dead-letters"                       => system::dead_letters::list,                "listDeadLetters",          "Lists messages that no consumer could deal with";
+    get    "/api/system/dead-letters/{id}"                  => system::dead_letters::read,                "getDeadLetter",            "One dead letter with its message";
+    post   "/api/system/dead-letters/{id}/replay"           => system::replay::replay,                    "replayDeadLetter",         "Sends a dead letter to its queue again";
+    delete "/api/system/dead-letters/{id}"                  => system::discard::discard,                  "discardDeadLetter",        "Drops a dead letter for good";
 }
 
 /// What a request is for.

@@ -113,7 +113,9 @@ describe('CORS', () => {
       await nobody('GET', '/api/licenses', { headers: { origin: allowed() } }),
       await nobody('POST', '/api/licenses/validate', { body: { license_key: 'x' }, headers: { origin: allowed() } })]) {
       assert.equal(answer.headers.get('access-control-allow-origin'), allowed());
-      assert.match(answer.headers.get('access-control-expose-headers'), /X-Request-Id/i);
+      for (const name of ['X-Request-Id', 'Content-Disposition', 'RateLimit-Remaining', 'Retry-After']) {
+        assert.ok(answer.headers.get('access-control-expose-headers').includes(name), name);
+      }
       assert.match(answer.headers.get('vary'), /Origin/);
     }
   });
@@ -155,7 +157,7 @@ describe('languages', () => {
     const [, english] = await message('en');
     assert.notEqual(spanish, english);
     for (const [language, tag] of [[undefined, 'es'], ['*', 'es'], ['fr', 'es'], ['es-MX', 'es'], ['en', 'en'], ['en-GB,en;q=0.9', 'en'],
-      ['fr, es;q=0.3, en;q=0.4', 'en'], ['en;q=0, es', 'es'], ['EN', 'en'], [';;q=,', 'es'], ['x'.repeat(2000), 'es']]) {
+      ['fr, es;q=0.3, en;q=0.4', 'en'], ['en;Q=0.1,es;q=0.9', 'es'], ['*;q=0.5,en;q=0.1', 'es'], ['en;q=0, es', 'es'], ['EN', 'en'], [';;q=,', 'es'], ['x'.repeat(2000), 'es']]) {
       assert.deepEqual(await message(language), [tag, tag === 'en' ? english : spanish], String(language));
     }
   });
@@ -176,8 +178,15 @@ describe('routes that are not there', () => {
     }
     for (const [method, path] of [['PUT', '/api/licenses'], ['DELETE', '/api/licenses'], ['POST', '/health'], ['PATCH', '/api/licenses'],
       ['GET', '/api/licenses/batch-validate'], ['POST', `/api/licenses/${randomUUID()}`], ['OPTIONS', '/api/licenses']]) {
-      refused(await get(path, { method }), 405, 'METHOD_NOT_ALLOWED');
+      const answer = await get(path, { method });
+      refused(answer, 405, 'METHOD_NOT_ALLOWED');
+      assert.match(answer.headers.get('allow'), /^[A-Z]+(, [A-Z]+)*$/);
     }
+    assert.equal((await get('/api/licenses', { method: 'PUT' })).headers.get('allow'), 'GET, POST, HEAD');
+  });
+
+  test('401 says how to sign in', async () => {
+    assert.equal((await nobody('GET', '/api/licenses')).headers.get('www-authenticate'), 'Bearer realm="celaest"');
   });
 
   test('validate has one method', async () => {
@@ -220,11 +229,11 @@ describe('pages and sorting', () => {
   const list = (query) => call('GET', '/api/licenses', { query });
 
   test('limits of the page', async () => {
-    for (const [name, values] of Object.entries({ per_page: ['0', '101', '4294967295'], page: ['0', '1000001', '4294967295'] })) {
+    for (const [name, values] of Object.entries({ per_page: ['0', '-1', '101', '4294967295', '99999999999'], page: ['0', '-1', '1000001', '4294967295'] })) {
       for (const value of values) refusedFields(await list({ [name]: value }), name);
     }
     for (const name of ['page', 'per_page']) {
-      for (const value of ['-1', '', 'x', '1.5', '1e1', '99999999999', '0x1', ' 1', '١']) refused(await list({ [name]: value }), 400, 'INVALID_QUERY');
+      for (const value of ['', 'x', '1.5', '1e1', '99999999999999999999', '0x1', ' 1', '١']) refused(await list({ [name]: value }), 400, 'INVALID_QUERY');
     }
   });
 
@@ -265,6 +274,53 @@ describe('bodies', () => {
       `{"plan_id":"${PLANS.free}","metadata":{"a":1e999}}`]) {
       refused(await create(text), 400, 'INVALID_BODY');
     }
+  });
+
+  test('what is not JSON by its headers: 415, naming the header', async () => {
+    const text = JSON.stringify({ plan_id: PLANS.free });
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/xml', 'multipart/form-data; boundary=x', 'json']) {
+      const details = refused(await create(text, { 'content-type': type }), 415, 'UNSUPPORTED_MEDIA_TYPE');
+      assert.deepEqual(details, { header: 'Content-Type' });
+      refused(await nobody('POST', '/api/licenses/validate', { text: '{"license_key":"x"}', headers: { 'content-type': type } }), 415, 'UNSUPPORTED_MEDIA_TYPE');
+    }
+    for (const coding of ['gzip', 'br']) {
+      const details = refused(await create(text, { 'content-encoding': coding }), 415, 'UNSUPPORTED_MEDIA_TYPE');
+      assert.deepEqual(details, { header: 'Content-Encoding' });
+    }
+    for (const type of ['application/json; charset=utf-8', 'APPLICATION/JSON', 'application/merge-patch+json']) {
+      good(await create(text, { 'content-type': type }), 201);
+    }
+  });
+
+  test('no Content-Type is fine, and so is any without a body', async () => {
+    const bytes = new TextEncoder().encode('{"license_key":"x"}');
+    assert.equal((await get('/api/licenses/validate', { method: 'POST', body: bytes })).status, 200);
+    const license = await insertLicense(stack, home.id);
+    good(await home.as.admin('POST', '/api/licenses/{id}/revoke', { id: license.id, headers: { 'content-type': 'text/plain' } }));
+  });
+
+  test('a whole number may have zeros behind its point', async () => {
+    const made = await create(`{"plan_id":"${PLANS.free}","custom_limits":{"max_ips":35.0}}`);
+    assert.equal(good(made, 201).custom_limits.max_ips, 35);
+    refused(await create(`{"plan_id":"${PLANS.free}","custom_limits":{"max_ips":35.5}}`), 400, 'INVALID_BODY');
+  });
+
+  test('what is wrong is said in the language of the caller, without names of types', async () => {
+    const problems = async (body, language) => {
+      const { error } = (await call('POST', '/api/licenses', { body, headers: { 'accept-language': language } })).body;
+      return error.details.problem ?? error.details.fields;
+    };
+    const wrong = { plan_id: PLANS.free, custom_limits: 'x' };
+    assert.match(await problems(wrong, 'en'), /^invalid type: string "x", expected an object/);
+    assert.match(await problems(wrong, 'es'), /^tipo no válido: el texto "x"; se esperaba un objeto/);
+    for (const body of [[], { plan_id: [] }, { plan_id: PLANS.free, custom_limits: { max_ips: 'x' } }, { plan_id: PLANS.free, starts_at: {} }]) {
+      assert.doesNotMatch(await problems(body, 'en'), /struct|enum |NewLicense|CustomLimits|[iu](8|16|32|64)|usize/);
+    }
+    const long = { plan_id: PLANS.free, notes: 'x'.repeat(5001), custom_limits: { max_ips: -2 } };
+    const [english, spanish] = [await problems(long, 'en'), await problems(long, 'es')];
+    assert.deepEqual(Object.keys(english), Object.keys(spanish));
+    assert.deepEqual(english['custom_limits.max_ips'], ['lower than -1']);
+    assert.deepEqual(spanish['custom_limits.max_ips'], ['es menor que -1']);
   });
 
   test('invalid UTF-8', async () => {

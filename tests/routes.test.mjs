@@ -278,6 +278,17 @@ for (const { name, method, path, route, parameters, module } of routes) {
       });
     }
 
+    if (method === 'GET') {
+      test('HEAD: the same head, nothing done', unchanged(async () => {
+        const answer = await boss('HEAD', path, args);
+        assert.equal(answer.status, route.status ?? 200);
+        assert.ok(answer.headers.get('content-type')?.startsWith(route.contentType ?? 'application/json'), answer.headers.get('content-type'));
+        assert.equal(answer.text, '');
+        const { rows } = await stack.pg.query('SELECT FROM audit_logs WHERE request_id = $1', [answer.headers.get('x-request-id')]);
+        assert.equal(rows.length, 0);
+      }));
+    }
+
     // Last, because it may end the thing: the refusals above were for their own reason.
     if (route.signedIn) {
       test('everybody: the good call', async () => {

@@ -6,7 +6,7 @@ import { bundle, enter } from './instance.mjs';
 /** The headers the worker reads, in the order of `src/platform/incoming.rs`. */
 const READ = [
   'x-request-id', 'accept-language', 'cf-connecting-ip', 'user-agent', 'origin', 'access-control-request-method',
-  'authorization', 'x-api-key', 'idempotency-key', 'content-length',
+  'authorization', 'x-api-key', 'idempotency-key', 'content-length', 'content-type', 'content-encoding',
 ];
 
 /** A body of up to so many bytes is read at once and goes along with the head. */

@@ -1,13 +1,45 @@
 //! A JSON body: read with a limit, parsed strictly, then validated.
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::http::endpoint::{Documented, Input, Needs, Prepared};
 use crate::http::strict;
+use crate::platform::incoming::Head;
 use garde::Validate;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 /// The largest body of most routes, in bytes.
 pub const MAX_BODY_BYTES: usize = 128 * 1024;
+
+/// Checks that a body is what only is read here: JSON as it is. Without `Content-Type` it may be: programs
+/// that send bytes often name none, and no form of a browser goes without.
+///
+/// # Errors
+/// 415 naming the header.
+pub fn is_plain_json(head: &Head) -> Result<()> {
+    let refused = |header| {
+        Err(Error::new(Code::UnsupportedMediaType).with_details(json!({ "header": header })))
+    };
+    if !head.content_type().is_none_or(is_json) {
+        return refused("Content-Type");
+    }
+    match head.content_encoding() {
+        Some(coding) if !coding.trim().eq_ignore_ascii_case("identity") => {
+            refused("Content-Encoding")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `application/json`, or a format made of it (RFC 6839), with whatever parameters.
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    match essence.strip_prefix("application/") {
+        Some(kind) => kind == "json" || kind.ends_with("+json"),
+        None => false,
+    }
+}
 
 /// A body that parsed as `T`, has no unknown field, and whose values are within bounds.
 #[derive(Debug)]
@@ -47,5 +79,32 @@ impl<T: DeserializeOwned + Validate<Context = ()> + Documented, const LIMIT: usi
         let body: T = strict::parse(bytes)?;
         strict::validate(&body)?;
         Ok(Self(body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_json;
+
+    #[test]
+    fn what_is_json() {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/merge-patch+json",
+        ] {
+            assert!(is_json(good), "{good}");
+        }
+        for bad in [
+            "text/plain",
+            "text/json",
+            "application/x-www-form-urlencoded",
+            "application/xml",
+            "json",
+            "application/jsonp",
+            ";",
+        ] {
+            assert!(!is_json(bad), "{bad}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::call::Call;
 use crate::error::{Error, Result};
-use crate::http::body::MAX_BODY_BYTES;
+use crate::http::body::{self, MAX_BODY_BYTES};
 use crate::http::idempotency::Claim;
 use crate::http::params::Params;
 use crate::http::permit::{self, Access};
@@ -255,7 +255,13 @@ impl Endpoint {
             strict::no_query(call.head.query())?;
         }
         let body = match self.needs.body {
-            Some(limit) => call.body(limit).await?,
+            Some(limit) => {
+                let bytes = call.body(limit).await?;
+                if !bytes.is_empty() {
+                    body::is_plain_json(&call.head)?;
+                }
+                bytes
+            }
             None => Vec::new(),
         };
         let prepared = Prepared {

@@ -9,6 +9,7 @@ pub mod idempotency;
 pub mod openapi;
 pub mod params;
 pub mod permit;
+pub mod problem;
 pub mod reply;
 pub mod strict;
 pub mod types;

@@ -1,7 +1,7 @@
 //! What is read from outside is read strictly: bodies and query strings alike.
 
 use crate::db::page::{Order, Page};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, plain};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,13 +41,46 @@ pub fn parse_parts<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     {
         return Err(refuse(String::new(), "the body is not an object".into()));
     }
+    read(text).or_else(|refused| match whole_numbers(text) {
+        Some(same) => read(&same),
+        None => Err(refused),
+    })
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| refuse(error.path().to_string(), error.inner().to_string()))?;
+        .map_err(|error| refuse(error.path().to_string(), plain(&error.inner().to_string())))?;
     reader
         .end()
-        .map_err(|error| refuse(String::new(), error.to_string()))?;
+        .map_err(|error| refuse(String::new(), plain(&error.to_string())))?;
     Ok(value)
+}
+
+/// The text with 35 for 35.0, which is the same number: languages that have only one kind of number write
+/// it so. `None` when there is nothing of the kind.
+fn whole_numbers(text: &str) -> Option<String> {
+    let mut same = String::with_capacity(text.len());
+    let (mut inside, mut escaped) = (false, false);
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let mut length = first.len_utf8();
+        if !inside && (first.is_ascii_digit() || first == '-') {
+            let end = rest.find(|c: char| !matches!(c, '0'..='9' | '.' | '-' | '+' | 'e' | 'E'));
+            length = end.unwrap_or(rest.len());
+            let number = &rest[..length];
+            let whole = number
+                .split_once('.')
+                .filter(|(_, zeros)| !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0'));
+            same.push_str(whole.map_or(number, |(whole, _)| whole));
+        } else {
+            inside ^= first == '"' && !escaped;
+            escaped = inside && first == '\\' && !escaped;
+            same.push(first);
+        }
+        rest = &rest[length..];
+    }
+    (same.len() < text.len()).then_some(same)
 }
 
 /// Whether the JSON text contains the escape for U+0000 (an odd backslash before it, an even number is text).
@@ -88,8 +121,8 @@ pub fn query<T: DeserializeOwned + Validate<Context = ()>>(text: Option<&str>) -
     if text.contains("%00") {
         return Err(wrong_query("text must not contain the NUL character"));
     }
-    let query: T =
-        serde_urlencoded::from_str(text).map_err(|error| wrong_query(&error.to_string()))?;
+    let query: T = serde_urlencoded::from_str(text)
+        .map_err(|error| wrong_query(&plain(&error.to_string())))?;
     validate(&query)?;
     Ok(query)
 }
@@ -109,12 +142,17 @@ pub fn page(text: Option<&str>) -> Result<(Page, String)> {
     }
     let asked: AskedPage = query(Some(&common.join("&")))?;
     let page = Page {
-        page: asked.page,
-        per_page: asked.per_page,
+        page: within(asked.page),
+        per_page: within(asked.per_page),
         order: asked.order,
         cursor: asked.cursor,
     };
     Ok((page, rest.join("&")))
+}
+
+/// A number whose bounds were checked.
+fn within(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// What every list knows.
@@ -127,10 +165,10 @@ pub struct AskedPage {
     order: Option<Order>,
     /// Counted from 1.
     #[garde(range(min = 1, max = 1_000_000))]
-    page: u32,
+    page: i64,
     /// Rows on a page.
     #[garde(range(min = 1, max = 100))]
-    per_page: u32,
+    per_page: i64,
     /// For lists that grow without end: where the page before ended, as its `next_cursor` said.
     #[garde(length(bytes, max = 500))]
     cursor: Option<String>,
@@ -171,6 +209,28 @@ mod tests {
         assert!(has_nul(r#"{"a":"x\u0000"}"#));
         assert!(!has_nul(r#"{"a":"\\u0000"}"#));
         assert!(has_nul(r#"{"a":"\\\u0000"}"#));
+    }
+
+    #[test]
+    fn a_whole_number_may_have_zeros_behind_its_point() {
+        let same = |text| whole_numbers(text);
+        assert_eq!(
+            same(r#"{"a":35.0,"b":[-1.00]}"#).as_deref(),
+            Some(r#"{"a":35,"b":[-1]}"#)
+        );
+        for other in [
+            r#"{"a":35,"b":3.5,"c":1.0e3}"#,
+            r#"{"a":"35.0","b":"\"1.0"}"#,
+            r#"{"a":1.}"#,
+        ] {
+            assert_eq!(same(other), None, "{other}");
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Numbers {
+            n: i64,
+        }
+        assert_eq!(parse::<Numbers>(br#"{"n":35.0}"#).unwrap().n, 35);
+        assert!(parse::<Numbers>(br#"{"n":35.5}"#).is_err());
     }
 
     #[test]

@@ -68,6 +68,10 @@ head! {
     idempotency_key;
     /// `Content-Length`.
     length;
+    /// `Content-Type`.
+    content_type;
+    /// `Content-Encoding`.
+    content_encoding;
     /// The request's method; always there.
     verb;
     /// The request's URL; always there.
@@ -167,7 +171,7 @@ mod tests {
     use super::Head;
 
     fn of(url: &str) -> Head {
-        Head::new(format!("id\nen\n\n\n\n\n\n\n\n12\nGET\n{url}"))
+        Head::new(format!("id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\nGET\n{url}"))
     }
 
     #[test]
@@ -191,6 +195,8 @@ mod tests {
         assert_eq!(head.accept_language(), Some("en"));
         assert_eq!(head.authorization(), None);
         assert_eq!(head.content_length(), Some(12));
+        assert_eq!(head.content_type(), Some("text/json"));
+        assert_eq!(head.content_encoding(), None);
         assert_eq!(head.method(), "GET");
         assert_eq!(Head::new(String::new()).method(), "");
     }

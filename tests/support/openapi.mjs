@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import Ajv2020 from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 
@@ -24,6 +25,9 @@ for (const size of ['int8', 'int16', 'uint', 'uint8', 'uint16', 'uint32', 'uint6
   const unsigned = size.startsWith('u');
   ajv.addFormat(size, { type: 'number', validate: (n) => Number.isInteger(n) && (!unsigned || n >= 0) });
 }
+// Of either version, and what is no URL: formats of ours, which are no promise to validators.
+ajv.addFormat('ip', { type: 'string', validate: (text) => isIP(text) > 0 });
+ajv.addFormat('text', true);
 ajv.addSchema(document, 'openapi');
 
 const pointer = (...parts) => parts.map((part) => part.replaceAll('~', '~0').replaceAll('/', '~1'))
@@ -64,6 +68,21 @@ export function conforms(method, given, answer) {
   const validate = ajv.getSchema(`openapi#/${place}`);
   assert.ok(validate, `no schema at ${place}`);
   assert.ok(validate(isJson ? answer.body : answer.text), `${method} ${path} ${answer.status}: ${ajv.errorsText(validate.errors)}\n${answer.text}`);
+}
+
+/** Asserts that a JSON body is what the document promises for an operation and a status. */
+export function isAsPromised(method, path, status, body) {
+  const place = pointer('paths', path, method.toLowerCase(), 'responses', String(status), 'content', 'application/json', 'schema');
+  const validate = ajv.getSchema(`openapi#/${place}`);
+  assert.ok(validate(body), `${method} ${path}: ${ajv.errorsText(validate.errors)}`);
+}
+
+/** Asserts that what a receiver was sent is what the document promises for its event. */
+export function isPromisedEvent(said) {
+  const promised = document.webhooks[said.type];
+  assert.ok(promised, `${said.type} is not in the document`);
+  const validate = ajv.getSchema(`openapi${promised.post.requestBody.content['application/json'].schema.$ref}`);
+  assert.ok(validate(said), `${said.type}: ${ajv.errorsText(validate.errors)}\n${JSON.stringify(said)}`);
 }
 
 /** Every `error.code` that the document knows. */

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { Webhook } from 'standardwebhooks';
 import { good } from './api.mjs';
+import { isPromisedEvent } from './openapi.mjs';
 
 /**
  * Starts a receiver. `answer(request, earlier)` gives `{status, headers, body, delay}` or a function that
@@ -64,6 +65,7 @@ export function verified(request, secret) {
   const said = new Webhook(secret).verify(request.text, request.headers);
   assert.deepEqual(Object.keys(said).sort(), ['data', 'timestamp', 'type']);
   assert.ok(!Number.isNaN(Date.parse(said.timestamp)));
+  isPromisedEvent(said);
   return said;
 }
 

@@ -123,15 +123,18 @@ pub struct NewFeatureFlag {
 pub struct FeatureFlagChanges {
     /// Another name; cannot be cleared.
     #[garde(custom(not_null), custom(name_if_set))]
+    #[schemars(with = "String")]
     pub name: Patch<String>,
     /// Another description.
     #[garde(custom(description_if_set))]
     pub description: Patch<String>,
     /// On or off; cannot be cleared.
     #[garde(custom(not_null))]
+    #[schemars(with = "bool")]
     pub is_enabled: Patch<bool>,
     /// Another target; cannot be cleared.
     #[garde(custom(not_null))]
+    #[schemars(with = "TargetType")]
     pub target_type: Patch<TargetType>,
     /// Another share.
     #[garde(custom(percentage_if_set))]

@@ -194,6 +194,7 @@ pub struct NewPlan {
 pub struct PlanChanges {
     /// Its name for people.
     #[garde(custom(not_null), custom(checks::line::<100>))]
+    #[schemars(with = "String")]
     pub name: Patch<String>,
     /// What it is for.
     #[garde(custom(is_text))]
@@ -204,21 +205,26 @@ pub struct PlanChanges {
     pub price_yearly: Patch<Price>,
     /// ISO 4217.
     #[garde(custom(not_null), custom(is_currency))]
+    #[schemars(with = "String")]
     pub currency: Patch<String>,
     /// All limits: what is left out is as the system has it.
     #[garde(custom(not_null), dive)]
+    #[schemars(with = "PlanLimits")]
     pub limits: Patch<PlanLimits>,
     /// All features.
     #[garde(custom(are_features))]
     pub features: Patch<Vec<String>>,
     /// Whether licenses are made for it.
     #[garde(custom(not_null))]
+    #[schemars(with = "bool")]
     pub is_active: Patch<bool>,
     /// Whether everybody sees it.
     #[garde(custom(not_null))]
+    #[schemars(with = "bool")]
     pub is_public: Patch<bool>,
     /// Its place in lists.
     #[garde(custom(not_null), custom(place))]
+    #[schemars(with = "u32")]
     pub sort_order: Patch<u32>,
 }
 

@@ -13,6 +13,8 @@ pub const WINDOW_SECONDS: i64 = 300;
 /// How grave a collision is, by the number of addresses in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "VerdictSeverity"))]
 pub enum Severity {
     /// Two addresses.
     Low,

@@ -232,11 +232,13 @@ pub struct NewLicense {
 pub struct LicenseChanges {
     /// Another plan.
     #[garde(custom(not_null))]
+    #[schemars(with = "Ident")]
     pub plan_id: Patch<Ident>,
     /// Another holder.
     pub owner_id: Patch<Ident>,
     /// Another billing cycle.
     #[garde(custom(not_null))]
+    #[schemars(with = "BillingCycle")]
     pub billing_cycle: Patch<BillingCycle>,
     /// Another expiry; null: never.
     pub expires_at: Patch<Moment>,

@@ -1,10 +1,14 @@
 //! A validation and its verdict.
 
+use crate::http::problem::Problem;
+use celaest_domain::license::life::Status;
+use celaest_domain::license::{Code, Severity};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use uuid::Uuid;
 
 /// One validation as a program sends it.
 #[derive(Debug, Clone, Deserialize, JsonSchema, Validate)]
@@ -69,6 +73,7 @@ pub struct BatchItem {
     /// The verdict, as `validate` gives it.
     pub verdict: Option<Verdict>,
     /// Why there is none.
+    #[schemars(with = "Option<Problem>")]
     pub error: Option<Value>,
 }
 
@@ -78,13 +83,13 @@ pub struct BatchItem {
 pub struct Verdict {
     /// Whether the program may run.
     pub valid: bool,
-    /// `VALID` or why not. The first that applies, in this order: `INVALID_KEY`, `NOT_FOUND`,
-    /// `CANCELLED`, `SUSPENDED`, `NOT_STARTED`, `EXPIRED`, `TRIAL_EXPIRED`, `PRODUCT_INACTIVE`,
-    /// `IP_NOT_ALLOWED`, `IP_LIMIT_REACHED`.
+    /// Good, or why not: the first that applies, in this order.
+    #[schemars(with = "Code")]
     pub code: String,
     /// A sentence for people; null when valid.
     pub reason: Option<String>,
     /// The license; null unless valid.
+    #[schemars(with = "Option<VerdictLicense>")]
     pub license: Option<Value>,
     /// The address that was validated.
     pub ip: VerdictIp,
@@ -96,6 +101,57 @@ pub struct Verdict {
     pub nonce: Option<String>,
     /// When.
     pub checked_at: String,
+}
+
+/// A license that is valid, as its program sees it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code, reason = "describes what the license's object writes")]
+struct VerdictLicense {
+    /// Identifier.
+    id: Uuid,
+    /// Where it is in its life.
+    status: Status,
+    /// From when on it is valid.
+    starts_at: Option<String>,
+    /// When it ends; null for never.
+    expires_at: Option<String>,
+    /// When its trial ends.
+    trial_ends_at: Option<String>,
+    /// Its plan.
+    plan: Option<VerdictPlan>,
+    /// The product that it is for.
+    product: Option<VerdictProduct>,
+    /// What it allows: the plan's limits, and its own before them; `max_ips` is always there.
+    limits: Map<String, Value>,
+    /// What the vendor noted with it.
+    metadata: Value,
+}
+
+/// The plan of a valid license.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code, reason = "describes what the license's object writes")]
+struct VerdictPlan {
+    /// Its code.
+    code: String,
+    /// What people call it.
+    name: String,
+    /// What it contains.
+    features: Value,
+}
+
+/// The product of a valid license.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code, reason = "describes what the license's object writes")]
+struct VerdictProduct {
+    /// Identifier.
+    id: Uuid,
+    /// Its code.
+    code: String,
+    /// What people call it.
+    name: String,
 }
 
 /// The address of a verdict.
@@ -114,7 +170,8 @@ pub struct VerdictIp {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct VerdictCollision {
-    /// `low`, `medium`, `high` or `critical`, by the number of addresses.
+    /// How grave, by the number of addresses.
+    #[schemars(with = "Severity")]
     pub severity: String,
     /// Addresses in the window.
     pub addresses: u32,

@@ -218,6 +218,7 @@ pub struct Invitation {
 pub struct UserChanges {
     /// Another role.
     #[garde(custom(not_null))]
+    #[schemars(with = "UserRole")]
     pub role: Patch<UserRole>,
     /// Other scopes.
     #[garde(custom(checks::scopes))]
@@ -240,6 +241,7 @@ pub struct UserChanges {
 pub struct MemberChanges {
     /// Another role.
     #[garde(custom(not_null))]
+    #[schemars(with = "UserRole")]
     pub role: Patch<UserRole>,
     /// Other scopes.
     #[garde(custom(checks::scopes))]
@@ -268,18 +270,22 @@ pub struct ProfileChanges {
     pub phone: Patch<String>,
     /// A time zone of the IANA database.
     #[garde(custom(not_null), custom(checks::line::<50>))]
+    #[schemars(with = "String")]
     pub timezone: Patch<String>,
     /// Their language.
     #[garde(custom(not_null), custom(checks::locale))]
+    #[schemars(with = "String")]
     pub locale: Patch<String>,
     /// What the user interface keeps for them, up to 16 KB.
     #[garde(custom(checks::small_object))]
     pub preferences: Patch<Map<String, Value>>,
     /// Whether they finished the introduction.
     #[garde(custom(not_null))]
+    #[schemars(with = "bool")]
     pub onboarding_completed: Patch<bool>,
     /// How far they are in it.
     #[garde(custom(not_null), custom(step))]
+    #[schemars(with = "u32")]
     pub onboarding_step: Patch<u32>,
 }
 

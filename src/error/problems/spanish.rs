@@ -1,0 +1,256 @@
+//! What may be wrong with a value, in both languages.
+
+/// Sentences with a `{}` wherever a value stands; the values keep their order.
+pub const SPANISH: &[(&str, &str)] = &[
+    // What the parsers of bodies and query strings say.
+    ("{} at line {} column {}", "{} en la línea {}, columna {}"),
+    (
+        "invalid type: {}, expected {}",
+        "tipo no válido: {}; se esperaba {}",
+    ),
+    (
+        "invalid value: {}, expected {}",
+        "valor no válido: {}; se esperaba {}",
+    ),
+    (
+        "invalid length {}, expected {}",
+        "longitud no válida: {}; se esperaba {}",
+    ),
+    (
+        "unknown field `{}`, there are no fields",
+        "campo desconocido `{}`; no hay campos",
+    ),
+    (
+        "unknown field `{}`, expected {}",
+        "campo desconocido `{}`; se esperaba {}",
+    ),
+    (
+        "unknown variant `{}`, expected {}",
+        "valor desconocido `{}`; se esperaba {}",
+    ),
+    ("unknown setting `{}`", "ajuste desconocido `{}`"),
+    ("missing field `{}`", "falta el campo `{}`"),
+    ("duplicate field `{}`", "el campo `{}` está dos veces"),
+    ("duplicate setting `{}`", "el ajuste `{}` está dos veces"),
+    ("one of {}", "uno de {}"),
+    ("`{}` or `{}`", "`{}` o `{}`"),
+    ("invalid digit found in string", "no es un número entero"),
+    (
+        "cannot parse integer from empty string",
+        "no es un número entero",
+    ),
+    (
+        "number too large to fit in target type",
+        "el número es demasiado grande",
+    ),
+    (
+        "number too small to fit in target type",
+        "el número es demasiado pequeño",
+    ),
+    (
+        "provided string was not `true` or `false`",
+        "debe ser `true` o `false`",
+    ),
+    ("EOF while parsing {}", "el texto termina antes de tiempo"),
+    ("expected value", "se esperaba un valor"),
+    ("expected ident", "se esperaba un valor"),
+    ("expected {}", "se esperaba {}"),
+    (
+        "key must be a string",
+        "el nombre de un campo debe ser texto",
+    ),
+    ("trailing comma", "sobra una coma"),
+    ("trailing characters", "sobra texto al final"),
+    ("invalid escape", "secuencia de escape no válida"),
+    ("invalid number", "número no válido"),
+    ("number out of range", "número fuera de rango"),
+    ("invalid unicode code point", "carácter Unicode no válido"),
+    (
+        "lone leading surrogate in hex escape",
+        "secuencia de escape incompleta",
+    ),
+    (
+        "unexpected end of hex escape",
+        "secuencia de escape incompleta",
+    ),
+    (
+        "control character ({}) found while parsing a string",
+        "hay un carácter de control ({}) dentro de un texto",
+    ),
+    ("recursion limit exceeded", "demasiados niveles"),
+    ("the body is not UTF-8", "el cuerpo no es UTF-8"),
+    ("the body is not an object", "el cuerpo no es un objeto"),
+    (
+        "text must not contain the NUL character",
+        "el texto no puede contener el carácter NUL",
+    ),
+    (
+        "this route has no query parameters",
+        "esta ruta no tiene parámetros",
+    ),
+    ("not a cursor of this list", "no es un cursor de esta lista"),
+    (
+        "1 to 255 printable ASCII characters",
+        "de 1 a 255 caracteres ASCII imprimibles",
+    ),
+    // Kinds of values.
+    ("null", "nulo"),
+    ("an object", "un objeto"),
+    ("an array", "una lista"),
+    ("a boolean", "verdadero o falso"),
+    ("a string", "un texto"),
+    ("a number", "un número"),
+    ("an integer", "un número entero"),
+    ("a UUID", "un UUID"),
+    ("string {}", "el texto {}"),
+    ("integer {}", "el número {}"),
+    ("floating point {}", "el número {}"),
+    ("boolean {}", "{}"),
+    (
+        "an RFC 3339 time or a date, years 1970 to 9999",
+        "un momento RFC 3339 o una fecha, años 1970 a 9999",
+    ),
+    (
+        "a price: 0 to 99999999.99 with at most two decimals",
+        "un precio: de 0 a 99999999.99 con dos decimales como máximo",
+    ),
+    ("not a UUID with hyphens", "no es un UUID con guiones"),
+    ("not an IP address", "no es una dirección IP"),
+    // Bounds.
+    ("length is lower than {}", "la longitud es menor que {}"),
+    ("length is greater than {}", "la longitud es mayor que {}"),
+    ("lower than {}", "es menor que {}"),
+    ("greater than {}", "es mayor que {}"),
+    (
+        "must be at most {} names of small letters, digits and . _ -",
+        "como máximo {} nombres de minúsculas, dígitos y . _ -",
+    ),
+    (
+        "must be at most {} names of {} to {} characters",
+        "como máximo {} nombres de {} a {} caracteres",
+    ),
+    ("must be at most {}", "debe ser como máximo {}"),
+    (
+        "must be a whole number from {} to {}",
+        "debe ser un número entero de {} a {}",
+    ),
+    ("must be true or false", "debe ser verdadero o falso"),
+    ("must be one of: {}", "debe ser uno de: {}"),
+    (
+        "must be {} to {} characters on one line, without spaces around them",
+        "debe tener de {} a {} caracteres en una línea, sin espacios alrededor",
+    ),
+    (
+        "must be a public https address, such as {}",
+        "debe ser una dirección https pública, como {}",
+    ),
+    (
+        "must be an e-mail address",
+        "debe ser una dirección de correo",
+    ),
+    (
+        "must be one line of {} to {} characters",
+        "debe ser una línea de {} a {} caracteres",
+    ),
+    (
+        "must be {} to {} lower-case letters, digits and single hyphens",
+        "debe tener de {} a {} minúsculas, dígitos y guiones sueltos",
+    ),
+    (
+        "must be {} to {} small letters, digits and single hyphens",
+        "debe tener de {} a {} minúsculas, dígitos y guiones sueltos",
+    ),
+    (
+        "must be words of small letters and digits, joined by . _ or -, at most {} characters",
+        "deben ser palabras de minúsculas y dígitos, unidas por . _ o -, como máximo {} caracteres",
+    ),
+    (
+        "must be three capital letters, as USD",
+        "deben ser tres mayúsculas, como USD",
+    ),
+    ("must be two capital letters", "deben ser dos mayúsculas"),
+    ("must be text or an object", "debe ser texto o un objeto"),
+    ("must be {} or more", "debe ser {} o más"),
+    ("must be {} to {}", "debe ser de {} a {}"),
+    ("must be in the future", "debe estar en el futuro"),
+    ("must be after starts_at", "debe ser posterior a starts_at"),
+    ("must not be blank", "no puede estar en blanco"),
+    ("cannot be cleared", "no puede quedar vacío"),
+    (
+        "can only be set for a trial",
+        "solo puede indicarse en una prueba",
+    ),
+    ("leads too far away", "queda demasiado lejos"),
+    (
+        "at most {} entries of letters, digits, _ - and .",
+        "como máximo {} entradas de letras, dígitos, _ - y .",
+    ),
+    (
+        "every entry must be resource:verb, resource:* or *",
+        "cada entrada debe ser recurso:verbo, recurso:* o *",
+    ),
+    (
+        "every entry must be a network such as {}",
+        "cada entrada debe ser una red como {}",
+    ),
+    ("has more than {} entries", "tiene más de {} entradas"),
+    ("is an e-mail address", "es una dirección de correo"),
+    ("is not an e-mail address", "no es una dirección de correo"),
+    ("is not an https address", "no es una dirección https"),
+    ("is not a web address", "no es una dirección web"),
+    ("is not a telephone number", "no es un número de teléfono"),
+    (
+        "is not a language such as {} or {}",
+        "no es un idioma como {} o {}",
+    ),
+    ("is not a colour as #RRGGBB", "no es un color como #RRGGBB"),
+    ("is not an IP address", "no es una dirección IP"),
+    (
+        "is not a time zone of the IANA database",
+        "no es una zona horaria de la base de datos IANA",
+    ),
+    (
+        "is not an event, a family such as license.*, or *",
+        "no es un evento, una familia como license.* ni *",
+    ),
+    (
+        "is not within the last {} days",
+        "no está dentro de los últimos {} días",
+    ),
+    ("is not that of the path", "no es la de la ruta"),
+    (
+        "is larger than {} KB as it is stored",
+        "ocupa más de {} KB al guardarse",
+    ),
+    ("is larger than {} KB", "ocupa más de {} KB"),
+    ("is longer than {} characters", "tiene más de {} caracteres"),
+    (
+        "is more than {} rows away: follow meta.next_cursor instead",
+        "queda a más de {} filas: siga meta.next_cursor",
+    ),
+    ("is more than seven days ago", "fue hace más de siete días"),
+    ("is in the future", "está en el futuro"),
+    ("is too far away", "queda demasiado lejos"),
+    ("is reserved", "está reservado"),
+    ("is required for super_admin", "hace falta para super_admin"),
+    (
+        "is required, none can be made from the name",
+        "hace falta: no se puede formar a partir del nombre",
+    ),
+    ("is required", "hace falta"),
+    ("does not exist", "no existe"),
+    ("the URL is too long", "la URL es demasiado larga"),
+    ("not a URL", "no es una URL"),
+    (
+        "the URL does not begin with https://",
+        "la URL no empieza por https://",
+    ),
+    (
+        "the URL contains a user name or password",
+        "la URL contiene un usuario o una contraseña",
+    ),
+    (
+        "the address is not a public one",
+        "la dirección no es pública",
+    ),
+];
