@@ -20,6 +20,7 @@ use crate::identity::callers::{self, Whom};
 use futures_util::future::{LocalBoxFuture, join_all, try_join_all};
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
+use uuid::Uuid;
 
 /// Why a handler stops before its end.
 #[derive(Debug)]
@@ -146,13 +147,17 @@ impl Access {
         }
     }
 
-    /// Makes the objects that know who is calling forget, once `tx` is committed.
+    /// Makes the objects that know who is calling keep nothing while `tx` is committed, and forget after it.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn forget_callers(&self, tx: &mut Change, whom: Whom) -> Result<()> {
-        let names = callers::changed(&mut tx.tx, whom).await?;
-        tx.after_commit(callers::forget(&self.call, names));
+        let names: Rc<[String]> = callers::changed(&mut tx.tx, whom).await?.into();
+        let change = Uuid::new_v4();
+        let forget = || callers::forget(self.call.clone(), names.clone(), change);
+        tx.after_commit(forget());
+        tx.otherwise(forget());
+        tx.before_commit(callers::announce(self.call.clone(), names.clone(), change));
         Ok(())
     }
 

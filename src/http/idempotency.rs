@@ -91,7 +91,10 @@ impl Claim {
             method: head.method().to_owned(),
             path: head.path().to_owned(),
             request_hash: match key {
-                Some(_) => hex(&Sha256::digest(body)),
+                Some(_) => {
+                    let query = head.query().unwrap_or_default();
+                    hex(&Sha256::new().chain_update(query).chain_update([0]).chain_update(body).finalize())
+                }
                 None => String::new(),
             },
         })

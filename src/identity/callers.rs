@@ -18,9 +18,9 @@ use worker::Env;
 
 /// The topic of outbox rows that repeat what objects were told.
 const TOPIC: &str = "caller.changed";
-/// Objects told before an answer leaves. Those of a larger organization learn of it by the outbox, and by
-/// the age of what they know.
-const MOST_AT_ONCE: u32 = 500;
+/// Objects told before an answer leaves, the sign-ins first. Those of a larger organization learn of it by
+/// the outbox, and by the age of what they know.
+const MOST_AT_ONCE: u32 = 1_000;
 /// Objects told by one message of the outbox.
 const MOST_BEHIND: u32 = 10_000;
 
@@ -44,8 +44,8 @@ pub fn of_key(hash: &str) -> String {
     format!("key:{hash}")
 }
 
-/// The objects of `whom`, for [`forget`] after the commit. The outbox repeats it, should the worker die in
-/// between.
+/// The objects of `whom`, which [`announce`] and [`forget`] tell of the change. The outbox repeats the
+/// latter, should the worker die in between.
 ///
 /// # Errors
 /// When the database fails.
@@ -70,11 +70,12 @@ async fn names(tx: &mut Tx, whom: Whom, most: u32) -> Result<Vec<String>> {
                WHERE (u.id = $1::uuid OR u.organization_id = $2::uuid) {tenant}
                ORDER BY u.last_login_at DESC NULLS LAST LIMIT $3::bigint
              ), names AS (
-               SELECT 'sub:' || coalesce(auth_user_id, id) AS name, 1 AS kind, last_login_at AS at FROM people
+               SELECT 'sub:' || coalesce(auth_user_id, id) AS name, 0 AS kind, last_login_at AS at FROM people
                UNION ALL
-               SELECT 'key:' || k.key_hash, 0, k.last_used_at
+               SELECT 'key:' || k.key_hash, 1, coalesce(k.last_used_at, k.created_at)
                FROM people p JOIN user_api_keys k ON k.user_id = p.id
-               WHERE k.revoked_at IS NULL OR k.revoked_at > now() - interval '1 hour')
+               WHERE (k.revoked_at IS NULL OR k.revoked_at > now() - interval '1 hour')
+                 AND (k.expires_at IS NULL OR k.expires_at > now() - interval '1 hour'))
              SELECT coalesce(json_agg(name), '[]')::text FROM (
                SELECT name FROM names ORDER BY kind, at DESC NULLS LAST LIMIT $3::bigint) AS latest"
         ))
@@ -86,23 +87,33 @@ async fn names(tx: &mut Tx, whom: Whom, most: u32) -> Result<Vec<String>> {
     .await
 }
 
-/// Makes objects forget who they belong to.
+/// Tells objects that `change` is about to be committed.
+///
+/// # Errors
+/// 503 when one cannot be reached; nothing is committed then.
+pub async fn announce(call: Rc<Call>, names: Rc<[String]>, change: Uuid) -> Result<()> {
+    names.iter().for_each(|_| call.count_object_call());
+    let told = names.iter().map(|name| caller::announce(call.env(), name, change));
+    all(join_all(told).await)
+}
+
+/// Makes objects forget who they belong to, once it is known what became of `change`.
 ///
 /// # Errors
 /// 503 when one cannot be reached; the outbox repeats it, and what it knows ages.
-pub fn forget(call: &Rc<Call>, names: Vec<String>) -> impl Future<Output = Result<()>> + 'static {
-    let call = call.clone();
-    async move {
-        names.iter().for_each(|_| call.count_object_call());
-        forget_from(call.env(), &names).await
-    }
+pub async fn forget(call: Rc<Call>, names: Rc<[String]>, change: Uuid) -> Result<()> {
+    names.iter().for_each(|_| call.count_object_call());
+    forget_from(call.env(), &names, Some(change)).await
 }
 
-async fn forget_from(env: &Env, names: &[String]) -> Result<()> {
-    let told = names.iter().map(|name| caller::forget(env, name));
-    let told = join_all(told).await.into_iter();
-    told.collect::<std::result::Result<(), _>>()
-        .map_err(Error::unavailable)
+async fn forget_from(env: &Env, names: &[String], change: Option<Uuid>) -> Result<()> {
+    let told = names.iter().map(|name| caller::forget(env, name, change));
+    all(join_all(told).await)
+}
+
+fn all(told: Vec<worker::Result<()>>) -> Result<()> {
+    let told: worker::Result<()> = told.into_iter().collect();
+    told.map_err(Error::unavailable)
 }
 
 /// Repeats what a change told before its answer, for the one that died in between.
@@ -118,7 +129,7 @@ pub async fn told(run: &Run, message: &Message) -> Result<()> {
     let names = names(&mut tx, whom, MOST_BEHIND).await?;
     tx.commit().await?;
     for some in names.chunks(MOST_AT_ONCE as usize) {
-        forget_from(&run.env, some).await?;
+        forget_from(&run.env, some, None).await?;
     }
     Ok(())
 }

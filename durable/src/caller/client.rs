@@ -1,5 +1,6 @@
 //! The worker's side of a caller's object.
 
+use uuid::Uuid;
 use worker::{Env, Result};
 
 use super::window::Decision;
@@ -27,13 +28,25 @@ pub async fn count(env: &Env, name: &str, limit: u32) -> Result<Decision> {
     Ok(serde_json::from_str(&answer)?)
 }
 
-/// Makes the object called `name` forget who its caller is. Call it after the commit and before the
-/// answer: from then on no request is judged by what was.
+/// Tells the object called `name` that `change` of its caller is about to be committed: it keeps nothing
+/// until it hears of the outcome, or for a minute.
 ///
 /// # Errors
 /// The object could not be reached, twice.
-pub async fn forget(env: &Env, name: &str) -> Result<()> {
-    call::ask_twice(env, BINDING, name, "forget", "")
+pub async fn announce(env: &Env, name: &str, change: Uuid) -> Result<()> {
+    call::ask_twice(env, BINDING, name, "announce", &change.to_string())
+        .await
+        .map(|_| ())
+}
+
+/// Makes the object called `name` forget who its caller is. Call it after the commit of `change` and before
+/// the answer, or when there is none: from then on no request is judged by what was.
+///
+/// # Errors
+/// The object could not be reached, twice.
+pub async fn forget(env: &Env, name: &str, change: Option<Uuid>) -> Result<()> {
+    let change = change.map(|change| change.to_string()).unwrap_or_default();
+    call::ask_twice(env, BINDING, name, "forget", &change)
         .await
         .map(|_| ())
 }

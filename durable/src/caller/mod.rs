@@ -13,7 +13,7 @@ mod tests;
 mod window;
 mod wire;
 
-pub use client::{ask, count, forget};
+pub use client::{announce, ask, count, forget};
 pub use object::CallerObject;
 pub use window::{Decision, FixedWindow, LocalLimiter};
 pub use wire::{Answer, Ask, Supply};

@@ -87,8 +87,14 @@ impl Inner {
                 self.apply(effects, now).await?;
                 Ok(serde_json::to_string(&decision)?)
             }
+            "announce" => {
+                let change = text.parse().map_err(|_| Error::RustError("no change".into()))?;
+                let effects = self.machine.borrow_mut().announce(change, now);
+                self.apply(effects, now).await?;
+                Ok(String::new())
+            }
             "forget" => {
-                let effects = self.machine.borrow_mut().forget();
+                let effects = self.machine.borrow_mut().forget(text.parse().ok());
                 self.apply(effects, now).await?;
                 Ok(String::new())
             }

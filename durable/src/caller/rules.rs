@@ -23,8 +23,16 @@ const MOST_SESSIONS: usize = 20;
 
 /// Key of what PostgreSQL said.
 pub(super) const KNOWN: &str = "known";
+/// Key of the changes that were announced.
+pub(super) const ANNOUNCED: &str = "announced";
 /// Key of what is counted.
 pub(super) const COUNTED: &str = "counted";
+
+/// A change that was announced can be committed for so long: longer than a worker waits for PostgreSQL,
+/// and PostgreSQL for a statement.
+const ANNOUNCED_MS: i64 = 60_000;
+/// Changes under way that are told apart; of more, the latest end counts.
+const MOST_ANNOUNCED: usize = 20;
 
 /// A check that cannot be read.
 #[derive(Debug)]
@@ -53,6 +61,14 @@ struct Loaded {
     grace_until: i64,
 }
 
+/// A change of the caller that is about to be committed.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Announced {
+    change: Uuid,
+    /// Until when it may still be committed.
+    until: i64,
+}
+
 /// What is counted, as it is stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Counted {
@@ -67,6 +83,7 @@ pub struct Machine {
     ids: Ids,
     token: u64,
     loaded: Option<Loaded>,
+    announced: Vec<Announced>,
     counted: Counted,
     /// The API key, when it is one.
     key: Option<Uuid>,
@@ -85,6 +102,7 @@ impl Machine {
             token: ids.token(),
             ids,
             loaded: None,
+            announced: Vec::new(),
             counted: Counted::default(),
             key: None,
             last_use_ms: 0,
@@ -98,6 +116,7 @@ impl Machine {
         for (key, text) in rows {
             match key.as_str() {
                 KNOWN => self.loaded = serde_json::from_str(text).ok(),
+                ANNOUNCED => self.announced = serde_json::from_str(text).unwrap_or_default(),
                 COUNTED => self.counted = serde_json::from_str(text).unwrap_or_default(),
                 _ => {}
             }
@@ -115,9 +134,18 @@ impl Machine {
             && supply.token == self.token
         {
             let known = serde_json::from_str(supply.data.get()).map_err(|_| Malformed)?;
-            self.install(known, ask.session, now, &mut effects);
+            self.install(known, ask.session, now);
         }
-        Ok((self.answer(ask, now, &mut effects), effects))
+        let answer = self.answer(ask, now, &mut effects);
+        // What is read while a change is under way is good for the one who read it, and kept for nobody.
+        if self.announced.iter().any(|change| change.until > now) {
+            self.loaded = None;
+        } else if let (Some(loaded), Some(_)) = (&self.loaded, &ask.supply) {
+            effects.put(KNOWN, loaded);
+            // Lost with a crash, it is read again.
+            effects.unconfirmed = true;
+        }
+        Ok((answer, effects))
     }
 
     fn answer(&mut self, ask: &Ask<'_>, now: i64, effects: &mut Effects) -> Answer {
@@ -191,7 +219,7 @@ impl Machine {
         effects.arm |= used > decision.limit / 10;
     }
 
-    fn install(&mut self, known: Known, session: Option<Uuid>, now: i64, effects: &mut Effects) {
+    fn install(&mut self, known: Known, session: Option<Uuid>, now: i64) {
         let mut sessions = self
             .loaded
             .take()
@@ -212,20 +240,44 @@ impl Machine {
             });
         }
         self.key = known.api_key_id;
-        let loaded = Loaded {
+        self.loaded = Some(Loaded {
             known,
             at: now,
             sessions,
             grace_until: 0,
-        };
-        effects.put(KNOWN, &loaded);
-        // Lost with a crash, it is read again.
-        effects.unconfirmed = true;
-        self.loaded = Some(loaded);
+        });
     }
 
-    /// Something about the caller changed: nothing that was read before may be used again.
-    pub fn forget(&mut self) -> Effects {
+    /// Something about the caller is about to change: until the outcome is known, or it cannot be committed
+    /// any more, nothing is kept.
+    pub fn announce(&mut self, change: Uuid, now: i64) -> Effects {
+        self.announced.retain(|known| known.until > now);
+        let until = now + ANNOUNCED_MS;
+        if self.announced.len() >= MOST_ANNOUNCED {
+            self.announced[0] = Announced { change: Uuid::nil(), until };
+        } else {
+            self.announced.push(Announced { change, until });
+        }
+        let mut effects = self.drop_known();
+        effects.put(ANNOUNCED, &self.announced);
+        effects
+    }
+
+    /// Something about the caller changed, or `change` did not come to be: nothing that was read before may
+    /// be used again.
+    pub fn forget(&mut self, change: Option<Uuid>) -> Effects {
+        let mut effects = self.drop_known();
+        let before = self.announced.len();
+        self.announced.retain(|known| Some(known.change) != change);
+        match (self.announced.len(), before) {
+            (left, all) if left == all => {}
+            (0, _) => effects.delete.push(ANNOUNCED.to_owned()),
+            _ => effects.put(ANNOUNCED, &self.announced),
+        }
+        effects
+    }
+
+    fn drop_known(&mut self) -> Effects {
         let mut effects = Effects::default();
         self.token = self.ids.token();
         if self.loaded.take().is_some() {

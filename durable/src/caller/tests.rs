@@ -58,7 +58,7 @@ impl Object {
     }
 
     fn forget(&mut self) {
-        let effects = self.machine.forget();
+        let effects = self.machine.forget(None);
         self.store(&effects);
     }
 
@@ -119,6 +119,42 @@ fn what_was_read_before_a_change_is_not_used_after_it() {
     object.restart();
     let supply = Some(Supply { token, data: &data });
     assert!(matches!(object.ask(&Ask { supply, ..asking(None) }, 3), Answer::Need { .. }));
+}
+
+#[test]
+fn nothing_is_kept_while_a_change_is_under_way() {
+    let mut object = Object::new();
+    object.call(&person(1), None, 0);
+    let effects = object.machine.announce(SESSION, 1_000);
+    object.store(&effects);
+    // Read each time: the change may be committed at any moment, and whoever announced it may have died.
+    for now in [2_000, 30_000, 60_999] {
+        object.restart();
+        assert!(object.call(&person(1), None, now).1);
+    }
+    assert!(object.call(&person(2), None, 61_000).1);
+    assert!(!object.call(&person(2), None, 62_000).1);
+    // Another change's outcome ends nothing; its own does.
+    let effects = object.machine.announce(SESSION, 70_000);
+    object.store(&effects);
+    let effects = object.machine.forget(Some(OTHER));
+    object.store(&effects);
+    assert!(object.call(&person(2), None, 71_000).1 && object.call(&person(2), None, 71_000).1);
+    let effects = object.machine.forget(Some(SESSION));
+    object.store(&effects);
+    object.restart();
+    assert!(object.call(&person(3), None, 72_000).1);
+    assert!(!object.call(&person(3), None, 72_000).1);
+    // However many there are, the last one is waited for.
+    for change in 0..50 {
+        object.machine.announce(Uuid::from_u128(change + 100), 80_000 + change as i64);
+    }
+    for change in 0..50 {
+        object.machine.forget(Some(Uuid::from_u128(change + 100)));
+    }
+    assert!(object.call(&person(4), None, 90_000).1 && object.call(&person(4), None, 90_000).1);
+    assert!(object.call(&person(4), None, 141_000).1);
+    assert!(!object.call(&person(4), None, 141_000).1);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::model::{Nothing, WebhookWithSecret};
 use super::object;
 use super::queries::{self, WEBHOOK, mine};
+use super::rights;
 use super::secrets::NewSecret;
 use crate::db::Set;
 use crate::error::Code;
@@ -37,6 +38,8 @@ pub async fn rotate(
     let secret = NewSecret::new(permit.call.config, id)?;
     let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx, id).await?;
+    // Whoever knows the secret can speak for what the webhook is told.
+    rights::subscribing(&permit, &before.events)?;
     let query = mine(&tx).id(id).read(SIGNING);
     let signing: u32 = tx.value(query).await?;
     if signing >= MOST {
