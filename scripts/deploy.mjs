@@ -1,5 +1,6 @@
-// npm run deploy [-- --check]: prints what has to exist at Cloudflare (docs/deploy.md),
-// looks whether it does, builds the worker and deploys it. --check only looks.
+// npm run deploy [-- --check] [-- --migrate]: prints what has to exist (docs/deploy.md), looks whether it
+// does, also whether the database of DATABASE_URL has the schema of this worker, builds the worker and
+// deploys it. --check only looks; --migrate applies what is missing first.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { ROOT } from './lib/paths.mjs';
 import { ask, endAll } from './lib/processes.mjs';
 import { Problem, printError, steps } from './lib/terminal.mjs';
 
-const SECRETS = ['LICENSE_KEY_SECRET', 'API_KEY_PEPPER', 'ENCRYPTION_KEY', 'AUDIT_SIGNING_KEY'];
+const SECRETS = ['LICENSE_KEY_SECRET', 'API_KEY_PEPPER', 'ENCRYPTION_KEY', 'AUDIT_SIGNING_KEY', 'SUPABASE_ANON_KEY'];
 
 /** Every queue that wrangler.toml names. */
 function queues() {
@@ -29,16 +30,18 @@ function placeholders() {
 await bootstrap(async () => {
   const { prepareBuild } = await import('./lib/build.mjs');
   const { runWrangler } = await import('./lib/wrangler.mjs');
+  const { schemaForDeployment } = await import('./lib/schema.mjs');
   onStop(() => endAll().catch(printError));
   process.stdout.write(`${readFileSync(join(ROOT, 'docs/deploy.md'), 'utf8')}\n`);
 
+  const onlyLooks = process.argv.includes('--check');
   const open = placeholders();
   if (open.length) throw new Problem(`wrangler.toml still has placeholders: ${open.join(', ')}. Put yours in and run npm run deploy again.`);
 
   const wrangler = (...args) => ask(process.execPath, [join(ROOT, 'node_modules/wrangler/bin/wrangler.js'), ...args], {
     cwd: ROOT, env: { ...process.env, WRANGLER_SEND_METRICS: 'false', NO_COLOR: '1', CI: 'true' },
   });
-  const step = steps(process.argv.includes('--check') ? 4 : 6);
+  const step = steps(onlyLooks ? 5 : 7);
   const hyperdrive = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8').match(/binding = "HYPERDRIVE"\s+id = "(\w+)"/)?.[1];
   await step('account', () => {
     const answer = wrangler('whoami');
@@ -68,7 +71,10 @@ await bootstrap(async () => {
     if (missing.length) throw new Problem(`Secrets are missing: ${missing.join(', ')}; set them as described above.`);
     return 'all there';
   });
-  if (process.argv.includes('--check')) return 0;
+  // Last of what is looked at: with --migrate it changes something, and then nothing else may be missing.
+  await step('schema of DATABASE_URL', (note) => (
+    schemaForDeployment(process.env.DATABASE_URL, { apply: process.argv.includes('--migrate') && !onlyLooks, note })));
+  if (onlyLooks) return 0;
   await step('build of the worker', (note) => prepareBuild(note));
   let code;
   await step('wrangler deploy', async (note) => {

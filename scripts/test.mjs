@@ -2,7 +2,7 @@
 //
 // Options: --only <text> runs what has the text in its name, without the Rust tests;
 // --dev tests the fast build; --rust runs the Rust tests alone; --slow runs the slow proofs
-// alone; --lanes <n> runs so many files at a time.
+// alone; --lanes <n> runs so many files at a time; --postgres <15 to 18> takes another version of PostgreSQL.
 
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -50,6 +50,7 @@ await bootstrap(async ({ packages }) => {
   const { buildWorker } = await import('./lib/build.mjs');
   const { Stage } = await import('../tests/harness/stage.mjs');
   const { ensurePgBouncer } = await import('../tests/harness/pgbouncer.mjs');
+  const { VERSION, installPostgres } = await import('./lib/postgres-packages.mjs');
   const { jobsOf, runJobs } = await import('../tests/harness/runner.mjs');
 
   const only = option('--only');
@@ -59,6 +60,7 @@ await bootstrap(async ({ packages }) => {
   const jobs = onlyRust ? [] : chosenJobs(jobsOf, only, slow);
   // Tests wait for the worker, for the log and for the clock more than they compute.
   const lanes = Number(option('--lanes') ?? availableParallelism() + 2);
+  const version = option('--postgres') ?? VERSION;
   const started = Date.now();
   let stage;
   let stopping = false;
@@ -93,7 +95,10 @@ await bootstrap(async ({ packages }) => {
       return target.words;
     });
     await next('wasm-bindgen', installTools);
-    await next('PgBouncer', ensurePgBouncer);
+    await next(`PostgreSQL ${version} and PgBouncer`, async (note) => {
+      await installPostgres(version, note);
+      return ensurePgBouncer(note);
+    });
     // Linking the worker keeps one core busy: the other one has the Rust tests meanwhile.
     await next(withRust ? 'build of the worker, and Rust tests' : 'build of the worker', async (note) => {
       const [words] = await Promise.all([
@@ -102,8 +107,8 @@ await bootstrap(async ({ packages }) => {
       ]);
       return words;
     });
-    await next('PostgreSQL 18 and schema', async (note) => {
-      stage = new Stage();
+    await next('schema', async (note) => {
+      stage = new Stage(version);
       const [words] = await Promise.all([stage.startServer(note), stage.keepBundle()]);
       return words;
     });

@@ -1,6 +1,7 @@
 //! Variables and secrets, read and checked once per isolate. `Debug` never shows a secret.
 
 use crate::error::{Error, Result as Outcome};
+use celaest_domain::secrets::listed;
 use celaest_domain::vault::Vault;
 use std::fmt;
 use std::sync::OnceLock;
@@ -23,6 +24,45 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A secret under which things are issued, and those it took the place of: what is issued uses the newest,
+/// what was issued under any of them is good. `Debug` shows none.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    newest: Secret,
+    /// The newest first.
+    older: Vec<Secret>,
+}
+
+impl Secrets {
+    /// Reads the list of a variable.
+    fn parse(name: &str, text: &str) -> Result<Self, String> {
+        // Anybody knows the empty secret.
+        if listed(text).any(str::is_empty) {
+            return Err(format!("variable {name} has an empty secret in its list"));
+        }
+        let mut secrets = listed(text).rev().map(|secret| Secret(secret.to_owned()));
+        let newest = secrets
+            .next()
+            .ok_or_else(|| format!("variable {name} is not set"))?;
+        Ok(Self {
+            newest,
+            older: secrets.collect(),
+        })
+    }
+
+    /// What is issued now is issued under this one.
+    pub fn newest(&self) -> &str {
+        self.newest.expose()
+    }
+
+    /// All that may have been issued under, the newest first.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.newest)
+            .chain(&self.older)
+            .map(Secret::expose)
+    }
+}
+
 /// Everything that can be configured. `.dev.vars.example` documents each variable.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -36,10 +76,10 @@ pub struct Config {
     pub supabase_jwt_secret: Option<Secret>,
     /// The `aud` that a token must carry.
     pub supabase_jwt_audience: String,
-    /// Signs and checks the last four characters of a license key.
-    pub license_key_secret: Secret,
-    /// Keys the hash under which API keys are stored.
-    pub api_key_pepper: Secret,
+    /// Make and check the last four characters of a license key.
+    pub license_key_secret: Secrets,
+    /// Key the hash under which API keys are stored.
+    pub api_key_pepper: Secrets,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
     /// Requests a minute for a caller without a limit of its own.
@@ -83,6 +123,11 @@ impl Config {
         }
         let config = Self::read(|name| env.var(name).ok().map(|value| value.to_string()))?;
         Ok(CONFIG.get_or_init(|| config))
+    }
+
+    /// The configuration, where this isolate has read it already.
+    pub fn known() -> Option<&'static Self> {
+        CONFIG.get()
     }
 
     /// A configuration with the least there must be, and these variables.
@@ -130,6 +175,7 @@ impl Config {
         let optional = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let required =
             |name: &str| optional(name).ok_or_else(|| format!("variable {name} is not set"));
+        let secrets = |name: &str| Secrets::parse(name, &required(name)?);
         let number = |name: &str, default: u32| match optional(name) {
             None => Ok(default),
             Some(text) => text
@@ -146,8 +192,8 @@ impl Config {
             supabase_jwt_secret: optional("SUPABASE_JWT_SECRET").map(Secret),
             supabase_jwt_audience: optional("SUPABASE_JWT_AUDIENCE")
                 .unwrap_or_else(|| "authenticated".into()),
-            license_key_secret: Secret(required("LICENSE_KEY_SECRET")?),
-            api_key_pepper: Secret(required("API_KEY_PEPPER")?),
+            license_key_secret: secrets("LICENSE_KEY_SECRET")?,
+            api_key_pepper: secrets("API_KEY_PEPPER")?,
             cors_origins: optional("CORS_ORIGINS")
                 .map(|list| {
                     list.split(',')
@@ -213,10 +259,45 @@ mod tests {
         let config = read(&[
             MINIMUM[0],
             ("LICENSE_KEY_SECRET", "hush"),
-            ("API_KEY_PEPPER", "quiet"),
+            ("API_KEY_PEPPER", "silent,quiet"),
         ])
         .unwrap();
         let text = format!("{config:?}");
-        assert!(!text.contains("hush") && !text.contains("quiet"));
+        for secret in ["hush", "silent", "quiet"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_secret_of_a_list_is_the_newest() {
+        let of = |text| {
+            let config = read(&[MINIMUM[0], ("LICENSE_KEY_SECRET", text), MINIMUM[2]])?;
+            Ok::<_, String>(config.license_key_secret)
+        };
+        let three = of("first, second,third").unwrap();
+        assert_eq!(three.newest(), "third");
+        assert_eq!(
+            three.all().collect::<Vec<_>>(),
+            ["third", "second", "first"]
+        );
+        assert_eq!(of("only").unwrap().all().collect::<Vec<_>>(), ["only"]);
+        for text in [",", "old,", ",new", "old, ,new"] {
+            assert_eq!(
+                of(text).unwrap_err(),
+                "variable LICENSE_KEY_SECRET has an empty secret in its list"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_below_the_level_is_not_logged() {
+        let logged = |level| {
+            let config = Config::for_tests(&[("LOG_LEVEL", level)]);
+            ["debug", "info", "warn", "error"].map(|line| config.logs(line))
+        };
+        assert_eq!(logged("debug"), [true, true, true, true]);
+        assert_eq!(logged("info"), [false, true, true, true]);
+        assert_eq!(logged("error"), [false, false, false, true]);
+        assert_eq!(logged("nonsense"), logged("info"));
     }
 }

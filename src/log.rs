@@ -1,10 +1,15 @@
 //! Structured logs: one JSON object a line. Never a key, token, secret or body.
 
+use crate::config::Config;
 use crate::error::Error;
 use serde_json::{Value, json};
 
-/// One line of the log.
+/// One line of the log, unless `LOG_LEVEL` leaves it out. Of a worker that could not read its configuration
+/// everything is logged.
 fn line(level: &str, request_id: &str, message: &str, more: Value) {
+    if Config::known().is_some_and(|config| !config.logs(level)) {
+        return;
+    }
     let mut entry = json!({ "level": level, "request_id": request_id, "message": message });
     if let (Some(entry), Value::Object(more)) = (entry.as_object_mut(), more) {
         entry.extend(more);

@@ -1,5 +1,6 @@
 //! What a batch of messages and a job share: one piece of work that no request waits for.
 
+use crate::config::Config;
 use crate::db::facts::{Actor, Message};
 use crate::db::{Background, Database, Scope, Tx, outbox};
 use crate::error::Result;
@@ -20,6 +21,9 @@ pub struct Run {
 impl Run {
     /// Work called `name`.
     pub fn new(env: Env, background: Background, name: String) -> Self {
+        // So that the log knows its level where no request has come yet. Whoever needs a variable that is
+        // missing says so itself.
+        let _ = Config::get(&env);
         Self {
             database: Database::new(&env, background),
             env,

@@ -45,7 +45,7 @@ function checkFolders() {
 }
 
 /** npm as this process can call it: `npm start` says which one it is. */
-function npm() {
+export function npm() {
   const script = process.env.npm_execpath;
   return script?.endsWith('npm-cli.js') ? [process.execPath, [script]] : ['npm', []];
 }

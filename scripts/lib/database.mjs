@@ -55,11 +55,11 @@ export function setAppPassword(url, password) {
 }
 
 /**
- * Runs a seed file. Its license keys end in a checksum made with `secret`; rows that an
- * earlier run inserted with another secret get the key that is valid now.
+ * Runs a seed file. Its license keys end in a checksum made with the newest of `secrets`; rows
+ * that an earlier run inserted with another secret get the key that is made now.
  */
-export function seed(url, file, secret) {
-  const { sql, keys } = fillPlaceholders(readFileSync(join(ROOT, 'seeds', file), 'utf8'), secret);
+export function seed(url, file, secrets) {
+  const { sql, keys } = fillPlaceholders(readFileSync(join(ROOT, 'seeds', file), 'utf8'), secrets);
   return withClient(url, async (client) => {
     await client.query(`BEGIN;\n${sql}\n;COMMIT`);
     await client.query("SELECT set_config('celaest.access', 'system', false)");

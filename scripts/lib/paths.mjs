@@ -1,5 +1,5 @@
 // Where things are. Everything that a run leaves behind is in `.celaest/`, except the
-// build tools: those are shared by all clones on the machine.
+// tools: those are shared by all clones on the machine.
 
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -20,5 +20,5 @@ export const BUILD = join(ROOT, 'build');
 /** Variables and secrets of the local worker. */
 export const DEV_VARS = join(ROOT, '.dev.vars');
 
-/** Build tools by name and version, kept outside the project. */
+/** Build tools and older PostgreSQLs by name and version, kept outside the project. */
 export const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'celaest-core');

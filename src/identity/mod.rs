@@ -141,7 +141,7 @@ async fn claim(call: &Call) -> Result<Claim> {
         (Some(text), _) => token::verify(text, call.config)
             .await
             .map(Claim::Token),
-        (None, Some(text)) => api_key::read(text, call.config.api_key_pepper.expose())
+        (None, Some(text)) => api_key::read(text, call.config.api_key_pepper.all())
             .map(Claim::Key)
             .ok_or_else(|| Code::InvalidApiKey.into()),
         (None, None) => Err(Code::Unauthenticated.into()),

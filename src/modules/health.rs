@@ -58,8 +58,9 @@ pub async fn live() -> Data<Live> {
 /// `GET /health/ready`
 ///
 /// # Errors
-/// 503 naming the part that does not answer.
+/// 503 naming the part that does not answer; 429 for an address that asks too often.
 pub async fn ready(Caller(call): Caller) -> Result<Data<Ready>> {
+    limits::count_readiness(&call)?;
     let database: Result<u32> = call
         .database
         .begin(Scope::System, Actor::default())

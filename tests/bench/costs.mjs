@@ -12,7 +12,7 @@ const OBJECT_GB = 0.128;
 /** How often queues deliver, as `max_batch_timeout` in wrangler.toml says. */
 const DELIVER_MS = 1_000;
 /** Nothing moved for so long: alarms wait for two seconds, the rest for less. */
-const QUIET_MS = 3_000;
+const QUIET_MS = 12_000;
 const PATIENCE_MS = 60_000;
 /** How long the receiver of webhooks takes to answer. */
 const RECEIVER_MS = 100;

@@ -17,17 +17,17 @@ const SETTINGS = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off',
 export class Server {
   #passwords;
 
-  constructor({ folder, name, passwords }) {
+  constructor({ folder, name, passwords, version }) {
     this.#passwords = passwords;
     this.folder = folder;
     this.name = name;
     this.log = join(folder, `logs/${name}.log`);
-    this.cluster = new Cluster({ folder: join(folder, name), password: passwords[OWNER], log: this.log, settings: SETTINGS });
+    this.cluster = new Cluster({ folder: join(folder, name), password: passwords[OWNER], log: this.log, settings: SETTINGS, version });
   }
 
   /** Makes the data folder that all others are copies of. */
-  static async prepare({ folder, passwords, secret, note }) {
-    const server = new Server({ folder, name: 'template', passwords });
+  static async prepare({ folder, passwords, version, secret, note }) {
+    const server = new Server({ folder, name: 'template', passwords, version });
     const { cluster } = server;
     await cluster.initialise();
     await cluster.start(await freePort());

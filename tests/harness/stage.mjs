@@ -35,8 +35,10 @@ export class Stage {
   #idle = [];
   #count = 0;
 
-  constructor() {
+  /** @param {string} version of PostgreSQL, whose programs are there */
+  constructor(version) {
     sweep();
+    this.version = version;
     this.folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
     // The servers run as another user when we are root.
     chmodSync(this.folder, 0o711);
@@ -46,9 +48,9 @@ export class Stage {
 
   /** Prepares the database and starts the server that most workers share. */
   async startServer(note) {
-    const { folder, passwords } = this;
-    const applied = await Server.prepare({ folder, passwords, secret: this.vars.LICENSE_KEY_SECRET, note });
-    this.server = await Server.start({ folder, passwords, name: 'postgres' });
+    const { folder, passwords, version } = this;
+    const applied = await Server.prepare({ folder, passwords, version, secret: this.vars.LICENSE_KEY_SECRET, note });
+    this.server = await Server.start({ folder, passwords, version, name: 'postgres' });
     return `${applied} migrations applied, sample data added`;
   }
 
@@ -65,8 +67,8 @@ export class Stage {
   async startStack({ ownServer = false, ...wishes } = {}) {
     this.#count += 1;
     const id = String(this.#count);
-    const { folder, passwords } = this;
-    const server = ownServer ? await Server.start({ folder, passwords, name: `postgres-${id}` }) : this.server;
+    const { folder, passwords, version } = this;
+    const server = ownServer ? await Server.start({ folder, passwords, version, name: `postgres-${id}` }) : this.server;
     const stack = {
       id, server, ownServer, folder: join(folder, `worker-${id}`), database: `celaest_stack_${id}`,
       log: join(folder, `logs/worker-${id}.log`), port: await freePort(), vars: { ...this.vars },

@@ -2,6 +2,7 @@
 
 import { createHmac, randomBytes } from 'node:crypto';
 import { CROCKFORD, checksum as sumOf, licenseKey as whole } from '../../scripts/lib/license-key.mjs';
+import { newest } from '../../scripts/lib/secrets.mjs';
 import { claimsOf, signToken } from '../../scripts/lib/token.mjs';
 
 /** The claims of a good token. */
@@ -17,12 +18,12 @@ export function signedToken(vars, sub, { alg, kid, key }, more) {
   return signToken(claimsOf(vars, sub, more), { alg, kid, key });
 }
 
-const keyed = (pepper, text) => createHmac('sha256', pepper).update(text).digest();
+const keyed = (peppers, text) => createHmac('sha256', newest(peppers)).update(text).digest();
 
 /** The text of an API key that nobody has: the mark, a name, a secret, and what checks them. */
-export function apiKey(pepper) {
+export function apiKey(peppers) {
   const checked = `celk_${randomBytes(6).toString('base64url')}${randomBytes(32).toString('base64url')}`;
-  return checked + keyed(pepper, `check:${checked}`).toString('base64url').slice(0, 6);
+  return checked + keyed(peppers, `check:${checked}`).toString('base64url').slice(0, 6);
 }
 
 /** Inserts an API key and returns its text. `more` overrides columns. */

@@ -19,6 +19,7 @@ pub mod key_set;
 pub mod license;
 pub mod license_key;
 pub mod membership;
+pub mod secrets;
 pub mod settings;
 pub mod telemetry;
 pub mod vault;

@@ -92,6 +92,14 @@ impl LicenseKey {
         Ok(Self(key))
     }
 
+    /// Whether the checksum was made with one of these secrets, tried in their order.
+    #[must_use]
+    pub fn verify_any<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) -> bool {
+        secrets
+            .into_iter()
+            .any(|secret| self.verify(secret.as_bytes()))
+    }
+
     /// Whether the checksum was made with `secret`. Compares in constant time.
     #[must_use]
     pub fn verify(&self, secret: &[u8]) -> bool {
@@ -169,6 +177,18 @@ mod tests {
         assert!(!key.verify(b"another"));
         let lower = LicenseKey::parse(&key.as_str().to_lowercase()).unwrap();
         assert_eq!(lower, key);
+    }
+
+    #[test]
+    fn a_key_is_good_as_long_as_its_secret_is_listed() {
+        let [old, new] = ["old", "new"]
+            .map(|secret| LicenseKey::generate("MKT", [9, 8, 7, 6, 5], secret.as_bytes()).unwrap());
+        assert_ne!(old, new);
+        for key in [&old, &new] {
+            assert!(key.verify_any(["new", "old"]));
+            assert!(!key.verify_any(["another"]) && !key.verify_any([]));
+        }
+        assert!(new.verify_any(["new"]) && !old.verify_any(["new"]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A secret is sealed for one row (its id is the associated data), so a
 //! ciphertext copied to another row does not open there.
 
+use crate::secrets::listed;
 use std::fmt;
 
 use aes_gcm::aead::{Aead, Payload};
@@ -62,10 +63,9 @@ impl Vault {
     /// # Errors
     /// [`InvalidVault`] when there is no key or one of them is malformed.
     pub fn parse(text: &str) -> Result<Self, InvalidVault> {
-        let keys = text
-            .split(',')
+        let keys = listed(text)
             .map(|key| {
-                let bytes = URL_SAFE.decode(key.trim()).map_err(|_| InvalidVault)?;
+                let bytes = URL_SAFE.decode(key).map_err(|_| InvalidVault)?;
                 let bytes: [u8; 32] = bytes.try_into().map_err(|_| InvalidVault)?;
                 Ok(Aes256Gcm::new(&Key::<Aes256Gcm>::from(bytes)))
             })

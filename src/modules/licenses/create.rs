@@ -41,7 +41,7 @@ pub async fn create(
     let dates = dates(&new, clock::now())?;
     let mut tx = permit.begin_once(key).await?;
     let product_code = surroundings(&mut tx, organization, &new).await?;
-    let secret = permit.call.config.license_key_secret.expose();
+    let secret = permit.call.config.license_key_secret.newest();
     let (key, license) = insert(&mut tx, secret, organization, &product_code, &new, &dates).await?;
     tx.record_new(&LICENSE, "license.created", &license);
     // The edge may remember the key as missing.

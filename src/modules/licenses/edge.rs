@@ -109,9 +109,8 @@ pub fn prepare(call: &Call, vendor: Option<Uuid>, validation: Validation) -> Res
         Some(text) => Some(queries::address(text)?.to_string()),
         None => None,
     };
-    let secret = call.config.license_key_secret.expose().as_bytes();
     let key = match LicenseKey::parse(&validation.license_key) {
-        Ok(key) if key.verify(secret) => key,
+        Ok(key) if key.verify_any(call.config.license_key_secret.all()) => key,
         _ => {
             let nonce = validation.nonce.as_deref();
             let verdict = verdicts::refusal(

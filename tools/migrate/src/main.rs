@@ -5,17 +5,17 @@
 //! file. Files are forward-only: one that was changed or removed after it ran is
 //! refused, because the database would no longer be what the files say it is.
 
+mod tls;
+
 use std::error::Error as StdError;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use refinery::error::Kind;
 use refinery::{Migration, Runner};
-use rustls::crypto::ring::default_provider;
-use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::Client;
-use tokio_postgres_rustls::MakeRustlsConnect;
+
+use tls::Target;
 
 /// Where the files are, from the folder the command is run in.
 const FOLDER: &str = "migrations";
@@ -41,18 +41,6 @@ async fn main() -> ExitCode {
     }
 }
 
-/// TLS with the roots that browsers trust. Whether it is used is for `sslmode` in
-/// the connection string and for the server to say.
-fn tls() -> Result<MakeRustlsConnect, String> {
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
-}
-
 /// Reads the files, connects, waits for its turn and applies what is new. The error
 /// is a sentence for the person at the terminal.
 async fn migrate() -> Result<(), String> {
@@ -61,15 +49,11 @@ async fn migrate() -> Result<(), String> {
     )?;
     let files = read_files(Path::new(FOLDER))?;
 
-    let (mut client, connection) =
-        tokio_postgres::connect(&url, tls()?)
-            .await
-            .map_err(|error| {
-                format!(
-                    "cannot connect to the database of DATABASE_URL: {}",
-                    reason(&error)
-                )
-            })?;
+    let Target { config, tls } = Target::read(&url, std::env::var("SSL_CERT_FILE").ok())?;
+    let (mut client, connection) = config.connect(tls).await.map_err(|error| {
+        let reason = tls::explain(&error).unwrap_or_else(|| reason(&error));
+        format!("cannot connect to the database of DATABASE_URL: {reason}")
+    })?;
     // The connection ends by itself when the client is dropped; what goes wrong on
     // it reaches the client's calls as errors.
     tokio::spawn(connection);

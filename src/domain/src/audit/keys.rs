@@ -9,6 +9,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey};
 use sha2::{Digest, Sha256};
 
 use super::{hex, unhex};
+use crate::secrets::listed;
 
 const CONFIG: GeneralPurposeConfig =
     NO_PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -43,10 +44,9 @@ impl Keys {
     /// # Errors
     /// [`InvalidKeys`] when there is no seed or one of them is malformed.
     pub fn parse(text: &str) -> Result<Self, InvalidKeys> {
-        let mut keys = text
-            .split(',')
+        let mut keys = listed(text)
             .map(|seed| {
-                let seed = URL_SAFE.decode(seed.trim()).map_err(|_| InvalidKeys)?;
+                let seed = URL_SAFE.decode(seed).map_err(|_| InvalidKeys)?;
                 let seed: [u8; 32] = seed.try_into().map_err(|_| InvalidKeys)?;
                 Ok(SigningKey::from_bytes(&seed))
             })

@@ -213,7 +213,7 @@ pub async fn insert(
     person: Uuid,
     terms: &Terms,
 ) -> Result<(Raw<ApiKey>, String)> {
-    let drawn = api_key::draw(access.call.config.api_key_pepper.expose())?;
+    let drawn = api_key::draw(access.call.config.api_key_pepper.newest())?;
     let set = Set::new()
         .to("user_id = {}::uuid", person)
         .to("organization_id = {}::uuid", terms.organization_id)
