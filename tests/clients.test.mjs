@@ -26,7 +26,7 @@ function* objects(value, path = '#') {
 describe('what generators need', () => {
   test('no construct that they stumble over', () => {
     for (const [path, schema] of objects(document)) {
-      for (const [name, field] of Object.entries(schema.properties ?? {})) assert.ok(!('default' in field), `${path}/${name} has a default`);
+      for (const [name, field] of Object.entries(schema.properties ?? {})) assert.equal(field.default, undefined, `${path}/${name}`);
       assert.ok(!('default' in schema && schema.default === null), `${path} has a default of null`);
       assert.notEqual(schema.items, true, path);
       assert.ok(!(Array.isArray(schema.oneOf) && schema.oneOf.some((one) => 'const' in one)), `${path} chooses from constants`);
