@@ -62,7 +62,7 @@ function goodRequest(random, operation, { samples, headers, target: { body: ownB
     method: operation.method,
     path: operation.path,
     ids,
-    isOpen: !operation.security,
+    isOpen: !operation.security?.length,
     anyName: anyName.includes(operation.name),
     parameters: inQuery.map(({ name }) => name),
     query: query.map((pair) => pair.map(encodeURIComponent).join('=')),

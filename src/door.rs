@@ -162,7 +162,8 @@ impl Outgoing {
     fn share(&mut self, call: &Call) -> bool {
         let origins = &call.config.cors_origins;
         let asking = call.head.origin();
-        let Some(origin) = asking.filter(|asking| origins.iter().any(|known| known == asking)) else {
+        let Some(origin) = asking.filter(|asking| origins.iter().any(|known| known == asking))
+        else {
             return false;
         };
         self.header("access-control-allow-origin", origin);
@@ -188,7 +189,10 @@ impl Outgoing {
                 Code::Unauthenticated => "",
                 _ => ", error=\"invalid_token\"",
             };
-            self.header("www-authenticate", format_args!("Bearer realm=\"celaest\"{reason}"));
+            self.header(
+                "www-authenticate",
+                format_args!("Bearer realm=\"celaest\"{reason}"),
+            );
         }
     }
 

@@ -47,7 +47,13 @@ fn dependencies_point_one_way() {
         }
         let (here, there) = (rank(&room), rank(&used));
         assert!(here.is_some(), "{file} is in no room");
-        assert!(there.is_some(), "{file} uses crate::{used}, which is no room");
-        assert!(here >= there, "{file} uses crate::{used}, which comes after it");
+        assert!(
+            there.is_some(),
+            "{file} uses crate::{used}, which is no room"
+        );
+        assert!(
+            here >= there,
+            "{file} uses crate::{used}, which comes after it"
+        );
     }
 }

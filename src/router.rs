@@ -8,9 +8,8 @@ use crate::error::{Code, Error, Result};
 use crate::http::endpoint::Endpoint;
 use crate::http::params::Params;
 use crate::modules::{
-    audit, auth, feature_flags, health, licenses, organizations, plans, settings, system, telemetry,
-    users,
-    webhooks,
+    audit, auth, feature_flags, health, licenses, organizations, plans, settings, system,
+    telemetry, users, webhooks,
 };
 use std::cell::OnceCell;
 

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::rc::Rc;
 
 use futures_util::TryFutureExt;
 use futures_util::task::AtomicWaker;

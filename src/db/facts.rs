@@ -1,10 +1,10 @@
 //! What happened, written down with the change itself: the audit row and the outbox row.
 
 use super::{Query, sql};
-use celaest_domain::audit::redacted;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::platform::random;
+use celaest_domain::audit::redacted;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

@@ -410,7 +410,10 @@ impl Rows {
             .collect();
         if let Some(parent) = self.parent {
             // One, whatever becomes of its conditions: so the planner looks for one.
-            all.push(format!("{} = (SELECT id FROM parent LIMIT 1)", parent.column));
+            all.push(format!(
+                "{} = (SELECT id FROM parent LIMIT 1)",
+                parent.column
+            ));
         }
         match all.is_empty() {
             true => "true".into(),

@@ -20,7 +20,6 @@ use crate::identity::callers::{self, Whom};
 use futures_util::future::{LocalBoxFuture, join_all, try_join_all};
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
-use uuid::Uuid;
 
 /// Why a handler stops before its end.
 #[derive(Debug)]
@@ -152,12 +151,11 @@ impl Access {
     /// # Errors
     /// When the database fails.
     pub async fn forget_callers(&self, tx: &mut Change, whom: Whom) -> Result<()> {
-        let names: Rc<[String]> = callers::changed(&mut tx.tx, whom).await?.into();
-        let change = Uuid::new_v4();
-        let forget = || callers::forget(self.call.clone(), names.clone(), change);
+        let changed = callers::changed(&mut tx.tx, whom).await?;
+        let forget = || callers::forget(self.call.clone(), changed.clone());
         tx.after_commit(forget());
         tx.otherwise(forget());
-        tx.before_commit(callers::announce(self.call.clone(), names.clone(), change));
+        tx.before_commit(callers::announce(self.call.clone(), changed.clone()));
         Ok(())
     }
 

@@ -93,7 +93,11 @@ impl Claim {
             request_hash: match key {
                 Some(_) => {
                     let query = head.query().unwrap_or_default();
-                    hex(&Sha256::new().chain_update(query).chain_update([0]).chain_update(body).finalize())
+                    hex(&Sha256::new()
+                        .chain_update(query)
+                        .chain_update([0])
+                        .chain_update(body)
+                        .finalize())
                 }
                 None => String::new(),
             },

@@ -208,7 +208,11 @@ mod tests {
         let read = |text: &str| serde_json::from_value::<Ident>(text.into());
         let id = "40000000-0000-4000-8000-00000000000a";
         assert_eq!(read(id).unwrap().0.to_string(), id);
-        for other in [id.replace('-', ""), format!("{{{id}}}"), format!("urn:uuid:{id}")] {
+        for other in [
+            id.replace('-', ""),
+            format!("{{{id}}}"),
+            format!("urn:uuid:{id}"),
+        ] {
             assert!(read(&other).is_err(), "{other}");
         }
     }

@@ -44,14 +44,30 @@ pub fn of_key(hash: &str) -> String {
     format!("key:{hash}")
 }
 
-/// The objects of `whom`, which [`announce`] and [`forget`] tell of the change. The outbox repeats the
-/// latter, should the worker die in between.
+/// A change of callers, and the objects that are told of it.
+#[derive(Clone)]
+pub struct Changed {
+    names: Rc<[String]>,
+    change: Uuid,
+}
+
+/// What an outbox row says.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    whom: Whom,
+    change: Uuid,
+}
+
+/// A change of `whom` in `tx`, for [`announce`] and [`forget`]. The outbox repeats the latter, should the
+/// worker die in between.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn changed(tx: &mut Tx, whom: Whom) -> Result<Vec<String>> {
-    tx.tell(TOPIC, json!(whom));
-    names(tx, whom, MOST_AT_ONCE).await
+pub async fn changed(tx: &mut Tx, whom: Whom) -> Result<Changed> {
+    let change = Uuid::new_v4();
+    tx.tell(TOPIC, json!(Told { whom, change }));
+    let names = names(tx, whom, MOST_AT_ONCE).await?.into();
+    Ok(Changed { names, change })
 }
 
 async fn names(tx: &mut Tx, whom: Whom, most: u32) -> Result<Vec<String>> {
@@ -87,26 +103,28 @@ async fn names(tx: &mut Tx, whom: Whom, most: u32) -> Result<Vec<String>> {
     .await
 }
 
-/// Tells objects that `change` is about to be committed.
+/// Tells objects that a change is about to be committed.
 ///
 /// # Errors
 /// 503 when one cannot be reached; nothing is committed then.
-pub async fn announce(call: Rc<Call>, names: Rc<[String]>, change: Uuid) -> Result<()> {
+pub async fn announce(call: Rc<Call>, Changed { names, change }: Changed) -> Result<()> {
     names.iter().for_each(|_| call.count_object_call());
-    let told = names.iter().map(|name| caller::announce(call.env(), name, change));
+    let told = names
+        .iter()
+        .map(|name| caller::announce(call.env(), name, change));
     all(join_all(told).await)
 }
 
-/// Makes objects forget who they belong to, once it is known what became of `change`.
+/// Makes objects forget who they belong to, once it is known what became of a change.
 ///
 /// # Errors
 /// 503 when one cannot be reached; the outbox repeats it, and what it knows ages.
-pub async fn forget(call: Rc<Call>, names: Rc<[String]>, change: Uuid) -> Result<()> {
+pub async fn forget(call: Rc<Call>, Changed { names, change }: Changed) -> Result<()> {
     names.iter().for_each(|_| call.count_object_call());
-    forget_from(call.env(), &names, Some(change)).await
+    forget_from(call.env(), &names, change).await
 }
 
-async fn forget_from(env: &Env, names: &[String], change: Option<Uuid>) -> Result<()> {
+async fn forget_from(env: &Env, names: &[String], change: Uuid) -> Result<()> {
     let told = names.iter().map(|name| caller::forget(env, name, change));
     all(join_all(told).await)
 }
@@ -124,12 +142,13 @@ pub async fn told(run: &Run, message: &Message) -> Result<()> {
     if message.topic != TOPIC {
         return Ok(());
     }
-    let whom = serde_json::from_value(message.payload.clone()).map_err(Error::internal)?;
+    let Told { whom, change } =
+        serde_json::from_value(message.payload.clone()).map_err(Error::internal)?;
     let mut tx = run.begin();
     let names = names(&mut tx, whom, MOST_BEHIND).await?;
     tx.commit().await?;
     for some in names.chunks(MOST_AT_ONCE as usize) {
-        forget_from(&run.env, some, None).await?;
+        forget_from(&run.env, some, change).await?;
     }
     Ok(())
 }

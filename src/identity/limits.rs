@@ -210,7 +210,11 @@ mod tests {
         };
         let mut over = Over::default();
         for index in 0..MAX_ADDRESSES {
-            over.add(index.to_string(), refused(if index == 0 { 1 } else { 60 }), 0);
+            over.add(
+                index.to_string(),
+                refused(if index == 0 { 1 } else { 60 }),
+                0,
+            );
         }
         over.add("one more".into(), refused(60), 0);
         assert!(over.decision("one more", 0).is_none());

@@ -138,9 +138,7 @@ pub fn bearer(call: &Call) -> Option<&str> {
 /// What can be known without asking anybody.
 async fn claim(call: &Call) -> Result<Claim> {
     match (bearer(call), call.head.api_key()) {
-        (Some(text), _) => token::verify(text, call.config)
-            .await
-            .map(Claim::Token),
+        (Some(text), _) => token::verify(text, call.config).await.map(Claim::Token),
         (None, Some(text)) => api_key::read(text, call.config.api_key_pepper.all())
             .map(Claim::Key)
             .ok_or_else(|| Code::InvalidApiKey.into()),

@@ -61,14 +61,12 @@ pub async fn live() -> Data<Live> {
 /// 503 naming the part that does not answer; 429 for an address that asks too often.
 pub async fn ready(Caller(call): Caller) -> Result<Data<Ready>> {
     limits::count_readiness(&call)?;
-    let database: Result<u32> = call
-        .database
-        .begin(Scope::System, Actor::default())
-        .only_value(sql(
-            "SELECT to_json(count(*))::text FROM (
-               SELECT FROM dead_letters WHERE status = 'waiting' LIMIT 1000) AS d",
-        ))
-        .await;
+    let database: Result<u32> =
+        call.database
+            .begin(Scope::System, Actor::default())
+            .only_value(sql("SELECT to_json(count(*))::text FROM (
+               SELECT FROM dead_letters WHERE status = 'waiting' LIMIT 1000) AS d"))
+            .await;
     let object = limits::ping(&call).await;
     let word = |ok: bool| if ok { "ok" } else { "failed" };
     let (postgres, objects) = (word(database.is_ok()), word(object.is_ok()));

@@ -82,7 +82,10 @@ mod tests {
             let producer = format!("binding = \"{binding}\"\nqueue = \"{queue}\"");
             assert!(manifest.contains(&producer), "{queue}");
         }
-        assert_eq!(manifest.matches("[[queues.producers]]").count(), BINDINGS.len());
+        assert_eq!(
+            manifest.matches("[[queues.producers]]").count(),
+            BINDINGS.len()
+        );
         assert_eq!(binding_of("x"), None);
     }
 

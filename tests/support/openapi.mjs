@@ -25,8 +25,11 @@ for (const size of ['int8', 'int16', 'uint', 'uint8', 'uint16', 'uint32', 'uint6
   const unsigned = size.startsWith('u');
   ajv.addFormat(size, { type: 'number', validate: (n) => Number.isInteger(n) && (!unsigned || n >= 0) });
 }
-// Of either version, and what is no URL: formats of ours, which are no promise to validators.
-ajv.addFormat('ip', { type: 'string', validate: (text) => isIP(text) > 0 });
+// An address of either version, of IPv6 the network that counts as one; and what is no URL: formats of ours,
+// which are no promise to validators.
+ajv.addFormat('ip', { type: 'string', validate: (text) => isIP(text.replace(/\/64$/, '')) > 0 });
+// RFC 6531; the validator has none of its own.
+ajv.addFormat('idn-email', /^[^\s@]+@[^\s@]+$/u);
 ajv.addFormat('text', true);
 ajv.addSchema(document, 'openapi');
 

@@ -40,13 +40,12 @@ pub async fn announce(env: &Env, name: &str, change: Uuid) -> Result<()> {
 }
 
 /// Makes the object called `name` forget who its caller is. Call it after the commit of `change` and before
-/// the answer, or when there is none: from then on no request is judged by what was.
+/// the answer, or when it is not to come: from then on no request is judged by what was. May be repeated.
 ///
 /// # Errors
 /// The object could not be reached, twice.
-pub async fn forget(env: &Env, name: &str, change: Option<Uuid>) -> Result<()> {
-    let change = change.map(|change| change.to_string()).unwrap_or_default();
-    call::ask_twice(env, BINDING, name, "forget", &change)
+pub async fn forget(env: &Env, name: &str, change: Uuid) -> Result<()> {
+    call::ask_twice(env, BINDING, name, "forget", &change.to_string())
         .await
         .map(|_| ())
 }

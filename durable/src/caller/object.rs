@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use uuid::Uuid;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::{Env, Error, Queue, Result, State, worker_sys};
@@ -88,13 +89,12 @@ impl Inner {
                 Ok(serde_json::to_string(&decision)?)
             }
             "announce" => {
-                let change = text.parse().map_err(|_| Error::RustError("no change".into()))?;
-                let effects = self.machine.borrow_mut().announce(change, now);
+                let effects = self.machine.borrow_mut().announce(change(text)?, now);
                 self.apply(effects, now).await?;
                 Ok(String::new())
             }
             "forget" => {
-                let effects = self.machine.borrow_mut().forget(text.parse().ok());
+                let effects = self.machine.borrow_mut().forget(change(text)?);
                 self.apply(effects, now).await?;
                 Ok(String::new())
             }
@@ -122,4 +122,9 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+fn change(text: &str) -> Result<Uuid> {
+    let change = text.parse();
+    change.map_err(|_| Error::RustError("a change without a name".into()))
 }

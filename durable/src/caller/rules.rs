@@ -1,5 +1,7 @@
 //! What a caller's object knows and answers: state, event and time in; state and answer out.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -33,6 +35,9 @@ pub(super) const COUNTED: &str = "counted";
 const ANNOUNCED_MS: i64 = 60_000;
 /// Changes under way that are told apart; of more, the latest end counts.
 const MOST_ANNOUNCED: usize = 20;
+
+/// Changes that are recognised when they are told again.
+const MOST_ENDED: usize = 100;
 
 /// A check that cannot be read.
 #[derive(Debug)]
@@ -84,6 +89,8 @@ pub struct Machine {
     token: u64,
     loaded: Option<Loaded>,
     announced: Vec<Announced>,
+    /// Changes whose outcome was told; the outbox tells it again.
+    ended: VecDeque<Uuid>,
     counted: Counted,
     /// The API key, when it is one.
     key: Option<Uuid>,
@@ -103,6 +110,7 @@ impl Machine {
             ids,
             loaded: None,
             announced: Vec::new(),
+            ended: VecDeque::new(),
             counted: Counted::default(),
             key: None,
             last_use_ms: 0,
@@ -121,7 +129,10 @@ impl Machine {
                 _ => {}
             }
         }
-        self.key = self.loaded.as_ref().and_then(|loaded| loaded.known.api_key_id);
+        self.key = self
+            .loaded
+            .as_ref()
+            .and_then(|loaded| loaded.known.api_key_id);
     }
 
     /// Says who is calling, and counts the request if it may pass.
@@ -254,7 +265,10 @@ impl Machine {
         self.announced.retain(|known| known.until > now);
         let until = now + ANNOUNCED_MS;
         if self.announced.len() >= MOST_ANNOUNCED {
-            self.announced[0] = Announced { change: Uuid::nil(), until };
+            self.announced[0] = Announced {
+                change: Uuid::nil(),
+                until,
+            };
         } else {
             self.announced.push(Announced { change, until });
         }
@@ -263,12 +277,19 @@ impl Machine {
         effects
     }
 
-    /// Something about the caller changed, or `change` did not come to be: nothing that was read before may
-    /// be used again.
-    pub fn forget(&mut self, change: Option<Uuid>) -> Effects {
+    /// `change` was committed, or did not come to be: nothing that was read before may be used again. Told
+    /// again, it is no news.
+    pub fn forget(&mut self, change: Uuid) -> Effects {
+        if self.ended.contains(&change) {
+            return Effects::default();
+        }
+        self.ended.push_back(change);
+        if self.ended.len() > MOST_ENDED {
+            self.ended.pop_front();
+        }
         let mut effects = self.drop_known();
         let before = self.announced.len();
-        self.announced.retain(|known| Some(known.change) != change);
+        self.announced.retain(|known| known.change != change);
         match (self.announced.len(), before) {
             (left, all) if left == all => {}
             (0, _) => effects.delete.push(ANNOUNCED.to_owned()),

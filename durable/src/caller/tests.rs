@@ -25,7 +25,11 @@ struct Object {
 
 impl Object {
     fn new() -> Self {
-        Self { machine: Machine::new([0; 16]), stored: Vec::new(), starts: 0 }
+        Self {
+            machine: Machine::new([0; 16]),
+            stored: Vec::new(),
+            starts: 0,
+        }
     }
 
     fn store(&mut self, effects: &Effects) {
@@ -58,7 +62,7 @@ impl Object {
     }
 
     fn forget(&mut self) {
-        let effects = self.machine.forget(None);
+        let effects = self.machine.forget(Uuid::new_v4());
         self.store(&effects);
     }
 
@@ -70,7 +74,13 @@ impl Object {
 }
 
 fn asking(session: Option<Uuid>) -> Ask<'static> {
-    Ask { session, limit: 10, max_age_s: 300, profile: false, supply: None }
+    Ask {
+        session,
+        limit: 10,
+        max_age_s: 300,
+        profile: false,
+        supply: None,
+    }
 }
 
 fn person(version: u32) -> serde_json::Value {
@@ -108,17 +118,36 @@ fn read_once_and_known_until_something_changes() {
 #[test]
 fn what_was_read_before_a_change_is_not_used_after_it() {
     let mut object = Object::new();
-    let Answer::Need { token } = object.ask(&asking(None), 0) else { panic!("known") };
+    let Answer::Need { token } = object.ask(&asking(None), 0) else {
+        panic!("known")
+    };
     object.forget();
     let data = raw(person(1));
     let supply = Some(Supply { token, data: &data });
-    let answer = object.ask(&Ask { supply, ..asking(None) }, 1);
+    let answer = object.ask(
+        &Ask {
+            supply,
+            ..asking(None)
+        },
+        1,
+    );
     assert!(matches!(answer, Answer::Need { token: new } if new != token));
     // Nor after a restart.
-    let Answer::Need { token } = object.ask(&asking(None), 2) else { panic!("known") };
+    let Answer::Need { token } = object.ask(&asking(None), 2) else {
+        panic!("known")
+    };
     object.restart();
     let supply = Some(Supply { token, data: &data });
-    assert!(matches!(object.ask(&Ask { supply, ..asking(None) }, 3), Answer::Need { .. }));
+    assert!(matches!(
+        object.ask(
+            &Ask {
+                supply,
+                ..asking(None)
+            },
+            3
+        ),
+        Answer::Need { .. }
+    ));
 }
 
 #[test]
@@ -137,20 +166,29 @@ fn nothing_is_kept_while_a_change_is_under_way() {
     // Another change's outcome ends nothing; its own does.
     let effects = object.machine.announce(SESSION, 70_000);
     object.store(&effects);
-    let effects = object.machine.forget(Some(OTHER));
+    let effects = object.machine.forget(OTHER);
     object.store(&effects);
     assert!(object.call(&person(2), None, 71_000).1 && object.call(&person(2), None, 71_000).1);
-    let effects = object.machine.forget(Some(SESSION));
+    let effects = object.machine.forget(SESSION);
     object.store(&effects);
     object.restart();
     assert!(object.call(&person(3), None, 72_000).1);
     assert!(!object.call(&person(3), None, 72_000).1);
+    // Told once more, it is news to an object that was started again, and then no more.
+    for _ in 0..2 {
+        let effects = object.machine.forget(SESSION);
+        object.store(&effects);
+        let read = object.call(&person(3), None, 73_000).1;
+        assert_eq!(read, effects != Effects::default());
+    }
     // However many there are, the last one is waited for.
     for change in 0..50 {
-        object.machine.announce(Uuid::from_u128(change + 100), 80_000 + change as i64);
+        object
+            .machine
+            .announce(Uuid::from_u128(change + 100), 80_000 + change as i64);
     }
     for change in 0..50 {
-        object.machine.forget(Some(Uuid::from_u128(change + 100)));
+        object.machine.forget(Uuid::from_u128(change + 100));
     }
     assert!(object.call(&person(4), None, 90_000).1 && object.call(&person(4), None, 90_000).1);
     assert!(object.call(&person(4), None, 141_000).1);
@@ -161,8 +199,14 @@ fn nothing_is_kept_while_a_change_is_under_way() {
 fn ended_sign_ins_and_keys_are_refused_without_being_counted() {
     let mut object = Object::new();
     let ended = json!({ "who": {}, "session": { "ended": true, "lately": false } });
-    assert!(matches!(object.call(&ended, Some(SESSION), 0).0, Answer::Ended));
-    assert!(matches!(object.call(&ended, Some(SESSION), 1).0, Answer::Ended));
+    assert!(matches!(
+        object.call(&ended, Some(SESSION), 0).0,
+        Answer::Ended
+    ));
+    assert!(matches!(
+        object.call(&ended, Some(SESSION), 1).0,
+        Answer::Ended
+    ));
     let mut object = Object::new();
     let key = json!({ "who": {}, "api_key_id": OTHER, "expires_ms": 5_000, "limit": 3 });
     let left = |answer| match answer {
@@ -205,8 +249,14 @@ fn a_lone_request_writes_nothing_and_many_survive_silence() {
     assert!(report.is_none());
     object.store(&effects);
     object.restart();
-    assert!(matches!(object.call(&row, None, 30_000).0, Answer::Limited(_)));
-    assert!(matches!(object.call(&row, None, 60_001).0, Answer::Known { .. }));
+    assert!(matches!(
+        object.call(&row, None, 30_000).0,
+        Answer::Limited(_)
+    ));
+    assert!(matches!(
+        object.call(&row, None, 60_001).0,
+        Answer::Known { .. }
+    ));
 }
 
 #[test]
@@ -228,7 +278,14 @@ fn uses_of_a_key_are_reported_as_totals() {
     assert!(object.machine.write_behind().1.is_some());
     object.restart();
     object.call(&key, None, 20);
-    assert!(object.machine.write_behind().1.unwrap().contains("\"usage_count\":7"));
+    assert!(
+        object
+            .machine
+            .write_behind()
+            .1
+            .unwrap()
+            .contains("\"usage_count\":7")
+    );
 }
 
 #[test]
@@ -240,9 +297,22 @@ fn rows_that_cannot_be_read_are_as_if_they_were_not_there() {
     object.restart();
     assert!(matches!(object.ask(&asking(None), 0), Answer::Need { .. }));
     let data = raw(json!([]));
-    let Answer::Need { token } = object.ask(&asking(None), 0) else { panic!("known") };
+    let Answer::Need { token } = object.ask(&asking(None), 0) else {
+        panic!("known")
+    };
     let supply = Some(Supply { token, data: &data });
-    assert!(object.machine.ask(&Ask { supply, ..asking(None) }, 0).is_err());
+    assert!(
+        object
+            .machine
+            .ask(
+                &Ask {
+                    supply,
+                    ..asking(None)
+                },
+                0
+            )
+            .is_err()
+    );
 }
 
 /// What may happen, in any order.

@@ -23,15 +23,16 @@ pub async fn read(env: &Env, organization: Option<Uuid>) -> Result<Option<Head>>
 ///
 /// # Errors
 /// The object could not be reached, twice.
-pub async fn advance(
-    env: &Env,
-    organization: Option<Uuid>,
-    step: &Step,
-) -> Result<Option<Head>> {
+pub async fn advance(env: &Env, organization: Option<Uuid>, step: &Step) -> Result<Option<Head>> {
     ask(env, organization, "advance", &serde_json::to_string(step)?).await
 }
 
-async fn ask(env: &Env, organization: Option<Uuid>, what: &str, text: &str) -> Result<Option<Head>> {
+async fn ask(
+    env: &Env,
+    organization: Option<Uuid>,
+    what: &str,
+    text: &str,
+) -> Result<Option<Head>> {
     let name = organization.map_or_else(|| NOBODY.to_owned(), |id| id.to_string());
     let answer = call::ask_twice(env, "SEAL_HEAD", &name, what, text).await?;
     Ok(serde_json::from_str(&answer)?)

@@ -23,12 +23,7 @@ pub async fn configure(env: &Env, endpoint: &Endpoint) -> Result<()> {
     tell(env, endpoint, "configure", endpoint).await
 }
 
-async fn tell<T: Serialize>(
-    env: &Env,
-    endpoint: &Endpoint,
-    what: &str,
-    request: &T,
-) -> Result<()> {
+async fn tell<T: Serialize>(env: &Env, endpoint: &Endpoint, what: &str, request: &T) -> Result<()> {
     let name = endpoint.webhook_id.to_string();
     let text = serde_json::to_string(request)?;
     call::ask_twice(env, "WEBHOOK", &name, what, &text)

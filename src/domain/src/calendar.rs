@@ -214,7 +214,12 @@ mod tests {
         }
         assert_eq!(days, [(2, 28), (3, 31), (4, 30), (5, 31), (6, 30)]);
         // What never was longer stays as it is.
-        let day = renewed_expiry(at("2026-01-28T00:00:00Z"), at("2026-02-28T00:00:00Z"), now, 1);
+        let day = renewed_expiry(
+            at("2026-01-28T00:00:00Z"),
+            at("2026-02-28T00:00:00Z"),
+            now,
+            1,
+        );
         assert_eq!(day, Some(at("2026-03-28T00:00:00Z")));
     }
 

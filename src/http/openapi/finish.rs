@@ -190,7 +190,7 @@ fn add_format(name: &str, schema: &mut Value) {
     let format = match name {
         "failing_since" | "first_seen" | "last_seen" | "timestamp" => "date-time",
         _ if name.ends_with("_at") => "date-time",
-        "email" => "email",
+        "email" => "idn-email",
         // Of either version; no format of JSON Schema is for both.
         "connection_ip" | "ip_address" | "ip_address_a" | "ip_address_b" => "ip",
         "avatar_url" | "favicon_url" | "logo_url" | "url" | "website" => "uri",

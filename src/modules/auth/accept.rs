@@ -136,11 +136,10 @@ async fn enter(
     before["status"] = "invited".into();
     before["activated_at"] = Value::Null;
     tx.record_between(&USER, "user.activated", &before, &user);
-    let names = callers::changed(&mut tx, Whom::Person(invitation.id)).await?;
-    let (names, change): (Rc<[String]>, _) = (names.into(), Uuid::new_v4());
-    callers::announce(call.clone(), names.clone(), change).await?;
+    let changed = callers::changed(&mut tx, Whom::Person(invitation.id)).await?;
+    callers::announce(call.clone(), changed.clone()).await?;
     let messages = tx.commit().await?;
-    let forgotten = callers::forget(call.clone(), names, change).await;
+    let forgotten = callers::forget(call.clone(), changed).await;
     Call::publish(call, messages);
     forgotten.map(|()| user)
 }

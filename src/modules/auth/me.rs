@@ -20,10 +20,7 @@ struct Kept<'a> {
 
 /// Says who the caller is, where they belong and what they may do. What the profile says of the last sign-in
 /// can be as old as what the caller's object knows: five minutes.
-pub async fn me(
-    OwnProfile(profile): OwnProfile,
-    access: Permit<AccountRead>,
-) -> Result<Data<Me>> {
+pub async fn me(OwnProfile(profile): OwnProfile, access: Permit<AccountRead>) -> Result<Data<Me>> {
     let Kept {
         profile,
         organization,

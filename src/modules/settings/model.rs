@@ -177,7 +177,11 @@ fn schema(key: Key) -> Value {
         }
         Kind::Boolean => json!({ "type": ["boolean", "null"] }),
         Kind::Choice(words) => {
-            let words: Vec<Value> = words.iter().map(|word| json!(word)).chain([Value::Null]).collect();
+            let words: Vec<Value> = words
+                .iter()
+                .map(|word| json!(word))
+                .chain([Value::Null])
+                .collect();
             json!({ "enum": words })
         }
         Kind::Text { max } => {

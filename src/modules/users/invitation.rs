@@ -53,7 +53,11 @@ impl Token {
         organization: &str,
     ) -> Result<()> {
         let inviter: Option<String> = tx
-            .value(sql(INVITER).bind(access.principal.user_id).bind(access.principal.organization_id))
+            .value(
+                sql(INVITER)
+                    .bind(access.principal.user_id)
+                    .bind(access.principal.organization_id),
+            )
             .await?;
         let text = |name: &str| user[name].as_str().unwrap_or_default().to_owned();
         let (config, id) = (access.call.config, Uuid::new_v4());

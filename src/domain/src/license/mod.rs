@@ -28,7 +28,10 @@ pub enum Lang {
 /// wrong with a license, the first of these is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(rename = "VerdictCode", rename_all = "SCREAMING_SNAKE_CASE"))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(rename = "VerdictCode", rename_all = "SCREAMING_SNAKE_CASE")
+)]
 pub enum Code {
     /// Wrong shape or checksum.
     InvalidKey,
