@@ -2,7 +2,9 @@
 // in the process of `npm test`; test files reach it over HTTP (client.mjs), so that nothing they start can
 // outlive them.
 
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import {
+  chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statfsSync,
+} from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,11 +23,21 @@ const UNLIMITED = {
   RATE_LIMIT_PER_MIN: '1000000', VALIDATE_LIMIT_PER_LICENSE: '1000000', VALIDATE_LIMIT_PER_IP: '1000000',
 };
 
+// In memory where there is room: the stores of many objects and databases wait for one disk otherwise, for
+// seconds, and with them whoever calls.
+const ROOM = 6 * 2 ** 30;
+const inMemory = '/dev/shm';
+const hasRoom = () => {
+  const { bavail, bsize } = statfsSync(inMemory);
+  return bavail * bsize > ROOM;
+};
+const FOLDER = !process.env.TMPDIR && existsSync(inMemory) && hasRoom() ? inMemory : tmpdir();
+
 /** Removes the folders of runs that were killed. */
 function sweep() {
-  for (const name of readdirSync(tmpdir())) {
+  for (const name of readdirSync(FOLDER)) {
     const pid = name.startsWith(PREFIX) ? Number(name.slice(PREFIX.length).split('-')[0]) : 0;
-    if (pid && commandOf(pid) === null) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+    if (pid && commandOf(pid) === null) rmSync(join(FOLDER, name), { recursive: true, force: true });
   }
 }
 
@@ -39,7 +51,7 @@ export class Stage {
   constructor(version) {
     sweep();
     this.version = version;
-    this.folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
+    this.folder = mkdtempSync(join(FOLDER, `${PREFIX}${process.pid}-`));
     // The servers run as another user when we are root.
     chmodSync(this.folder, 0o711);
     this.passwords = { [OWNER]: randomPassword(), [APP_ROLE]: randomPassword() };
