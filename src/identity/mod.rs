@@ -21,11 +21,18 @@ use celaest_durable::caller::{self, Answer, Ask, Supply};
 use person::{COLUMNS, MORE_COLUMNS};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::time::Duration;
 use token::Token;
 use uuid::Uuid;
+use worker::Delay;
 
-/// A caller can change while it is being read; each time it is read again.
-const ATTEMPTS: usize = 5;
+/// A caller can change while it is being read; each time it is read again, soon with a pause: changes that
+/// are told once more by the outbox come many at a time.
+const ATTEMPTS: u32 = 12;
+/// Attempts without a pause before them.
+const AT_ONCE: u32 = 3;
+/// What each pause is longer than the one before it.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Who a caller is, as its object keeps it.
 #[derive(Deserialize)]
@@ -158,7 +165,10 @@ async fn recognise(call: &Call, claim: &Claim, wants: Wants) -> Result<Recognise
         call.database.expect_use();
     }
     let mut found: Option<(u64, Box<RawValue>)> = None;
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
+        if let Some(pauses) = attempt.checked_sub(AT_ONCE).filter(|pauses| *pauses > 0) {
+            Delay::from(PAUSE * pauses).await;
+        }
         let ask = Ask {
             session,
             limit: settings::rate_limit_per_min(call),
