@@ -18,6 +18,9 @@ const THINGS = 8;
 // What would get in the way of the other requests when it passes, or fails for want of a provider.
 const ONLY_HOPELESS = ['PATCH /api/settings', 'POST /api/auth/refresh'];
 
+// What is wrong with one item of a batch is no refusal of the others, which are validated and logged.
+const BY_ITEM = ['POST /api/licenses/batch-validate'];
+
 let stack;
 let home;
 let options;
@@ -89,7 +92,7 @@ const testOf = (kind) => (part && part !== kind ? () => {} : test);
 
 testOf('hopeless')('1,500 requests that can never be right: refused, and nothing is written', async () => {
   const before = [await rowCounts(), await fingerprint()];
-  const report = await fuzz({ ...options, requests: 1500, seed: 1, hopelessOnly: true });
+  const report = await fuzz({ ...options, requests: 1500, seed: 1, hopelessOnly: true, except: BY_ITEM });
   assert.equal(report.sent, 1500);
   noProblems(report);
   assert.deepEqual([await rowCounts(), await fingerprint()], before);
