@@ -65,6 +65,17 @@ permissions!(
     TelemetryWrite,
     SystemRead,
     SystemWrite,
+    OrdersRead,
+    OrdersWrite,
+    OrdersRefund,
+    InvoicesRead,
+    InvoicesSend,
+    PaymentMethodsRead,
+    PaymentMethodsWrite,
+    CouponsRead,
+    CouponsWrite,
+    TaxRatesRead,
+    TaxRatesWrite,
 );
 
 /// A caller that may go on, and its way to the data. Only the door makes one.

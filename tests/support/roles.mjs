@@ -3,24 +3,25 @@
 
 const EVERYBODY = [
   'licenses:read', 'account:read', 'account:write', 'organizations:read', 'plans:read', 'flags:evaluate',
-  'telemetry:write',
+  'telemetry:write', 'orders:read', 'invoices:read', 'coupons:read', 'tax_rates:read',
 ];
-const MANAGER = ['users:read', 'users:write', 'audit:read', 'telemetry:read'];
+const BUYER = ['orders:write', 'invoices:send', 'payment_methods:read', 'payment_methods:write'];
+const MANAGER = ['users:read', 'users:write', 'audit:read', 'telemetry:read', ...BUYER, 'coupons:write'];
 const DEVELOPER = [
   'licenses:validate', 'licenses:write', 'licenses:delete', 'licenses:revoke', 'webhooks:read', 'webhooks:write',
   'telemetry:read',
 ];
-const ADMIN = ['organizations:write', 'api_keys:read', 'api_keys:write', 'settings:read', 'audit:export'];
+const ADMIN = ['organizations:write', 'api_keys:read', 'api_keys:write', 'settings:read', 'audit:export', 'orders:refund'];
 const SUPER_ONLY = [
   'organizations:create', 'organizations:delete', 'settings:write', 'plans:write', 'feature_flags:read',
-  'feature_flags:write', 'system:read', 'system:write',
+  'feature_flags:write', 'system:read', 'system:write', 'tax_rates:write',
 ];
 
 /** What somebody can be in an organization. */
 export const ROLES = ['super_admin', 'admin', 'manager', 'developer', 'operator', 'client', 'viewer'];
 
 /** Every permission there is. */
-export const PERMISSIONS = [...new Set([...EVERYBODY, ...MANAGER, ...DEVELOPER, ...ADMIN, ...SUPER_ONLY])];
+export const PERMISSIONS = [...new Set([...EVERYBODY, ...BUYER, ...MANAGER, ...DEVELOPER, ...ADMIN, ...SUPER_ONLY])];
 
 /** What each role may do. */
 export const GRANTED = {
@@ -29,7 +30,7 @@ export const GRANTED = {
   manager: [...EVERYBODY, ...MANAGER],
   developer: [...EVERYBODY, ...DEVELOPER],
   operator: EVERYBODY,
-  client: EVERYBODY,
+  client: [...EVERYBODY, ...BUYER],
   viewer: EVERYBODY,
 };
 

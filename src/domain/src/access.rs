@@ -82,6 +82,28 @@ permissions! {
     TelemetryRead = "telemetry:read",
     /// Send telemetry.
     TelemetryWrite = "telemetry:write",
+    /// See orders, subscriptions and refunds, also those that one sold.
+    OrdersRead = "orders:read",
+    /// Order, pay, cancel, and change subscriptions.
+    OrdersWrite = "orders:write",
+    /// Pay back what one sold, and confirm bank transfers.
+    OrdersRefund = "orders:refund",
+    /// See invoices.
+    InvoicesRead = "invoices:read",
+    /// Send invoices by e-mail.
+    InvoicesSend = "invoices:send",
+    /// See saved cards.
+    PaymentMethodsRead = "payment_methods:read",
+    /// Save, prefer and remove cards.
+    PaymentMethodsWrite = "payment_methods:write",
+    /// Ask what a coupon is worth.
+    CouponsRead = "coupons:read",
+    /// See, make, change and delete coupons.
+    CouponsWrite = "coupons:write",
+    /// See tax rates.
+    TaxRatesRead = "tax_rates:read",
+    /// Make and change tax rates.
+    TaxRatesWrite = "tax_rates:write",
     /// See dead letters, backlogs, jobs and events of the system itself.
     SystemRead = "system:read",
     /// Send dead letters again, or drop them.
@@ -96,6 +118,7 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::PlansWrite,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
+    Permission::TaxRatesWrite,
     Permission::SystemRead,
     Permission::SystemWrite,
 ];
@@ -109,6 +132,18 @@ const EVERYBODY: &[Permission] = &[
     Permission::PlansRead,
     Permission::FlagsEvaluate,
     Permission::TelemetryWrite,
+    Permission::OrdersRead,
+    Permission::InvoicesRead,
+    Permission::CouponsRead,
+    Permission::TaxRatesRead,
+];
+
+/// What whoever buys holds.
+const BUYER: &[Permission] = &[
+    Permission::OrdersWrite,
+    Permission::InvoicesSend,
+    Permission::PaymentMethodsRead,
+    Permission::PaymentMethodsWrite,
 ];
 
 impl fmt::Display for Permission {
@@ -173,7 +208,17 @@ impl Role {
         let more: &[Permission] = match self {
             Self::SuperAdmin => Permission::ALL,
             Self::Admin => return Permissions::of(Permission::ALL).without(SUPER_ONLY),
-            Self::Manager => &[UsersRead, UsersWrite, AuditRead, TelemetryRead],
+            Self::Manager => &[
+                UsersRead,
+                UsersWrite,
+                AuditRead,
+                TelemetryRead,
+                OrdersWrite,
+                InvoicesSend,
+                PaymentMethodsRead,
+                PaymentMethodsWrite,
+                CouponsWrite,
+            ],
             Self::Developer => &[
                 LicensesWrite,
                 LicensesDelete,
@@ -183,7 +228,8 @@ impl Role {
                 WebhooksWrite,
                 TelemetryRead,
             ],
-            Self::Operator | Self::Client | Self::Viewer => &[],
+            Self::Client => BUYER,
+            Self::Operator | Self::Viewer => &[],
         };
         Permissions::of(EVERYBODY).and(Permissions::of(more))
     }

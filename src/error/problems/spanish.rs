@@ -253,4 +253,68 @@ pub const SPANISH: &[(&str, &str)] = &[
         "the address is not a public one",
         "la dirección no es pública",
     ),
+    (
+        "must be two capital letters, as ES",
+        "debe ser dos letras mayúsculas, como ES",
+    ),
+    (
+        "must be 2 to 50 letters, digits, hyphens and underscores",
+        "debe tener de 2 a 50 letras, cifras, guiones y guiones bajos",
+    ),
+    (
+        "must be 4 to 20 letters and digits, with spaces, hyphens and dots between them",
+        "debe tener de 4 a 20 letras y cifras, con espacios, guiones y puntos entre ellas",
+    ),
+    (
+        "has a price that is no amount of its currency",
+        "tiene un precio que no es un importe de su moneda",
+    ),
+    (
+        "must be a percentage up to 100, or an amount of the currency, and more than 0",
+        "debe ser un porcentaje hasta 100, o un importe de la moneda, y mayor que 0",
+    ),
+    (
+        "is no amount of the currency",
+        "no es un importe de la moneda",
+    ),
+    (
+        "must be after valid_from",
+        "debe ser posterior a valid_from",
+    ),
+    (
+        "is less than it was used already",
+        "es menor que las veces que ya se usó",
+    ),
+    (
+        "comes to more than can be sold in one order",
+        "suma más de lo que se puede vender en un pedido",
+    ),
+    (
+        "asks for more than 100 things",
+        "pide más de 100 cosas",
+    ),
+    (
+        "is not for sale",
+        "no está a la venta",
+    ),
+    (
+        "must be there, or else plan_id",
+        "debe estar, o si no plan_id",
+    ),
+    (
+        "is sold by somebody else than the first",
+        "lo vende otra organización que el primero",
+    ),
+    (
+        "has another currency than the first",
+        "tiene otra moneda que el primero",
+    ),
+    (
+        "must be 1 to 1000000000",
+        "debe ser de 1 a 1000000000",
+    ),
+    (
+        "expected a percentage: 0 to 100 with at most four decimals",
+        "se esperaba un porcentaje: de 0 a 100 con cuatro decimales como máximo",
+    ),
 ];

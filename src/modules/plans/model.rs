@@ -123,6 +123,11 @@ const MAX_LIMIT: i64 = 1_000_000_000_000;
 pub struct Price(#[schemars(with = "f64", range(min = 0, max = 99_999_999.99))] i64);
 
 impl Price {
+    /// Whether it is so many hundredths, both included.
+    pub fn is_within(self, least: i64, most: i64) -> bool {
+        (least..=most).contains(&self.0)
+    }
+
     fn of(number: f64) -> Option<Self> {
         let hundredths = (number * 100.0).round();
         let exact = (hundredths / 100.0 - number).abs() < 1e-9 * number.abs().max(1.0);

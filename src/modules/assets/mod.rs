@@ -1,0 +1,3 @@
+//! Module 7, what customers own.
+
+pub mod queries;
