@@ -317,10 +317,6 @@ CREATE POLICY seller_read ON order_items FOR SELECT USING (
     app_access() = 'tenant' AND app_owner_id() IS NULL AND EXISTS (
         SELECT FROM orders AS parent WHERE parent.id = order_items.order_id
           AND parent.seller_id = app_organization_id()));
--- A seller asks for a refund; what comes of it the system writes.
-CREATE POLICY seller_asks ON refunds FOR INSERT WITH CHECK (
-    app_access() = 'tenant' AND app_owner_id() IS NULL AND seller_id = app_organization_id()
-    AND status = 'requested');
 CREATE POLICY system_only ON payment_differences USING (app_is_system());
 GRANT DELETE ON payment_events TO celaest_app;
 INSERT INTO retentions (table_name, setting, days) VALUES

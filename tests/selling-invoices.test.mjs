@@ -48,12 +48,17 @@ async function pdf(id, lang) {
 /** The texts of a PDF in the order in which they are drawn, from its own operators: nothing else need be installed. */
 function drawn(bytes) {
   const text = bytes.toString('latin1');
-  const strings = [...text.matchAll(/\((?:\\.|[^\\()])*\) ?Tj|<([0-9A-Fa-f]+)> ?Tj/g)].map(([whole, hex]) => {
-    if (hex) return Buffer.from(hex, 'hex').toString('latin1');
-    const inner = whole.slice(1, whole.lastIndexOf(')'));
-    return inner.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8))).replace(/\\(.)/g, '$1');
-  });
-  return strings.map((one) => new TextDecoder('windows-1252').decode(Buffer.from(one, 'latin1')));
+  const found = [];
+  for (const { index } of text.matchAll(/\s?Tj\b/g)) found.push(before(text, index));
+  return found.map((one) => new TextDecoder('windows-1252').decode(Buffer.from(one, 'latin1')));
+}
+
+/** The string that ends at a place: `<hex>`, or `(text)` with parentheses in it. */
+function before(text, end) {
+  if (text[end - 1] === '>') return Buffer.from(text.slice(text.lastIndexOf('<', end) + 1, end - 1), 'hex').toString('latin1');
+  const line = text.slice(text.lastIndexOf('\n', end - 1) + 1, end);
+  const inner = line.slice(line.indexOf('(') + 1, line.lastIndexOf(')'));
+  return inner.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8))).replace(/\\(.)/g, '$1');
 }
 
 /** The same as a reader shows it, where one is installed. */
@@ -91,6 +96,8 @@ describe('an invoice', () => {
     for (const text of ['Invoice', 'Bill to', 'Quantity', 'GST 5 % of 180.00', 'Total paid (USD)', 'Page 1 of 1']) {
       assert.ok(english.some((line) => line.toLowerCase() === text.toLowerCase()), text);
     }
+    // For the picture in docs/selling.md: pdftoppm -r 60 -png -singlefile FILE docs/invoice
+    if (process.env.CELAEST_INVOICE) writeFileSync(process.env.CELAEST_INVOICE, (await pdf(invoice.id, 'es')).bytes);
     const read = shown((await pdf(invoice.id, 'es')).bytes)?.normalize().replaceAll('\u00a0', ' ');
     if (read) for (const text of ['Facturación «Ñandú»', '12, rue Saint-Étienne', 'Total pagado (USD)', '206.96']) assert.ok(read.includes(text), read);
   });

@@ -22,8 +22,8 @@ after(() => shop?.close());
 /** A subscription that was just bought, with its license and saved card. */
 async function subscribed(more = {}) {
   const buyer = await shop.buyer();
-  const product = await shop.product({ is_subscription: true, billing_cycle: 'monthly', price: 49, ...more });
-  const order = await shop.buy(buyer.call, product, { quantity: more.quantity });
+  const product = await shop.product({ is_subscription: true, billing_cycle: 'monthly', price: 49 });
+  const order = await shop.buy(buyer.call, product, more);
   const [subscription] = good(await buyer.call('GET', '/api/subscriptions'));
   const [card] = good(await buyer.call('GET', '/api/payment-methods'));
   return { buyer, order, id: subscription.id, subscription, card };

@@ -10,8 +10,8 @@ use crate::config::Config;
 use crate::db::facts::{Mail, Message};
 use crate::db::sql;
 use crate::error::{Error, Result};
-use crate::log;
 use crate::language::Language;
+use crate::log;
 use crate::modules::invoices::pdf::attachment;
 use crate::modules::settings::sealed;
 use crate::platform::{clock, fetch};
@@ -134,7 +134,9 @@ fn provider(config: &Config, settings: &Stored) -> Result<Option<Provider>> {
 
 /// The invoice that goes along with an e-mail, which names it: its file name and its bytes.
 async fn invoice(run: &Run, mail: &Mail) -> Result<Option<(String, Vec<u8>)>> {
-    let id = mail.data["invoice_id"].as_str().and_then(|id| id.parse().ok());
+    let id = mail.data["invoice_id"]
+        .as_str()
+        .and_then(|id| id.parse().ok());
     match id {
         None => Ok(None),
         Some(id) => attachment(run, id, Language::negotiate(Some(&mail.locale))).await,

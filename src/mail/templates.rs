@@ -105,12 +105,21 @@ impl Facts<'_> {
 
     /// An amount with its currency.
     fn amount(&self) -> String {
-        format!("{} {}", self.or("total", "0", "0"), self.or("currency", "", ""))
-            .trim()
-            .to_owned()
+        format!(
+            "{} {}",
+            self.or("total", "0", "0"),
+            self.or("currency", "", "")
+        )
+        .trim()
+        .to_owned()
     }
 
-    fn linked(&self, path: &str, es: &'static str, en: &'static str) -> Option<(String, &'static str)> {
+    fn linked(
+        &self,
+        path: &str,
+        es: &'static str,
+        en: &'static str,
+    ) -> Option<(String, &'static str)> {
         let label = match self.language {
             Language::Es => es,
             Language::En => en,
@@ -126,12 +135,16 @@ fn order_completed(facts: &Facts<'_>) -> Draft {
     let (subject, what, how) = match facts.language {
         Language::Es => (
             format!("Pedido {order} pagado"),
-            format!("Hemos recibido su pago de {amount} por el pedido {order}. La factura es la {invoice}."),
+            format!(
+                "Hemos recibido su pago de {amount} por el pedido {order}. La factura es la {invoice}."
+            ),
             "Lo que ha comprado ya está disponible en su cuenta.",
         ),
         Language::En => (
             format!("Order {order} paid"),
-            format!("We have received your payment of {amount} for order {order}. The invoice is {invoice}."),
+            format!(
+                "We have received your payment of {amount} for order {order}. The invoice is {invoice}."
+            ),
             "What you bought is now available in your account.",
         ),
     };
@@ -149,7 +162,9 @@ fn order_refunded(facts: &Facts<'_>) -> Draft {
     let (subject, what) = match facts.language {
         Language::Es => (
             format!("Devolución del pedido {order}"),
-            format!("Le hemos devuelto {amount} del pedido {order}. La nota de crédito es la {note}."),
+            format!(
+                "Le hemos devuelto {amount} del pedido {order}. La nota de crédito es la {note}."
+            ),
         ),
         Language::En => (
             format!("Refund of order {order}"),
@@ -173,7 +188,9 @@ fn invoice(facts: &Facts<'_>) -> Draft {
     let (subject, what) = match facts.language {
         Language::Es => (
             format!("Factura {number}"),
-            format!("La factura {number} del pedido {order}, de {amount}, va adjunta a este mensaje."),
+            format!(
+                "La factura {number} del pedido {order}, de {amount}, va adjunta a este mensaje."
+            ),
         ),
         Language::En => (
             format!("Invoice {number}"),
@@ -218,7 +235,9 @@ fn subscription_suspended(facts: &Facts<'_>) -> Draft {
     let (subject, what, how) = match facts.language {
         Language::Es => (
             format!("{subscription}: suscripción suspendida"),
-            format!("No hemos podido cobrar {subscription} y sus licencias han dejado de funcionar."),
+            format!(
+                "No hemos podido cobrar {subscription} y sus licencias han dejado de funcionar."
+            ),
             "Vuelven a funcionar en cuanto se pague el pedido pendiente.",
         ),
         Language::En => (
@@ -236,24 +255,35 @@ fn subscription_suspended(facts: &Facts<'_>) -> Draft {
 
 /// A card is about to expire. Data: `brand`, `last4`, `expires`, `name`.
 fn card_expiring(facts: &Facts<'_>) -> Draft {
-    let (brand, last4) = (facts.or("brand", "tarjeta", "card"), facts.or("last4", "····", "····"));
+    let (brand, last4) = (
+        facts.or("brand", "tarjeta", "card"),
+        facts.or("last4", "····", "····"),
+    );
     let expires = facts.or("expires", "pronto", "soon");
     let (subject, what, how) = match facts.language {
         Language::Es => (
             format!("Su tarjeta terminada en {last4} caduca {expires}"),
-            format!("La tarjeta {brand} terminada en {last4}, con la que paga sus suscripciones, caduca {expires}."),
+            format!(
+                "La tarjeta {brand} terminada en {last4}, con la que paga sus suscripciones, caduca {expires}."
+            ),
             "Guarde otra para que todo siga funcionando.",
         ),
         Language::En => (
             format!("Your card ending in {last4} expires {expires}"),
-            format!("The {brand} card ending in {last4} that pays your subscriptions expires {expires}."),
+            format!(
+                "The {brand} card ending in {last4} that pays your subscriptions expires {expires}."
+            ),
             "Save another one so that everything goes on working.",
         ),
     };
     Draft {
         subject,
         paragraphs: vec![facts.greeting(), what, how.to_owned()],
-        link: facts.linked("/settings/payment-methods", "Guardar otra tarjeta", "Save another card"),
+        link: facts.linked(
+            "/settings/payment-methods",
+            "Guardar otra tarjeta",
+            "Save another card",
+        ),
     }
 }
 

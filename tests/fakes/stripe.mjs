@@ -118,6 +118,9 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
     return answers;
   };
 
+  /** Tells of something while the answer is on its way: nobody waits for it. */
+  const later = (...told) => void stripe.tell(...told).catch(() => {});
+
   const charge = (intent, method) => {
     const decline = DECLINES[stripe.cards.get(method) ?? method];
     if (decline) {
@@ -213,7 +216,7 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
       intents.set(intent.id, intent);
       if (form.confirm === 'true') {
         const decline = charge(intent, form.payment_method);
-        void stripe.tell(stripe.event(decline ? 'payment_intent.payment_failed' : 'payment_intent.succeeded', intent));
+        later(stripe.event(decline ? 'payment_intent.payment_failed' : 'payment_intent.succeeded', intent));
         if (decline) throw declineOf(intent, decline);
       }
       return intent;
@@ -225,7 +228,7 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
         throw refuse('payment_intent_unexpected_state', `This PaymentIntent is ${intent.status}`);
       }
       const decline = charge(intent, form.payment_method);
-      void stripe.tell(stripe.event(decline ? 'payment_intent.payment_failed' : 'payment_intent.succeeded', intent));
+      later(stripe.event(decline ? 'payment_intent.payment_failed' : 'payment_intent.succeeded', intent));
       if (decline) throw declineOf(intent, decline);
       return intent;
     },
@@ -235,7 +238,7 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
         throw refuse('payment_intent_unexpected_state', `This PaymentIntent is ${intent.status}`);
       }
       intent.status = 'canceled';
-      void stripe.tell(stripe.event('payment_intent.canceled', intent));
+      later(stripe.event('payment_intent.canceled', intent));
       return intent;
     },
     'POST /v1/refunds': (form) => {
@@ -249,7 +252,7 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
         status: stripe.refundStatus, metadata: form.metadata ?? {}, failure_reason: null, reason: form.reason ?? null,
       };
       refunds.set(refund.id, refund);
-      void stripe.tell(stripe.event('refund.created', refund));
+      later(stripe.event('refund.created', refund));
       return refund;
     },
     'POST /v1/customers': (form) => {
@@ -272,7 +275,7 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
     'POST /v1/payment_methods/:id/detach': (_, wanted) => {
       const method = found(methods, wanted);
       method.customer = null;
-      void stripe.tell(stripe.event('payment_method.detached', method));
+      later(stripe.event('payment_method.detached', method));
       return method;
     },
   };

@@ -19,14 +19,16 @@ pub async fn create(
 ) -> Outcome<Created<Coupon>> {
     let organization = permit.organization(new.organization_id.map(|id| id.0))?;
     let code = new.currency.as_deref().unwrap_or("USD");
-    let currency = Currency::parse(code).ok_or_else(|| Error::field("currency", "does not exist"))?;
+    let currency =
+        Currency::parse(code).ok_or_else(|| Error::field("currency", "does not exist"))?;
     let value = new.discount_value.text().unwrap_or_default();
     let right = match new.discount_type {
-        DiscountType::Percentage => new.discount_value.is_within(1, 100_00),
+        DiscountType::Percentage => new.discount_value.is_within(1, 10_000),
         DiscountType::FixedAmount => currency.minor(&value).is_some_and(|amount| amount > 0),
     };
     if !right {
-        let problem = "must be a percentage up to 100, or an amount of the currency, and more than 0";
+        let problem =
+            "must be a percentage up to 100, or an amount of the currency, and more than 0";
         return Err(Error::field("discount_value", problem).into());
     }
     let minimum = new.min_order_amount.and_then(|price| price.text());
@@ -59,7 +61,10 @@ pub async fn create(
         .to("organization_id = {}::uuid", organization)
         .to("code = {}", &new.code)
         .to("description = {}", new.description.as_deref())
-        .to("discount_type = {}::discount_type", new.discount_type.as_str())
+        .to(
+            "discount_type = {}::discount_type",
+            new.discount_type.as_str(),
+        )
         .to("discount_value = {}::numeric", new.discount_value)
         .to("currency = {}", code)
         .when("min_order_amount = {}::numeric", new.min_order_amount)

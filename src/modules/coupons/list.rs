@@ -24,7 +24,10 @@ pub struct Filters {
 }
 
 /// Lists the coupons of the organization, the newest first.
-pub async fn list(permit: Permit<CouponsWrite>, Paged(f, page): Paged<Filters>) -> Result<Listing<Coupon>> {
+pub async fn list(
+    permit: Permit<CouponsWrite>,
+    Paged(f, page): Paged<Filters>,
+) -> Result<Listing<Coupon>> {
     let tx = permit.begin();
     let found = mine(&tx)
         .when("c.is_active = {}::boolean", f.is_active)
@@ -32,5 +35,6 @@ pub async fn list(permit: Permit<CouponsWrite>, Paged(f, page): Paged<Filters>) 
             "(c.code ILIKE {} OR c.description ILIKE {})",
             containing(f.search.as_deref()),
         );
-    tx.page(found, COLUMNS, "c.created_at {}, c.id {}", &page).await
+    tx.page(found, COLUMNS, "c.created_at {}, c.id {}", &page)
+        .await
 }

@@ -141,7 +141,10 @@ pub struct Worth {
 }
 
 fn at_least_one(patch: &Patch<u32>, (): &()) -> garde::Result {
-    match patch.value().is_none_or(|count| (1..=1_000_000_000).contains(count)) {
+    match patch
+        .value()
+        .is_none_or(|count| (1..=1_000_000_000).contains(count))
+    {
         true => Ok(()),
         false => Err(garde::Error::new("must be 1 to 1000000000")),
     }

@@ -135,7 +135,12 @@ struct Original {
     document: Document,
 }
 
-async fn original(tx: &mut Tx, order: &Parts, kind: Kind, refund: Option<Uuid>) -> Result<Option<Original>> {
+async fn original(
+    tx: &mut Tx,
+    order: &Parts,
+    kind: Kind,
+    refund: Option<Uuid>,
+) -> Result<Option<Original>> {
     tx.row(
         Rows::of("invoices", "v")
             .when("v.organization_id = {}::uuid", Some(order.organization_id))
@@ -157,13 +162,31 @@ async fn original(tx: &mut Tx, order: &Parts, kind: Kind, refund: Option<Uuid>) 
 ///
 /// # Errors
 /// When the database fails, or the order was never invoiced.
-pub async fn credit_note(tx: &mut Tx, order: &Parts, refund: Uuid, amount: i64, now: DateTime<Utc>) -> Result<String> {
+pub async fn credit_note(
+    tx: &mut Tx,
+    order: &Parts,
+    refund: Uuid,
+    amount: i64,
+    now: DateTime<Utc>,
+) -> Result<String> {
     let original = original(tx, order, Kind::Invoice, None).await?;
-    let original = original.ok_or_else(|| Error::internal("a refund of what was never invoiced"))?;
+    let original =
+        original.ok_or_else(|| Error::internal("a refund of what was never invoiced"))?;
     let currency = order.currency;
     let minor = |text: &str| currency.minor(text).unwrap_or(0);
-    let taxes: Vec<i64> = original.document.taxes.iter().map(|tax| minor(&tax.amount)).collect();
-    let parts = credited(order.total(), &taxes, order.refunded(), amount, currency.step());
+    let taxes: Vec<i64> = original
+        .document
+        .taxes
+        .iter()
+        .map(|tax| minor(&tax.amount))
+        .collect();
+    let parts = credited(
+        order.total(),
+        &taxes,
+        order.refunded(),
+        amount,
+        currency.step(),
+    );
     let tax: i64 = parts.iter().sum();
     let net = currency.major(amount - tax);
     let whole = amount == order.total();
@@ -183,8 +206,16 @@ pub async fn credit_note(tx: &mut Tx, order: &Parts, refund: Uuid, amount: i64, 
         issued_on: now.date_naive().to_string(),
         corrects: Some(original.invoice_number),
         lines,
-        subtotal: if whole { original.document.subtotal.clone() } else { net.clone() },
-        discount: if whole { original.document.discount.clone() } else { currency.major(0) },
+        subtotal: if whole {
+            original.document.subtotal.clone()
+        } else {
+            net.clone()
+        },
+        discount: if whole {
+            original.document.discount.clone()
+        } else {
+            currency.major(0)
+        },
         taxes: original
             .document
             .taxes
@@ -207,7 +238,12 @@ pub async fn credit_note(tx: &mut Tx, order: &Parts, refund: Uuid, amount: i64, 
 ///
 /// # Errors
 /// When the database fails, or there is no such credit note.
-pub async fn reinstate(tx: &mut Tx, order: &Parts, refund: Uuid, now: DateTime<Utc>) -> Result<String> {
+pub async fn reinstate(
+    tx: &mut Tx,
+    order: &Parts,
+    refund: Uuid,
+    now: DateTime<Utc>,
+) -> Result<String> {
     let note = original(tx, order, Kind::CreditNote, Some(refund)).await?;
     let note = note.ok_or_else(|| Error::internal("a refund without a credit note"))?;
     let document = Document {

@@ -34,7 +34,10 @@ pub struct Filters {
 }
 
 /// Lists invoices and credit notes, the newest first.
-pub async fn list(permit: Permit<InvoicesRead>, Paged(f, page): Paged<Filters>) -> Result<Listing<Invoice>> {
+pub async fn list(
+    permit: Permit<InvoicesRead>,
+    Paged(f, page): Paged<Filters>,
+) -> Result<Listing<Invoice>> {
     let tx = permit.begin();
     let rows = match f.side {
         Side::Bought => mine(&tx),
@@ -42,10 +45,14 @@ pub async fn list(permit: Permit<InvoicesRead>, Paged(f, page): Paged<Filters>) 
     };
     let found = rows
         .when("v.kind = {}", f.kind.map(Kind::as_str))
-        .when("v.status = {}::text::invoice_status", f.status.map(Status::as_str))
+        .when(
+            "v.status = {}::text::invoice_status",
+            f.status.map(Status::as_str),
+        )
         .when("v.order_id = {}::uuid", f.order_id)
         .growing(KEY);
-    tx.page(found, COLUMNS, "v.created_at {}, v.id {}", &page).await
+    tx.page(found, COLUMNS, "v.created_at {}, v.id {}", &page)
+        .await
 }
 
 /// Reads one invoice.

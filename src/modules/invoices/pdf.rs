@@ -16,7 +16,11 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// When the database fails.
-pub async fn attachment(run: &Run, id: Uuid, language: Language) -> Result<Option<(String, Vec<u8>)>> {
+pub async fn attachment(
+    run: &Run,
+    id: Uuid,
+    language: Language,
+) -> Result<Option<(String, Vec<u8>)>> {
     let tx = run.begin();
     let query = both(&tx).id(id).read("v.document");
     let found: Option<Frozen> = tx.only_row(query).await?;
@@ -25,7 +29,12 @@ pub async fn attachment(run: &Run, id: Uuid, language: Language) -> Result<Optio
         Language::Es => pdf::Language::Es,
         Language::En => pdf::Language::En,
     };
-    Ok(document.map(|document| (format!("{}.pdf", document.number), pdf::render(&document, language))))
+    Ok(document.map(|document| {
+        (
+            format!("{}.pdf", document.number),
+            pdf::render(&document, language),
+        )
+    }))
 }
 
 #[derive(Deserialize)]
@@ -34,7 +43,11 @@ struct Frozen {
 }
 
 /// An invoice as a PDF: the same bytes whenever it is asked for in one language.
-pub async fn pdf(permit: Permit<InvoicesRead>, Id(id): Id, Query(wanted): Query<PdfQuery>) -> Result<Pdf> {
+pub async fn pdf(
+    permit: Permit<InvoicesRead>,
+    Id(id): Id,
+    Query(wanted): Query<PdfQuery>,
+) -> Result<Pdf> {
     let tx = permit.begin();
     let query = both(&tx).id(id).read("v.document");
     let found: Frozen = tx.only_one(query, Code::InvoiceNotFound).await?;

@@ -21,16 +21,32 @@ pub async fn send(
 ) -> Outcome<Accepted<Invoice>> {
     let mut tx = permit.begin_once(key).await?;
     let rows = mine(&tx).only("v.invoice_number IS NOT NULL");
-    let before: Raw<Invoice> = tx.one(rows.clone().id(id).lock(COLUMNS), Code::InvoiceNotFound).await?;
+    let before: Raw<Invoice> = tx
+        .one(rows.clone().id(id).lock(COLUMNS), Code::InvoiceNotFound)
+        .await?;
     let set = Set::new().fixed("sent_at = now()");
-    let after: Raw<Invoice> = tx.one(rows.id(id).set(set, COLUMNS), Code::InvoiceNotFound).await?;
+    let after: Raw<Invoice> = tx
+        .one(rows.id(id).set(set, COLUMNS), Code::InvoiceNotFound)
+        .await?;
     tx.record_change(&INVOICE, "invoice.sent", &before, &after);
     let invoice = after.tree();
-    let uuid = |name: &str| invoice[name].as_str().and_then(|id| id.parse().ok()).unwrap_or_default();
+    let uuid = |name: &str| {
+        invoice[name]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_default()
+    };
     let data = json!({
         "invoice_number": invoice["invoice_number"], "order_number": invoice["document"]["order_number"],
         "total": invoice["document"]["total"], "currency": invoice["currency"], "invoice_id": id,
     });
-    mails::post(&mut tx, uuid("organization_id"), uuid("user_id"), "invoice", data).await?;
+    mails::post(
+        &mut tx,
+        uuid("organization_id"),
+        uuid("user_id"),
+        "invoice",
+        data,
+    )
+    .await?;
     permit.commit(tx, Accepted::raw(&after)).await
 }

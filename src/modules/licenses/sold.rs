@@ -61,7 +61,12 @@ pub struct Sold<'a> {
 ///
 /// # Errors
 /// As [`issue`].
-pub async fn make(tx: &mut Tx, config: &Config, sold: &Sold<'_>, now: DateTime<Utc>) -> Result<(Uuid, String)> {
+pub async fn make(
+    tx: &mut Tx,
+    config: &Config,
+    sold: &Sold<'_>,
+    now: DateTime<Utc>,
+) -> Result<(Uuid, String)> {
     let mut metadata = Map::new();
     metadata.insert("order_number".into(), json!(sold.order_number));
     let new = NewLicense {
@@ -78,14 +83,18 @@ pub async fn make(tx: &mut Tx, config: &Config, sold: &Sold<'_>, now: DateTime<U
         metadata,
     };
     let dates = dates(&new, now)?;
-    let code = sold.product.map_or(super::create::NO_PRODUCT, |(_, code)| code);
+    let code = sold
+        .product
+        .map_or(super::create::NO_PRODUCT, |(_, code)| code);
     let secret = config.license_key_secret.newest();
     let (key, license) = issue(tx, secret, sold.organization, code, &new, &dates).await?;
     Ok((id_of(&license.tree()), key))
 }
 
 fn id_of(license: &Value) -> Uuid {
-    let id = license["id"].as_str().and_then(|id| Uuid::try_parse(id).ok());
+    let id = license["id"]
+        .as_str()
+        .and_then(|id| Uuid::try_parse(id).ok());
     id.unwrap_or_default()
 }
 
@@ -116,7 +125,9 @@ pub async fn extend(
     if before.life.status == Status::Cancelled {
         return Ok(None);
     }
-    let reason = before.row.tree()["suspension_reason"].as_str().map(str::to_owned);
+    let reason = before.row.tree()["suspension_reason"]
+        .as_str()
+        .map(str::to_owned);
     let unpaid = reason.as_deref() == Some(Hold::Unpaid.as_str());
     let mut set = Set::new()
         .to("expires_at = {}::timestamptz", until)
@@ -163,9 +174,16 @@ pub async fn redate(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn settle(tx: &mut Tx, id: Uuid, hold: Option<Hold>, now: DateTime<Utc>) -> Result<Option<String>> {
+pub async fn settle(
+    tx: &mut Tx,
+    id: Uuid,
+    hold: Option<Hold>,
+    now: DateTime<Utc>,
+) -> Result<Option<String>> {
     let before = queries::lock(tx, id).await?;
-    let reason = before.row.tree()["suspension_reason"].as_str().map(str::to_owned);
+    let reason = before.row.tree()["suspension_reason"]
+        .as_str()
+        .map(str::to_owned);
     let held = before.life.status == Status::Suspended;
     let (event, set) = match hold {
         _ if before.life.status == Status::Cancelled => return Ok(None),

@@ -39,7 +39,10 @@ pub async fn give_up(ledger: &Ledger, order: &Locked) -> Result<Raw<Order>> {
     if order.status.is_paid() {
         return Err(Code::OrderPaid.into());
     }
-    if order.status.is_open() && order.payments_begun > 0 && order.gateway.as_deref() == Some("stripe") {
+    if order.status.is_open()
+        && order.payments_begun > 0
+        && order.gateway.as_deref() == Some("stripe")
+    {
         end_payment(ledger, order).await?;
     }
     close(ledger, order.id).await
@@ -54,7 +57,9 @@ async fn end_payment(ledger: &Ledger, order: &Locked) -> Result<()> {
         // Whoever began it may have died before it was noted: asked again, it is the same one.
         (None, Some(_)) => {
             let begun = stripe.begin(&due(order)).await?;
-            let id = begun.id.ok_or_else(|| Error::unavailable("a payment without an id"))?;
+            let id = begun
+                .id
+                .ok_or_else(|| Error::unavailable("a payment without an id"))?;
             remember(ledger, order.id, &id).await?;
             id
         }
@@ -91,12 +96,15 @@ async fn close(ledger: &Ledger, id: Uuid) -> Result<Raw<Order>> {
     let set = Set::new().fixed("status = 'cancelled', cancelled_at = now()");
     let after = queries::set(&mut tx, &order, set).await?;
     record(&mut tx, &order, "order.cancelled", &after);
-    tx.execute(sql("SELECT release_coupon($1::uuid)").bind(id)).await?;
+    tx.execute(sql("SELECT release_coupon($1::uuid)").bind(id))
+        .await?;
     if order.kind == Kind::PlanChange {
         // Nobody paid for the other plan: it does not come.
         tx.execute(
-            sql("UPDATE subscriptions SET next_plan_id = NULL, next_unit_price = NULL
-                 WHERE id = $1::uuid AND organization_id = $2::uuid")
+            sql(
+                "UPDATE subscriptions SET next_plan_id = NULL, next_unit_price = NULL
+                 WHERE id = $1::uuid AND organization_id = $2::uuid",
+            )
             .bind(order.subscription_id)
             .bind(order.organization_id),
         )

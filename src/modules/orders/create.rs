@@ -104,7 +104,11 @@ fn not_applicable(reason: Refusal) -> Error {
 
 /// What is offered of what is wanted, in its order; all of one seller and one currency.
 async fn offered(tx: &mut Tx, config: &Config, items: &[NewItem]) -> Result<Vec<(Offer, Line)>> {
-    let ids: Vec<Uuid> = items.iter().flat_map(|item| item.product_id).map(|id| id.0).collect();
+    let ids: Vec<Uuid> = items
+        .iter()
+        .flat_map(|item| item.product_id)
+        .map(|id| id.0)
+        .collect();
     let products = match ids.is_empty() {
         true => Vec::new(),
         false => offers::products(tx, &ids).await?,
@@ -115,7 +119,9 @@ async fn offered(tx: &mut Tx, config: &Config, items: &[NewItem]) -> Result<Vec<
         let offer = match (item.product_id, item.plan_id) {
             (Some(id), None) => {
                 let found = products.iter().find(|offer| offer.product_id == Some(id.0));
-                found.cloned().ok_or_else(|| field("product_id", "is not for sale"))?
+                found
+                    .cloned()
+                    .ok_or_else(|| field("product_id", "is not for sale"))?
             }
             (None, Some(id)) => {
                 let cycle = item.billing_cycle.unwrap_or(BillingCycle::Monthly);
@@ -129,7 +135,10 @@ async fn offered(tx: &mut Tx, config: &Config, items: &[NewItem]) -> Result<Vec<
         };
         if let Some((first, _)) = lines.first() {
             if offer.seller_id != first.seller_id {
-                return Err(field("product_id", "is sold by somebody else than the first"));
+                return Err(field(
+                    "product_id",
+                    "is sold by somebody else than the first",
+                ));
             }
             if offer.currency != first.currency {
                 return Err(field("product_id", "has another currency than the first"));

@@ -23,8 +23,15 @@ pub async fn items(
     Paged(Filters {}, page): Paged<Filters>,
 ) -> Result<Listing<OrderItem>> {
     let tx = permit.begin();
-    let found = Rows::of("order_items", "i").within(both(&tx).id(id), "i.order_id", Code::OrderNotFound);
-    tx.page(found, ITEM_COLUMNS, "i.position {}, i.id {}", &page.rising()).await
+    let found =
+        Rows::of("order_items", "i").within(both(&tx).id(id), "i.order_id", Code::OrderNotFound);
+    tx.page(
+        found,
+        ITEM_COLUMNS,
+        "i.position {}, i.id {}",
+        &page.rising(),
+    )
+    .await
 }
 
 /// What was paid back of an order.
@@ -35,5 +42,6 @@ pub async fn refunds(
 ) -> Result<Listing<Refund>> {
     let tx = permit.begin();
     let found = queries::refunds(&tx, id);
-    tx.page(found, REFUND_COLUMNS, "r.created_at {}, r.id {}", &page).await
+    tx.page(found, REFUND_COLUMNS, "r.created_at {}, r.id {}", &page)
+        .await
 }

@@ -44,16 +44,23 @@ pub struct Filters {
 }
 
 /// Lists orders, the newest first.
-pub async fn list(permit: Permit<OrdersRead>, Paged(f, page): Paged<Filters>) -> Result<Listing<Order>> {
+pub async fn list(
+    permit: Permit<OrdersRead>,
+    Paged(f, page): Paged<Filters>,
+) -> Result<Listing<Order>> {
     let tx = permit.begin();
     let rows = match f.side {
         Side::Bought => mine(&tx),
         Side::Sold => sold(&tx),
     };
     let found = rows
-        .when("o.status = {}::text::order_status", f.status.map(Status::as_str))
+        .when(
+            "o.status = {}::text::order_status",
+            f.status.map(Status::as_str),
+        )
         .when("o.created_at >= {}::timestamptz", f.created_after)
         .when("o.created_at < {}::timestamptz", f.created_before)
         .growing(KEY);
-    tx.page(found, COLUMNS, "o.created_at {}, o.id {}", &page).await
+    tx.page(found, COLUMNS, "o.created_at {}, o.id {}", &page)
+        .await
 }

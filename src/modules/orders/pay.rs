@@ -5,7 +5,7 @@
 //! words, the gateway knows it again.
 
 use super::model::{GatewayCode, Next, Paying, Payment, Status};
-use super::queries::{self, Locked, mine, record};
+use super::queries::{self, Locked, mine, note};
 use crate::db::Set;
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
@@ -42,7 +42,11 @@ fn refused(refusal: Refusal) -> Error {
 }
 
 /// Begins to pay an order, or goes on with it.
-pub async fn pay(permit: Permit<OrdersWrite>, Id(id): Id, Body(wanted): Body<Paying>) -> Result<Data<Payment>> {
+pub async fn pay(
+    permit: Permit<OrdersWrite>,
+    Id(id): Id,
+    Body(wanted): Body<Paying>,
+) -> Result<Data<Payment>> {
     let order = begin(&permit, id, &wanted).await?;
     let ledger = Ledger::of_call(&permit.call, permit.principal.actor(&permit.call));
     if order.status == Status::Completed {
@@ -79,27 +83,37 @@ async fn begin(access: &Access, id: Uuid, wanted: &Paying) -> Result<Locked> {
         access.commit_aside(tx).await?;
         return Ok(order);
     }
-    let other = order.gateway.as_deref().is_some_and(|code| code != wanted.gateway.as_str());
+    let other = order
+        .gateway
+        .as_deref()
+        .is_some_and(|code| code != wanted.gateway.as_str());
     if other && order.payments_begun > 0 {
         return Err(Code::PaymentUnderWay.into());
     }
-    let fresh = order.payments_begun == 0 || (order.transaction.is_none() && order.payment.is_none());
+    let fresh =
+        order.payments_begun == 0 || (order.transaction.is_none() && order.payment.is_none());
     if fresh {
         let save_card = wanted.save_card || order.recurs;
-        let begun = json!(Begun { customer, save_card });
+        let begun = json!(Begun {
+            customer,
+            save_card
+        });
         let mut set = Set::new()
             .fixed("status = 'processing', payments_begun = o.payments_begun + 1")
             .to(
                 "gateway_id = (SELECT g.id FROM payment_gateways g WHERE g.code = {})",
                 wanted.gateway.as_str(),
             )
-            .to("metadata = jsonb_set(o.metadata, ARRAY['payment'], {}::jsonb)", begun);
+            .to(
+                "metadata = jsonb_set(o.metadata, ARRAY['payment'], {}::jsonb)",
+                begun,
+            );
         if wanted.gateway == GatewayCode::Manual {
             // A transfer takes days.
             set = set.fixed("expires_at = greatest(o.expires_at, now() + interval '14 days')");
         }
         let after = queries::set(&mut tx, &order, set).await?;
-        record(&mut tx, &order, "order.payment_begun", &after);
+        note(&mut tx, &order, "order.payment_begun", &after);
         let orders = mine(&tx);
         order = queries::peek(&mut tx, orders, id).await?;
     }
@@ -112,7 +126,10 @@ async fn customer(access: &Access, id: Uuid, wanted: &Paying) -> Result<Option<S
     let mut tx = access.begin();
     let orders = mine(&tx);
     let order = queries::peek(&mut tx, orders, id).await?;
-    let is_new = order.status.is_open() && order.total() > 0 && order.transaction.is_none() && order.payment.is_none();
+    let is_new = order.status.is_open()
+        && order.total() > 0
+        && order.transaction.is_none()
+        && order.payment.is_none();
     let is_kept = wanted.gateway == GatewayCode::Stripe && (wanted.save_card || order.recurs);
     let customer = match is_new && is_kept {
         true => customer::of(&access.call, &mut tx, order.organization_id, order.user_id).await?,
@@ -194,7 +211,11 @@ async fn by_card(ledger: &Ledger, order: &Locked) -> Result<Data<Payment>> {
             return Err(Code::PaymentUnderWay.into());
         }
     };
-    let status = if next == Next::Nothing { Status::Completed } else { Status::Processing };
+    let status = if next == Next::Nothing {
+        Status::Completed
+    } else {
+        Status::Processing
+    };
     Ok(Data::of(&Payment {
         status,
         client_secret: payment.client_secret.filter(|_| next == Next::Confirm),
@@ -228,7 +249,11 @@ fn answer(order: &Locked, next: Next) -> Payment {
         client_secret: None,
         transaction_id: order.transaction.clone(),
         reference: None,
-        amount: order.currency.major(order.total()).parse().unwrap_or_default(),
+        amount: order
+            .currency
+            .major(order.total())
+            .parse()
+            .unwrap_or_default(),
         currency: order.currency.to_string(),
     }
 }

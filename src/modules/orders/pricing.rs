@@ -64,7 +64,8 @@ pub struct Company {
 /// # Errors
 /// When the database fails.
 pub async fn company(tx: &mut Tx, id: Uuid) -> Result<Option<Company>> {
-    tx.value(sql("SELECT seller_details($1::uuid)::text").bind(id)).await
+    tx.value(sql("SELECT seller_details($1::uuid)::text").bind(id))
+        .await
 }
 
 impl Buyer {
@@ -129,11 +130,20 @@ pub async fn write(tx: &mut Tx, draft: &Draft) -> Result<Raw<Order>> {
     let rates = of_place(tx, country, state).await?;
     let abroad = seller.address.country_code.as_deref() != Some(country);
     let foreign_business = abroad && draft.buyer.tax_id.is_some();
-    let charged: Vec<_> = rates.iter().map(|rate| rate.rate(foreign_business)).collect();
+    let charged: Vec<_> = rates
+        .iter()
+        .map(|rate| rate.rate(foreign_business))
+        .collect();
     let lines: Vec<Line> = draft.lines.iter().map(|(_, line)| *line).collect();
     let totals = price(draft.currency, &lines, draft.discount, &charged)
         .map_err(|_| Error::field("items", "comes to more than can be sold in one order"))?;
-    let order = insert(tx, draft, &totals, &tax_lines(draft.currency, &totals, &rates, &charged)).await?;
+    let order = insert(
+        tx,
+        draft,
+        &totals,
+        &tax_lines(draft.currency, &totals, &rates, &charged),
+    )
+    .await?;
     let id = order.tree()["id"].as_str().map(str::to_owned);
     insert_items(tx, draft, &totals, id.as_deref()).await?;
     Ok(order)
@@ -170,8 +180,14 @@ async fn insert(tx: &mut Tx, draft: &Draft, totals: &Totals, taxes: &[Tax]) -> R
         .to("tax_total = {}::numeric", money(totals.tax))
         .to("total = {}::numeric", money(totals.total))
         .to("tax_lines = {}::jsonb", json!(taxes))
-        .to("coupon_id = {}::uuid", draft.coupon.as_ref().map(|(id, _)| *id))
-        .to("coupon_code = {}", draft.coupon.as_ref().map(|(_, code)| code.as_str()))
+        .to(
+            "coupon_id = {}::uuid",
+            draft.coupon.as_ref().map(|(id, _)| *id),
+        )
+        .to(
+            "coupon_code = {}",
+            draft.coupon.as_ref().map(|(_, code)| code.as_str()),
+        )
         .to("subscription_id = {}::uuid", draft.subscription)
         .to("billing_name = {}", draft.buyer.name.as_deref())
         .to("billing_tax_id = {}", draft.buyer.tax_id.as_deref())
@@ -183,7 +199,12 @@ async fn insert(tx: &mut Tx, draft: &Draft, totals: &Totals, taxes: &[Tax]) -> R
     tx.one(query, Code::Internal).await
 }
 
-async fn insert_items(tx: &mut Tx, draft: &Draft, totals: &Totals, order: Option<&str>) -> Result<()> {
+async fn insert_items(
+    tx: &mut Tx,
+    draft: &Draft,
+    totals: &Totals,
+    order: Option<&str>,
+) -> Result<()> {
     let money = |amount: i64| draft.currency.major(amount);
     let items: Vec<_> = draft
         .lines

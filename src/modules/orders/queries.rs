@@ -19,7 +19,8 @@ pub const COLUMNS: &str = "o.id, o.order_number, o.organization_id, o.seller_id,
     o.completed_at, o.cancelled_at, o.refunded_at";
 
 /// The columns of [`super::model::OrderItem`], from alias `i`.
-pub const ITEM_COLUMNS: &str = "i.id, i.product_id, i.plan_id, i.name, i.quantity, i.unit_price, i.total, i.discount_total,
+pub const ITEM_COLUMNS: &str =
+    "i.id, i.product_id, i.plan_id, i.name, i.quantity, i.unit_price, i.total, i.discount_total,
     i.net_total, i.tax_total, i.billing_cycle,
     (SELECT coalesce(json_agg(g.license_id ORDER BY g.position), '[]') FROM order_grants g
       WHERE g.order_item_id = i.id AND g.license_id IS NOT NULL) AS license_ids,
@@ -42,6 +43,14 @@ pub const ORDER: Subject = Subject {
         }
         json!({ "order": order })
     }),
+};
+
+/// [`ORDER`] for what only the log learns: that somebody tries to pay.
+const ATTEMPT: Subject = Subject {
+    kind: "order",
+    tenant: "organization_id",
+    secret: &[],
+    told: None,
 };
 
 /// What the log learns of a refund.
@@ -161,7 +170,8 @@ impl Parts {
     /// # Errors
     /// A defect: nothing is sold by nobody.
     pub fn seller(&self) -> Result<Uuid> {
-        self.seller_id.ok_or_else(|| Error::internal("an order without a seller"))
+        self.seller_id
+            .ok_or_else(|| Error::internal("an order without a seller"))
     }
 }
 
@@ -244,11 +254,18 @@ pub async fn read(tx: Tx, id: Uuid) -> Result<Raw<Order>> {
     tx.only_one(query, Code::OrderNotFound).await
 }
 
-/// Writes down what happened to an order, for whoever bought and for whoever sold.
+/// Writes down what came of an attempt to pay.
+pub fn note(tx: &mut Tx, order: &Locked, event: &'static str, after: &Raw<Order>) {
+    tx.record_change(&ATTEMPT, event, &order.row, after);
+}
+
+/// Writes down what happened to an order, for whoever bought and for whoever sold; in a transaction of the system.
 pub fn record(tx: &mut Tx, order: &Locked, event: &'static str, after: &Raw<Order>) {
     tx.record_change(&ORDER, event, &order.row, after);
     let (before, after) = (order.row.tree(), after.tree());
-    let seller = order.seller_id.filter(|seller| *seller != order.organization_id);
+    let seller = order
+        .seller_id
+        .filter(|seller| *seller != order.organization_id);
     let changes = ORDER.changes(&before, &after);
     if let Some(seller) = seller {
         tx.record(Fact {

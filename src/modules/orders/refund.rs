@@ -33,7 +33,14 @@ pub async fn create(
     let orders = sold(&tx);
     let order = queries::peek(&mut tx, orders, id).await?;
     let ledger = Ledger::of_call(&permit.call, permit.principal.actor(&permit.call));
-    let refund = ask(&ledger, id, order.seller_id, permit.principal.user_id, (&new, once)).await?;
+    let refund = ask(
+        &ledger,
+        id,
+        order.seller_id,
+        permit.principal.user_id,
+        (&new, once),
+    )
+    .await?;
     carry_out(&ledger, refund).await?;
     let query = crate::db::Rows::of("refunds", "r")
         .when("r.seller_id = {}::uuid", tx.scope().organization())
@@ -69,8 +76,10 @@ async fn ask(
     }
     let open: String = tx
         .value(
-            sql("SELECT to_json(coalesce(sum(amount), 0)::text)::text FROM refunds
-                 WHERE order_id = $1::uuid AND status IN ('requested', 'pending')")
+            sql(
+                "SELECT to_json(coalesce(sum(amount), 0)::text)::text FROM refunds
+                 WHERE order_id = $1::uuid AND status IN ('requested', 'pending')",
+            )
             .bind(id),
         )
         .await?;
@@ -132,11 +141,19 @@ async fn carry_out(ledger: &Ledger, id: Uuid) -> Result<()> {
     let amount = refund.amount(order.currency);
     // What cost nothing was paid by no gateway.
     let gateway = gateway::of(ledger.config, order.gateway.as_deref().unwrap_or("manual"))?;
-    let answer = gateway.refund(order.transaction.as_deref(), id, amount).await;
+    let answer = gateway
+        .refund(order.transaction.as_deref(), id, amount)
+        .await;
     let (told_id, told_status, failure) = match &answer {
-        Ok(back) => (back.id.as_deref(), status(&back.status), back.failure.as_deref()),
+        Ok(back) => (
+            back.id.as_deref(),
+            status(&back.status),
+            back.failure.as_deref(),
+        ),
         Err(Failed::Refused { code, .. }) => (None, status("failed"), Some(code.as_str())),
-        Err(Failed::Away(_)) => return Err(answer.err().map_or(Code::Unavailable.into(), Into::into)),
+        Err(Failed::Away(_)) => {
+            return Err(answer.err().map_or(Code::Unavailable.into(), Into::into));
+        }
     };
     let mut tx = ledger.begin();
     let orders = queries::both(&tx);

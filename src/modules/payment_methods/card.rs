@@ -9,7 +9,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// The brands that the database names.
-const BRANDS: &[&str] = &["visa", "mastercard", "amex", "discover", "diners", "jcb", "unionpay"];
+const BRANDS: &[&str] = &[
+    "visa",
+    "mastercard",
+    "amex",
+    "discover",
+    "diners",
+    "jcb",
+    "unionpay",
+];
 
 /// What is kept of a card.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +44,11 @@ impl Card {
             && last4.bytes().all(|b| b.is_ascii_digit());
         right.then_some(Self {
             id: method["id"].as_str()?.to_owned(),
-            brand: BRANDS.iter().find(|known| **known == brand).copied().unwrap_or("other"),
+            brand: BRANDS
+                .iter()
+                .find(|known| **known == brand)
+                .copied()
+                .unwrap_or("other"),
             last4: last4.to_owned(),
             expires: (month, year),
         })
@@ -55,12 +67,18 @@ struct Owner {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn keep(tx: &mut Tx, customer: Option<&str>, card: &Card) -> Result<Option<Raw<PaymentMethod>>> {
+pub async fn keep(
+    tx: &mut Tx,
+    customer: Option<&str>,
+    card: &Card,
+) -> Result<Option<Raw<PaymentMethod>>> {
     let owner: Option<Owner> = tx
         .row(
-            sql("SELECT c.organization_id, c.user_id, c.gateway_id FROM gateway_customers c
+            sql(
+                "SELECT c.organization_id, c.user_id, c.gateway_id FROM gateway_customers c
                  JOIN payment_gateways g ON g.id = c.gateway_id
-                 WHERE c.customer_id = $1 AND g.code = 'stripe' LIMIT 1 FOR NO KEY UPDATE OF c")
+                 WHERE c.customer_id = $1 AND g.code = 'stripe' LIMIT 1 FOR NO KEY UPDATE OF c",
+            )
             .bind(customer),
         )
         .await?;
@@ -79,7 +97,10 @@ pub async fn keep(tx: &mut Tx, customer: Option<&str>, card: &Card) -> Result<Op
         .to("card_exp_year = {}::smallint", card.expires.1);
     if let Some(before) = before {
         let after: Raw<PaymentMethod> = tx
-            .one(same().set(described.fixed("expiry_warned_at = NULL"), COLUMNS), crate::error::Code::NotFound)
+            .one(
+                same().set(described.fixed("expiry_warned_at = NULL"), COLUMNS),
+                crate::error::Code::NotFound,
+            )
             .await?;
         tx.record_change(&METHOD, "payment_method.updated", &before, &after);
         return Ok(Some(after));

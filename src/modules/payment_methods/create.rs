@@ -6,7 +6,7 @@ use super::model::{CardSetup, NewPaymentMethod, PaymentMethod};
 use crate::db::facts::{Action, Fact};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
-use crate::http::permit::{Permit, PaymentMethodsWrite};
+use crate::http::permit::{PaymentMethodsWrite, Permit};
 use crate::http::reply::Created;
 use crate::modules::payments::ledger::Ledger;
 use crate::modules::payments::stripe::Stripe;
@@ -34,7 +34,9 @@ pub async fn create(
                 ("automatic_payment_methods[enabled]", "true".to_owned()),
             ];
             let once = format!("setup-{}", Uuid::new_v4());
-            stripe.ask(Method::Post, "setup_intents", &form, Some(&once)).await?
+            stripe
+                .ask(Method::Post, "setup_intents", &form, Some(&once))
+                .await?
         }
         Some(id) => {
             let form = [("expand[]", "payment_method".to_owned())];

@@ -17,7 +17,12 @@ struct Known {
 ///
 /// # Errors
 /// 503 when Stripe is not configured or does not answer.
-pub async fn of(call: &Call, tx: &mut Tx, organization: Uuid, user: Uuid) -> Result<Option<String>> {
+pub async fn of(
+    call: &Call,
+    tx: &mut Tx,
+    organization: Uuid,
+    user: Uuid,
+) -> Result<Option<String>> {
     let known: Option<Known> = tx
         .row(
             sql("SELECT u.email, (SELECT c.customer_id FROM gateway_customers c JOIN payment_gateways g ON g.id = c.gateway_id
@@ -31,11 +36,15 @@ pub async fn of(call: &Call, tx: &mut Tx, organization: Uuid, user: Uuid) -> Res
     if known.customer.is_some() {
         return Ok(known.customer);
     }
-    let customer = Stripe::of(call.config)?.customer(user, organization, &known.email).await?;
+    let customer = Stripe::of(call.config)?
+        .customer(user, organization, &known.email)
+        .await?;
     tx.execute(
-        sql("INSERT INTO gateway_customers (organization_id, user_id, gateway_id, customer_id)
+        sql(
+            "INSERT INTO gateway_customers (organization_id, user_id, gateway_id, customer_id)
              SELECT $1::uuid, $2::uuid, g.id, $3 FROM payment_gateways g WHERE g.code = 'stripe'
-             ON CONFLICT DO NOTHING")
+             ON CONFLICT DO NOTHING",
+        )
         .bind(organization)
         .bind(user)
         .bind(&customer),

@@ -5,7 +5,7 @@ use super::queries::{COLUMNS, mine};
 use crate::db::Listing;
 use crate::error::Result;
 use crate::http::params::Paged;
-use crate::http::permit::{Permit, PaymentMethodsRead};
+use crate::http::permit::{PaymentMethodsRead, Permit};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,5 +23,6 @@ pub async fn list(
 ) -> Result<Listing<PaymentMethod>> {
     let tx = permit.begin();
     let found = mine(&tx);
-    tx.page(found, COLUMNS, "m.created_at {}, m.id {}", &page).await
+    tx.page(found, COLUMNS, "m.created_at {}, m.id {}", &page)
+        .await
 }

@@ -4,7 +4,8 @@ use crate::db::facts::Subject;
 use crate::db::{Rows, Tx};
 
 /// The columns of [`super::model::PaymentMethod`], from alias `m`.
-pub const COLUMNS: &str = "m.id, m.organization_id, m.user_id, m.type, m.card_brand, m.card_last4, m.card_exp_month,
+pub const COLUMNS: &str =
+    "m.id, m.organization_id, m.user_id, m.type, m.card_brand, m.card_last4, m.card_exp_month,
     m.card_exp_year, m.is_default, m.created_at";
 
 /// What the log learns of a saved card.

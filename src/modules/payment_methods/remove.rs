@@ -8,7 +8,7 @@ use crate::http::change::Outcome;
 use crate::http::endpoint::NoBody;
 use crate::http::idempotency::Once;
 use crate::http::params::Id;
-use crate::http::permit::{Permit, PaymentMethodsWrite};
+use crate::http::permit::{PaymentMethodsWrite, Permit};
 use crate::http::reply::NoContent;
 use crate::modules::payments::gateway::Failed;
 use crate::modules::payments::stripe::Stripe;
@@ -28,14 +28,21 @@ pub async fn remove(
 ) -> Outcome<NoContent> {
     let mut tx = permit.begin_once(key).await?;
     let one = mine(&tx).id(id);
-    let before: Raw<PaymentMethod> = tx.one(one.clone().lock(COLUMNS), Code::PaymentMethodNotFound).await?;
+    let before: Raw<PaymentMethod> = tx
+        .one(one.clone().lock(COLUMNS), Code::PaymentMethodNotFound)
+        .await?;
     let there: AtGateway = tx
-        .one(one.clone().read("m.gateway_method_id"), Code::PaymentMethodNotFound)
+        .one(
+            one.clone().read("m.gateway_method_id"),
+            Code::PaymentMethodNotFound,
+        )
         .await?;
     if let Some(method) = there.gateway_method_id {
         let path = format!("payment_methods/{method}/detach");
         let once = format!("detach-{method}");
-        let asked = Stripe::of(permit.call.config)?.ask(Method::Post, &path, &[], Some(&once)).await;
+        let asked = Stripe::of(permit.call.config)?
+            .ask(Method::Post, &path, &[], Some(&once))
+            .await;
         match asked {
             // Refused is what is gone already.
             Ok(_) | Err(Failed::Refused { .. }) => {}

@@ -37,8 +37,16 @@ pub async fn warn(run: &Run) -> Result<u64> {
         )
         .await?;
     for one in &expiring {
-        let data = json!({ "brand": one.card_brand, "last4": one.card_last4, "expires": one.expires });
-        mails::post(&mut tx, one.organization_id, one.user_id, "card_expiring", data).await?;
+        let data =
+            json!({ "brand": one.card_brand, "last4": one.card_last4, "expires": one.expires });
+        mails::post(
+            &mut tx,
+            one.organization_id,
+            one.user_id,
+            "card_expiring",
+            data,
+        )
+        .await?;
     }
     run.commit(tx).await?;
     Ok(expiring.len() as u64)

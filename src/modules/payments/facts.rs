@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::db::{Set, Tx, sql};
 use crate::error::{Error, Result};
 use crate::modules::orders::model::{RefundStatus, Status};
-use crate::modules::orders::queries::{self, Locked, record};
+use crate::modules::orders::queries::{self, Locked, note};
 use crate::modules::payment_methods;
 use celaest_domain::billing::money::Currency;
 use celaest_domain::billing::order::{Event, next};
@@ -114,7 +114,9 @@ pub fn read(kind: &str, object: &Value) -> std::result::Result<Option<Fact>, &'s
         "payment_intent.succeeded" => Fact::Paid {
             transaction: own()?,
             order,
-            received: object["amount_received"].as_i64().ok_or("it has no amount")?,
+            received: object["amount_received"]
+                .as_i64()
+                .ok_or("it has no amount")?,
             currency: object["currency"]
                 .as_str()
                 .and_then(|code| Currency::parse(&code.to_ascii_uppercase())),
@@ -125,24 +127,33 @@ pub fn read(kind: &str, object: &Value) -> std::result::Result<Option<Fact>, &'s
             code: text(&object["last_payment_error"]["decline_code"])
                 .or(text(&object["last_payment_error"]["code"])),
         },
-        "payment_intent.canceled" => Fact::GivenUp { transaction: own()? },
-        "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated" => Fact::Refund {
-            transaction: intent()?,
-            id: own()?,
-            ours: id(&object["metadata"]["refund_id"]),
-            amount: object["amount"].as_i64().ok_or("it has no amount")?,
-            status: status(object["status"].as_str().unwrap_or_default()),
-            failure: text(&object["failure_reason"]),
+        "payment_intent.canceled" => Fact::GivenUp {
+            transaction: own()?,
         },
-        "charge.dispute.created" | "charge.dispute.updated" | "charge.dispute.closed"
-        | "charge.dispute.funds_withdrawn" | "charge.dispute.funds_reinstated" => Fact::Dispute {
+        "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated" => {
+            Fact::Refund {
+                transaction: intent()?,
+                id: own()?,
+                ours: id(&object["metadata"]["refund_id"]),
+                amount: object["amount"].as_i64().ok_or("it has no amount")?,
+                status: status(object["status"].as_str().unwrap_or_default()),
+                failure: text(&object["failure_reason"]),
+            }
+        }
+        "charge.dispute.created"
+        | "charge.dispute.updated"
+        | "charge.dispute.closed"
+        | "charge.dispute.funds_withdrawn"
+        | "charge.dispute.funds_reinstated" => Fact::Dispute {
             transaction: intent()?,
             id: own()?,
             amount: object["amount"].as_i64().ok_or("it has no amount")?,
             status: text(&object["status"]).ok_or("it has no status")?,
             reason: text(&object["reason"]),
         },
-        "payment_method.attached" | "payment_method.updated" | "payment_method.automatically_updated" => {
+        "payment_method.attached"
+        | "payment_method.updated"
+        | "payment_method.automatically_updated" => {
             let card = payment_methods::card::Card::read(object);
             match card {
                 Some(card) => Fact::Card {
@@ -162,14 +173,28 @@ pub fn read(kind: &str, object: &Value) -> std::result::Result<Option<Fact>, &'s
 ///
 /// # Errors
 /// When the database fails; nothing remains then.
-pub async fn apply(tx: &mut Tx, config: &Config, fact: &Fact, now: DateTime<Utc>) -> Result<Outcome> {
+pub async fn apply(
+    tx: &mut Tx,
+    config: &Config,
+    fact: &Fact,
+    now: DateTime<Utc>,
+) -> Result<Outcome> {
     match fact {
         Fact::Paid {
             transaction,
             order,
             received,
             currency,
-        } => paid(tx, config, (transaction, *order), (*received, *currency), now).await,
+        } => {
+            paid(
+                tx,
+                config,
+                (transaction, *order),
+                (*received, *currency),
+                now,
+            )
+            .await
+        }
         Fact::Failed {
             transaction,
             order,
@@ -236,11 +261,20 @@ async fn paid(
     }
 }
 
-async fn failed(tx: &mut Tx, transaction: &str, named: Option<Uuid>, code: Option<&str>) -> Result<Outcome> {
+async fn failed(
+    tx: &mut Tx,
+    transaction: &str,
+    named: Option<Uuid>,
+    code: Option<&str>,
+) -> Result<Outcome> {
     let Some(order) = queries::find(tx, transaction, named).await? else {
         return Ok(Outcome::Parked(None, "no order is known of this payment"));
     };
-    if order.transaction.as_deref().is_some_and(|known| known != transaction) {
+    if order
+        .transaction
+        .as_deref()
+        .is_some_and(|known| known != transaction)
+    {
         return Ok(Outcome::Done(Some(order.id), Vec::new()));
     }
     if matches!(next(order.status, Event::PaymentFailed), Ok(Status::Failed)) {
@@ -258,7 +292,7 @@ pub async fn note_failure(tx: &mut Tx, order: &Locked, code: Option<&str>) -> Re
         .fixed("status = 'failed'")
         .to("payment_error = left({}, 100)", code);
     let after = queries::set(tx, order, set).await?;
-    record(tx, order, "order.payment_failed", &after);
+    note(tx, order, "order.payment_failed", &after);
     Ok(())
 }
 
@@ -268,9 +302,11 @@ async fn given_up(tx: &mut Tx, transaction: &str) -> Result<Outcome> {
         return Ok(Outcome::Done(None, Vec::new()));
     };
     if order.status.is_open() {
-        let set = Set::new().fixed("status = 'pending', gateway_transaction_id = NULL, metadata = o.metadata - 'payment'");
+        let set = Set::new().fixed(
+            "status = 'pending', gateway_transaction_id = NULL, metadata = o.metadata - 'payment'",
+        );
         let after = queries::set(tx, &order, set).await?;
-        record(tx, &order, "order.payment_given_up", &after);
+        note(tx, &order, "order.payment_given_up", &after);
     }
     Ok(Outcome::Done(Some(order.id), Vec::new()))
 }
@@ -381,7 +417,10 @@ async fn dispute(tx: &mut Tx, order: &Locked, fact: &Fact, now: DateTime<Utc>) -
         return Ok(Outcome::Done(Some(order.id), Vec::new()));
     };
     let keys = access::settle(tx, order, now).await?;
-    for organization in [Some(order.organization_id), order.seller_id].into_iter().flatten() {
+    for organization in [Some(order.organization_id), order.seller_id]
+        .into_iter()
+        .flatten()
+    {
         tx.record(crate::db::facts::Fact {
             organization_id: Some(organization),
             action: crate::db::facts::Action::Update,

@@ -100,11 +100,23 @@ pub async fn complete(
         "order_number": order.order_number, "invoice_number": number,
         "total": order.currency.major(order.total()), "currency": order.currency.as_str(),
     });
-    mails::post(tx, order.organization_id, order.user_id, "order_completed", data).await?;
+    mails::post(
+        tx,
+        order.organization_id,
+        order.user_id,
+        "order_completed",
+        data,
+    )
+    .await?;
     Ok(keys)
 }
 
-async fn give(tx: &mut Tx, config: &Config, order: &Locked, now: DateTime<Utc>) -> Result<Vec<String>> {
+async fn give(
+    tx: &mut Tx,
+    config: &Config,
+    order: &Locked,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>> {
     let mut keys = Vec::new();
     let mut given = Vec::new();
     for item in items(tx, order.id).await? {

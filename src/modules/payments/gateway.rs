@@ -118,7 +118,12 @@ pub trait Gateway {
     /// Gives a payment up. If it cannot be given up any more its state says why.
     fn cancel<'a>(&'a self, id: &'a str) -> Answered<'a, Payment>;
     /// Pays back. Asked again for the same refund it is the same one.
-    fn refund<'a>(&'a self, id: Option<&'a str>, refund: Uuid, amount: i64) -> Answered<'a, PaidBack>;
+    fn refund<'a>(
+        &'a self,
+        id: Option<&'a str>,
+        refund: Uuid,
+        amount: i64,
+    ) -> Answered<'a, PaidBack>;
 }
 
 /// The gateway with this code.

@@ -79,13 +79,17 @@ pub struct Filters {
 }
 
 /// Lists what gateways told, the newest first.
-pub async fn list(permit: Permit<SystemRead>, Paged(f, page): Paged<Filters>) -> Result<Listing<PaymentEvent>> {
+pub async fn list(
+    permit: Permit<SystemRead>,
+    Paged(f, page): Paged<Filters>,
+) -> Result<Listing<PaymentEvent>> {
     let found = Rows::of("payment_events", "e")
         .when("(e.processed_at IS NULL) = {}::boolean", f.parked)
         .when("e.type = {}", f.kind.as_deref())
         .growing(KEY);
     let tx = permit.begin();
-    tx.page(found, COLUMNS, "e.received_at {}, e.id {}", &page).await
+    tx.page(found, COLUMNS, "e.received_at {}, e.id {}", &page)
+        .await
 }
 
 /// What to do with a parked event.
@@ -106,7 +110,9 @@ pub async fn replay(
 ) -> Answered<Data<PaymentEvent>> {
     let mut tx = permit.begin_once(key).await?;
     let row = || Rows::of("payment_events", "e").id(id);
-    let before: Raw<PaymentEvent> = tx.one(row().read(COLUMNS), Code::PaymentEventNotFound).await?;
+    let before: Raw<PaymentEvent> = tx
+        .one(row().read(COLUMNS), Code::PaymentEventNotFound)
+        .await?;
     let ledger = Ledger::of_call(&permit.call, permit.principal.actor(&permit.call));
     let open = before.tree()["processed_at"].is_null();
     if open && !body.dismiss {
@@ -115,14 +121,18 @@ pub async fn replay(
     if open && body.dismiss {
         let mut own = ledger.begin();
         own.execute(
-            sql("UPDATE payment_events SET processed_at = now(), next_attempt_at = NULL
-                 WHERE id = $1::uuid AND processed_at IS NULL")
+            sql(
+                "UPDATE payment_events SET processed_at = now(), next_attempt_at = NULL
+                 WHERE id = $1::uuid AND processed_at IS NULL",
+            )
             .bind(id),
         )
         .await?;
         ledger.commit(own, &[]).await?;
     }
-    let after: Raw<PaymentEvent> = tx.one(row().read(COLUMNS), Code::PaymentEventNotFound).await?;
+    let after: Raw<PaymentEvent> = tx
+        .one(row().read(COLUMNS), Code::PaymentEventNotFound)
+        .await?;
     tx.record(Fact {
         organization_id: None,
         action: Action::Update,
@@ -156,7 +166,9 @@ async fn one(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
         return Ok(true);
     };
     let outcome = match facts::read(&held.kind, &held.payload["data"]["object"]) {
-        _ if !held.payload["account"].is_null() => Outcome::Parked(None, "it is of another account"),
+        _ if !held.payload["account"].is_null() => {
+            Outcome::Parked(None, "it is of another account")
+        }
         Err(why) => Outcome::Parked(None, why),
         Ok(None) => Outcome::Done(None, Vec::new()),
         Ok(Some(fact)) => facts::apply(&mut tx, ledger.config, &fact, now).await?,

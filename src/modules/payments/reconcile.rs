@@ -92,7 +92,16 @@ async fn compare(
             told(ledger, &fact).await?;
             Ok(0)
         }
-        (_, true, false) => note(run, order, "completed_and_not_paid", ours, &format!("{:?}", payment.state)).await,
+        (_, true, false) => {
+            note(
+                run,
+                order,
+                "completed_and_not_paid",
+                ours,
+                &format!("{:?}", payment.state),
+            )
+            .await
+        }
         (_, true, true) if payment.received != order.total() => {
             let (ours, theirs) = (order.total().to_string(), payment.received.to_string());
             note(run, order, "amount", &ours, &theirs).await

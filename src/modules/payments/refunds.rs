@@ -6,6 +6,7 @@ use crate::error::{Code, Result};
 use crate::modules::invoices::issue;
 use crate::modules::orders::model::{Order, Refund, RefundStatus};
 use crate::modules::orders::queries::{self, Locked, LockedRefund, REFUND, REFUND_COLUMNS, record};
+use crate::modules::subscriptions;
 use celaest_domain::billing::order::{Event, next};
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -74,10 +75,18 @@ pub async fn apply(
     }
 }
 
-async fn succeeded(tx: &mut Tx, order: &Locked, refund: &LockedRefund, now: DateTime<Utc>) -> Result<Vec<String>> {
+async fn succeeded(
+    tx: &mut Tx,
+    order: &Locked,
+    refund: &LockedRefund,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>> {
     let amount = refund.amount(order.currency);
     let refunded = order.refunded() + amount;
-    let mut set = Set::new().to("refunded_total = {}::numeric", order.currency.major(refunded));
+    let mut set = Set::new().to(
+        "refunded_total = {}::numeric",
+        order.currency.major(refunded),
+    );
     if refunded >= order.total() {
         let status = next(order.status, Event::PaidBack).unwrap_or(order.status);
         set = set
@@ -86,22 +95,40 @@ async fn succeeded(tx: &mut Tx, order: &Locked, refund: &LockedRefund, now: Date
     }
     let after: Raw<Order> = queries::set(tx, order, set).await?;
     record(tx, order, "order.refunded", &after);
+    if refunded >= order.total() {
+        subscriptions::paid::stop(tx, order).await?;
+    }
     let number = issue::credit_note(tx, order, refund.id, amount, now).await?;
     let data = json!({
         "order_number": order.order_number, "invoice_number": number,
         "total": order.currency.major(amount), "currency": order.currency.as_str(),
     });
-    mails::post(tx, order.organization_id, order.user_id, "order_refunded", data).await?;
+    mails::post(
+        tx,
+        order.organization_id,
+        order.user_id,
+        "order_refunded",
+        data,
+    )
+    .await?;
     access::settle(tx, order, now).await
 }
 
 /// The money came back to the seller: what the credit note took away is invoiced anew.
-async fn undone(tx: &mut Tx, order: &Locked, refund: &LockedRefund, now: DateTime<Utc>) -> Result<Vec<String>> {
+async fn undone(
+    tx: &mut Tx,
+    order: &Locked,
+    refund: &LockedRefund,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>> {
     let amount = refund.amount(order.currency);
     let refunded = (order.refunded() - amount).max(0);
     let status = next(order.status, Event::RefundFailed).unwrap_or(order.status);
     let set = Set::new()
-        .to("refunded_total = {}::numeric", order.currency.major(refunded))
+        .to(
+            "refunded_total = {}::numeric",
+            order.currency.major(refunded),
+        )
         .to("status = {}::text::order_status", status.as_str())
         .fixed("refunded_at = NULL");
     let after: Raw<Order> = queries::set(tx, order, set).await?;

@@ -106,14 +106,21 @@ impl Stripe {
     ///
     /// # Errors
     /// As [`Stripe::ask`].
-    pub async fn customer(&self, user: Uuid, organization: Uuid, email: &str) -> std::result::Result<String, Failed> {
+    pub async fn customer(
+        &self,
+        user: Uuid,
+        organization: Uuid,
+        email: &str,
+    ) -> std::result::Result<String, Failed> {
         let form = [
             ("email", email.to_owned()),
             ("metadata[user_id]", user.to_string()),
             ("metadata[organization_id]", organization.to_string()),
         ];
         let once = format!("customer-{organization}-{user}");
-        let customer = self.ask(Method::Post, "customers", &form, Some(&once)).await?;
+        let customer = self
+            .ask(Method::Post, "customers", &form, Some(&once))
+            .await?;
         text(&customer["id"]).ok_or_else(|| Failed::Away("a customer without an id".into()))
     }
 }
@@ -150,7 +157,10 @@ fn judge(path: &str, answer: Result<Answer>) -> std::result::Result<Value, Faile
         return Err(Failed::Away(format!("Stripe answered {status}")));
     }
     let words = [word("code"), word("decline_code"), word("advice_code")];
-    let is_final = words.iter().flatten().any(|word| FINAL.contains(&word.as_str()));
+    let is_final = words
+        .iter()
+        .flatten()
+        .any(|word| FINAL.contains(&word.as_str()));
     Err(Failed::Refused {
         code: code.unwrap_or_else(|| "refused".into()),
         is_final,
@@ -160,7 +170,10 @@ fn judge(path: &str, answer: Result<Answer>) -> std::result::Result<Value, Faile
 
 /// A word of Stripe's own, and no sentence that could quote somebody.
 fn is_word(text: &str) -> bool {
-    text.len() <= 60 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    text.len() <= 60
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Where a PaymentIntent is.
@@ -173,7 +186,9 @@ pub fn payment(intent: &Value) -> Payment {
         "processing" | "requires_capture" => State::UnderWay,
         "requires_payment_method" if error.is_object() => {
             let word = |name: &str| text(&error[name]).filter(|word| is_word(word));
-            let code = word("decline_code").or(word("code")).unwrap_or_else(|| "failed".into());
+            let code = word("decline_code")
+                .or(word("code"))
+                .unwrap_or_else(|| "failed".into());
             State::Failed {
                 is_final: FINAL.contains(&code.as_str()),
                 code,
@@ -220,7 +235,9 @@ impl Gateway for Stripe {
     fn begin<'a>(&'a self, due: &'a Due) -> Answered<'a, Payment> {
         async move {
             let once = format!("order-{}-{}", due.order_id, due.attempt);
-            let intent = self.ask(Method::Post, "payment_intents", &form(due), Some(&once)).await?;
+            let intent = self
+                .ask(Method::Post, "payment_intents", &form(due), Some(&once))
+                .await?;
             Ok(payment(&intent))
         }
         .boxed_local()
@@ -242,7 +259,9 @@ impl Gateway for Stripe {
             }
             let path = format!("payment_intents/{id}/confirm");
             let once = format!("order-{}-{}-confirm", due.order_id, due.attempt);
-            Ok(payment(&self.ask(Method::Post, &path, &form, Some(&once)).await?))
+            Ok(payment(
+                &self.ask(Method::Post, &path, &form, Some(&once)).await?,
+            ))
         }
         .boxed_local()
     }
@@ -251,7 +270,10 @@ impl Gateway for Stripe {
         async move {
             let path = format!("payment_intents/{id}/cancel");
             let form = [("cancellation_reason", "abandoned".to_owned())];
-            match self.ask(Method::Post, &path, &form, Some(&format!("cancel-{id}"))).await {
+            match self
+                .ask(Method::Post, &path, &form, Some(&format!("cancel-{id}")))
+                .await
+            {
                 Ok(intent) => Ok(payment(&intent)),
                 // It may have succeeded meanwhile, or be given up already.
                 Err(Failed::Refused { .. }) => self.look(id).await,
@@ -261,7 +283,12 @@ impl Gateway for Stripe {
         .boxed_local()
     }
 
-    fn refund<'a>(&'a self, id: Option<&'a str>, refund: Uuid, amount: i64) -> Answered<'a, PaidBack> {
+    fn refund<'a>(
+        &'a self,
+        id: Option<&'a str>,
+        refund: Uuid,
+        amount: i64,
+    ) -> Answered<'a, PaidBack> {
         async move {
             let form = [
                 ("payment_intent", id.unwrap_or_default().to_owned()),
@@ -270,7 +297,9 @@ impl Gateway for Stripe {
                 ("metadata[refund_id]", refund.to_string()),
             ];
             let once = format!("refund-{refund}");
-            let refund = self.ask(Method::Post, "refunds", &form, Some(&once)).await?;
+            let refund = self
+                .ask(Method::Post, "refunds", &form, Some(&once))
+                .await?;
             Ok(PaidBack {
                 id: text(&refund["id"]),
                 status: text(&refund["status"]).unwrap_or_else(|| "pending".into()),
@@ -314,28 +343,56 @@ mod tests {
     #[test]
     fn what_a_refusal_means() {
         let refused = |text: &str| match judge("x", Ok(answer(402, None, text))) {
-            Err(Failed::Refused { code, is_final, payment }) => (code, is_final, payment),
+            Err(Failed::Refused {
+                code,
+                is_final,
+                payment,
+            }) => (code, is_final, payment),
             other => panic!("{other:?}"),
         };
         let soft = r#"{"error":{"type":"card_error","code":"card_declined","decline_code":"insufficient_funds","payment_intent":{"id":"pi_1"}}}"#;
-        assert_eq!(refused(soft), ("insufficient_funds".into(), false, Some("pi_1".into())));
+        assert_eq!(
+            refused(soft),
+            ("insufficient_funds".into(), false, Some("pi_1".into()))
+        );
         let hard = r#"{"error":{"code":"authentication_required"}}"#;
-        assert_eq!(refused(hard), ("authentication_required".into(), true, None));
+        assert_eq!(
+            refused(hard),
+            ("authentication_required".into(), true, None)
+        );
         let advice = r#"{"error":{"code":"card_declined","advice_code":"do_not_try_again"}}"#;
         assert!(refused(advice).1);
-        assert_eq!(refused(r#"{"error":{"code":"Sentence of somebody"}}"#).0, "refused");
-        assert!(matches!(judge("x", Ok(answer(500, None, "{}"))), Err(Failed::Away(_))));
-        assert!(matches!(judge("x", Ok(answer(401, None, "{}"))), Err(Failed::Away(_))));
+        assert_eq!(
+            refused(r#"{"error":{"code":"Sentence of somebody"}}"#).0,
+            "refused"
+        );
+        assert!(matches!(
+            judge("x", Ok(answer(500, None, "{}"))),
+            Err(Failed::Away(_))
+        ));
+        assert!(matches!(
+            judge("x", Ok(answer(401, None, "{}"))),
+            Err(Failed::Away(_))
+        ));
     }
 
     #[test]
     fn where_an_intent_is() {
         let state = |intent: Value| payment(&intent).state;
         assert_eq!(state(json!({"status": "succeeded"})), State::Succeeded);
-        assert_eq!(state(json!({"status": "requires_payment_method"})), State::Open);
+        assert_eq!(
+            state(json!({"status": "requires_payment_method"})),
+            State::Open
+        );
         assert_eq!(state(json!({"status": "requires_action"})), State::Open);
         assert_eq!(state(json!({"status": "processing"})), State::UnderWay);
         let failed = json!({"status": "requires_payment_method", "last_payment_error": {"code": "expired_card"}});
-        assert_eq!(state(failed), State::Failed { code: "expired_card".into(), is_final: true });
+        assert_eq!(
+            state(failed),
+            State::Failed {
+                code: "expired_card".into(),
+                is_final: true
+            }
+        );
     }
 }

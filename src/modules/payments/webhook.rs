@@ -94,9 +94,11 @@ async fn take(ledger: &Ledger, event: &Event, now: DateTime<Utc>) -> Result<Beca
     // Whoever tells the same at the same moment waits here, and finds it told.
     let new: Option<Value> = tx
         .row(
-            sql("INSERT INTO payment_events (provider, event_id, type, payload, livemode)
+            sql(
+                "INSERT INTO payment_events (provider, event_id, type, payload, livemode)
                  VALUES ('stripe', $1, $2, $3::jsonb, $4::boolean)
-                 ON CONFLICT (provider, event_id) DO NOTHING RETURNING id")
+                 ON CONFLICT (provider, event_id) DO NOTHING RETURNING id",
+            )
             .bind(&event.id)
             .bind(&event.kind)
             .bind(kept(event))
@@ -107,7 +109,10 @@ async fn take(ledger: &Ledger, event: &Event, now: DateTime<Utc>) -> Result<Beca
         return Ok(Became::Repeated);
     }
     let (outcome, became) = match facts::read(&event.kind, &event.data.object) {
-        _ if event.account.is_some() => (Outcome::Parked(None, "it is of another account"), Became::Parked),
+        _ if event.account.is_some() => (
+            Outcome::Parked(None, "it is of another account"),
+            Became::Parked,
+        ),
         Err(why) => (Outcome::Parked(None, why), Became::Parked),
         Ok(None) => (Outcome::Done(None, Vec::new()), Became::Ignored),
         Ok(Some(fact)) => match facts::apply(&mut tx, ledger.config, &fact, now).await? {
@@ -130,8 +135,10 @@ async fn take(ledger: &Ledger, event: &Event, now: DateTime<Utc>) -> Result<Beca
     );
     if let Some(why) = why {
         tx.finally(
-            sql("INSERT INTO system_events (event_type, severity, source, message, details)
-                 VALUES ('payment.parked', 'warning', 'stripe', $1, $2::jsonb)")
+            sql(
+                "INSERT INTO system_events (event_type, severity, source, message, details)
+                 VALUES ('payment.parked', 'warning', 'stripe', $1, $2::jsonb)",
+            )
             .bind(why)
             .bind(json!({ "event_id": event.id, "type": event.kind, "order_id": order })),
         );
@@ -151,9 +158,13 @@ fn clean(value: &mut Value, depth: usize) {
     match value {
         Value::Object(fields) if depth > 0 => {
             fields.retain(|name, _| name != "client_secret" && !name.contains('\0'));
-            fields.values_mut().for_each(|inner| clean(inner, depth - 1));
+            fields
+                .values_mut()
+                .for_each(|inner| clean(inner, depth - 1));
         }
-        Value::Array(items) if depth > 0 => items.iter_mut().for_each(|inner| clean(inner, depth - 1)),
+        Value::Array(items) if depth > 0 => {
+            items.iter_mut().for_each(|inner| clean(inner, depth - 1))
+        }
         Value::Object(_) | Value::Array(_) => *value = Value::Null,
         Value::String(text) if text.contains('\0') => *text = text.replace('\0', ""),
         _ => {}

@@ -80,7 +80,11 @@ pub async fn change_plan(
     }
     let plan = wanted.plan_id.0;
     let of_plan = before.product_id.is_none() && before.plan_id.is_some();
-    if before.status != Status::Active || before.cancel_at_period_end || !of_plan || before.plan_id == Some(plan) {
+    if before.status != Status::Active
+        || before.cancel_at_period_end
+        || !of_plan
+        || before.plan_id == Some(plan)
+    {
         return Err(conflict().into());
     }
     let offer = offers::plan(&mut tx, before.seller_id, plan, before.billing_cycle).await?;
@@ -90,7 +94,13 @@ pub async fn change_plan(
     let period = (before.current_period_start, before.current_period_end);
     let step = before.currency.step();
     let quantity = i64::from(before.quantity);
-    let cost = proration(before.unit_price() * quantity, price * quantity, period, now, step);
+    let cost = proration(
+        before.unit_price() * quantity,
+        price * quantity,
+        period,
+        now,
+        step,
+    );
     // Whatever was to be paid for another change is not any more.
     let open: Option<Value> = tx
         .row(
@@ -103,9 +113,10 @@ pub async fn change_plan(
     if open.is_some() {
         return Err(conflict().into());
     }
-    let set = Set::new()
-        .to("next_plan_id = {}::uuid", plan)
-        .to("next_unit_price = {}::numeric", before.currency.major(price));
+    let set = Set::new().to("next_plan_id = {}::uuid", plan).to(
+        "next_unit_price = {}::numeric",
+        before.currency.major(price),
+    );
     let after = queries::change(&mut tx, &before, "subscription.changed", set).await?;
     let order = match cost > 0 {
         false => None,

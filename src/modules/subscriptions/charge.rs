@@ -7,12 +7,12 @@ use crate::error::{Error, Result};
 use crate::modules::licenses::sold;
 use crate::modules::orders::pay::{due, remember};
 use crate::modules::orders::queries as orders;
-use crate::modules::payments::{access, fulfil};
 use crate::modules::payments::facts::{Fact, note_failure};
 use crate::modules::payments::gateway::{self, Due, Failed, Payment, State};
 use crate::modules::payments::ledger::Ledger;
 use crate::modules::payments::mails;
 use crate::modules::payments::reconcile::told;
+use crate::modules::payments::{access, fulfil};
 use celaest_domain::billing::subscription::{Followed, GRACE, after_failure};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -42,7 +42,12 @@ enum Attempt {
 ///
 /// # Errors
 /// When the database fails; the job comes again then.
-pub async fn charge(ledger: &Ledger, subscription: Uuid, order: Uuid, now: DateTime<Utc>) -> Result<()> {
+pub async fn charge(
+    ledger: &Ledger,
+    subscription: Uuid,
+    order: Uuid,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let (code, is_final) = match attempt(ledger, order, now).await? {
         Attempt::Paid => return Ok(()),
         Attempt::UnderWay => return later(ledger, subscription, now + UNDER_WAY).await,
@@ -110,7 +115,9 @@ async fn attempt(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<Attemp
     let asked = match &order.transaction {
         None => stripe.begin(&due).await,
         Some(transaction) => match stripe.look(transaction).await {
-            Ok(payment) if matches!(payment.state, State::Succeeded | State::UnderWay) => Ok(payment),
+            Ok(payment) if matches!(payment.state, State::Succeeded | State::UnderWay) => {
+                Ok(payment)
+            }
             Ok(_) => stripe.retry(transaction, &due).await,
             Err(failed) => Err(failed),
         },
@@ -126,14 +133,21 @@ async fn outcome(
     let payment = match asked {
         Ok(payment) => payment,
         Err(Failed::Away(_)) => return Ok(Attempt::Away),
-        Err(Failed::Refused { code, is_final, payment }) => {
+        Err(Failed::Refused {
+            code,
+            is_final,
+            payment,
+        }) => {
             if let Some(id) = payment {
                 remember(ledger, order.id, &id).await?;
             }
             return Ok(Attempt::Failed { code, is_final });
         }
     };
-    let id = payment.id.clone().ok_or_else(|| Error::unavailable("a payment without an id"))?;
+    let id = payment
+        .id
+        .clone()
+        .ok_or_else(|| Error::unavailable("a payment without an id"))?;
     remember(ledger, order.id, &id).await?;
     Ok(match payment.state {
         State::Succeeded => {
@@ -168,8 +182,8 @@ async fn later(ledger: &Ledger, id: Uuid, at: DateTime<Utc>) -> Result<()> {
         // Its event may have been here meanwhile, and have said when it is due again.
         sql("UPDATE subscriptions SET next_attempt_at = $2::timestamptz
              WHERE id = $1::uuid AND status <> 'ended' AND next_attempt_at <= now()")
-            .bind(id)
-            .bind(at),
+        .bind(id)
+        .bind(at),
     )
     .await?;
     ledger.commit(tx, &[]).await
@@ -200,7 +214,14 @@ async fn failed(
         Followed::Again(at) | Followed::Customer(at) => at,
         Followed::Suspend => {
             let keys = suspend(&mut tx, &subscription, now).await?;
-            mails::post(&mut tx, subscription.organization_id, subscription.user_id, "subscription_suspended", data).await?;
+            mails::post(
+                &mut tx,
+                subscription.organization_id,
+                subscription.user_id,
+                "subscription_suspended",
+                data,
+            )
+            .await?;
             return ledger.commit(tx, &keys).await;
         }
     };
@@ -214,12 +235,23 @@ async fn failed(
     for license in queries::licenses(&mut tx, &subscription).await? {
         keys.extend(sold::redate(&mut tx, license, until, None, true).await?);
     }
-    mails::post(&mut tx, subscription.organization_id, subscription.user_id, "payment_failed", data).await?;
+    mails::post(
+        &mut tx,
+        subscription.organization_id,
+        subscription.user_id,
+        "payment_failed",
+        data,
+    )
+    .await?;
     ledger.commit(tx, &keys).await
 }
 
 /// Nobody pays: the software stops, until somebody does.
-async fn suspend(tx: &mut crate::db::Tx, subscription: &Locked, now: DateTime<Utc>) -> Result<Vec<String>> {
+async fn suspend(
+    tx: &mut crate::db::Tx,
+    subscription: &Locked,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>> {
     let until = now + celaest_domain::billing::subscription::SUSPENDED_FOR;
     let set = Set::new()
         .fixed("status = 'suspended', suspended_at = now()")
@@ -235,7 +267,9 @@ async fn first_order(tx: &mut crate::db::Tx, subscription: &Locked) -> Result<or
     struct First {
         order_id: Uuid,
     }
-    let query = Rows::of("order_items", "i").id(subscription.order_item_id).read("i.order_id");
+    let query = Rows::of("order_items", "i")
+        .id(subscription.order_item_id)
+        .read("i.order_id");
     let First { order_id } = tx.one(query, crate::error::Code::OrderNotFound).await?;
     let rows = orders::both(tx);
     orders::peek(tx, rows, order_id).await

@@ -26,14 +26,18 @@ pub struct Filters {
 }
 
 /// Lists subscriptions, the newest first.
-pub async fn list(permit: Permit<OrdersRead>, Paged(f, page): Paged<Filters>) -> Result<Listing<Subscription>> {
+pub async fn list(
+    permit: Permit<OrdersRead>,
+    Paged(f, page): Paged<Filters>,
+) -> Result<Listing<Subscription>> {
     let tx = permit.begin();
     let rows = match f.side {
         Side::Bought => mine(&tx),
         Side::Sold => sold(&tx),
     };
     let found = rows.when("s.status = {}", f.status.map(Status::as_str));
-    tx.page(found, COLUMNS, "s.created_at {}, s.id {}", &page).await
+    tx.page(found, COLUMNS, "s.created_at {}, s.id {}", &page)
+        .await
 }
 
 /// Reads one subscription.

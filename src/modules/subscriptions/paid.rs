@@ -5,10 +5,12 @@ use crate::db::{Rows, Set, Tx, sql};
 use crate::error::{Error, Result};
 use crate::modules::licenses::sold;
 use crate::modules::orders::queries::Parts as Order;
+use crate::modules::payments::access;
 use crate::modules::payments::fulfil::Item;
 use celaest_domain::billing::subscription::LEAD;
 use celaest_domain::calendar;
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use uuid::Uuid;
 
 /// Begins a subscription with its first period.
@@ -64,8 +66,13 @@ pub async fn renewed(tx: &mut Tx, order: &Order, now: DateTime<Utc>) -> Result<V
         Some(_) => end.max(now),
         None => end,
     };
-    let next = calendar::renewed_expiry(subscription.created_at, start, start - chrono::TimeDelta::seconds(1), months)
-        .ok_or_else(|| Error::internal("a period beyond the years that are stored"))?;
+    let next = calendar::renewed_expiry(
+        subscription.created_at,
+        start,
+        start - chrono::TimeDelta::seconds(1),
+        months,
+    )
+    .ok_or_else(|| Error::internal("a period beyond the years that are stored"))?;
     let set = Set::new()
         .fixed("status = 'active', first_failed_at = NULL, suspended_at = NULL, next_plan_id = NULL, next_unit_price = NULL")
         .fixed("plan_id = coalesce(s.next_plan_id, s.plan_id), unit_price = coalesce(s.next_unit_price, s.unit_price)")
@@ -77,6 +84,8 @@ pub async fn renewed(tx: &mut Tx, order: &Order, now: DateTime<Utc>) -> Result<V
     for license in queries::licenses(tx, &subscription).await? {
         keys.extend(sold::extend(tx, license, next, next, subscription.next_plan_id).await?);
     }
+    // What else was stopped for want of payment works again.
+    keys.extend(access::settle(tx, order, now).await?);
     Ok(keys)
 }
 
@@ -99,4 +108,34 @@ pub async fn changed(tx: &mut Tx, order: &Order) -> Result<Vec<String>> {
         keys.extend(sold::redate(tx, license, end, subscription.next_plan_id, true).await?);
     }
     Ok(keys)
+}
+
+#[derive(Deserialize)]
+struct Running {
+    id: Uuid,
+}
+
+/// What an order began or renewed was paid back: it is not charged again, and ends with its period unless somebody
+/// lets it go on.
+///
+/// # Errors
+/// When the database fails.
+pub async fn stop(tx: &mut Tx, order: &Order) -> Result<()> {
+    let running: Vec<Running> = tx
+        .rows(
+            sql("SELECT s.id FROM subscriptions s WHERE s.organization_id = $2::uuid AND s.status <> 'ended'
+                   AND (s.id = $3::uuid OR s.order_item_id IN (SELECT i.id FROM order_items i WHERE i.order_id = $1::uuid))
+                 ORDER BY s.id")
+            .bind(order.id)
+            .bind(order.organization_id)
+            .bind(order.subscription_id),
+        )
+        .await?;
+    for Running { id } in running {
+        let subscription = queries::lock(tx, Rows::of("subscriptions", "s"), id).await?;
+        let set =
+            Set::new().fixed("cancel_at_period_end = true, next_attempt_at = s.current_period_end");
+        queries::change(tx, &subscription, "subscription.changed", set).await?;
+    }
+    Ok(())
 }

@@ -35,7 +35,8 @@ pub fn mine(tx: &Tx) -> Rows {
 
 /// The subscriptions that the caller's organization sold.
 pub fn sold(tx: &Tx) -> Rows {
-    let rows = Rows::of("subscriptions", "s").when("s.seller_id = {}::uuid", tx.scope().organization());
+    let rows =
+        Rows::of("subscriptions", "s").when("s.seller_id = {}::uuid", tx.scope().organization());
     match tx.scope().owner() {
         None => rows,
         Some(_) => rows.only("false"),
@@ -133,7 +134,8 @@ impl Parts {
     /// Price of one in the next period, in minor units.
     pub fn next_unit_price(&self) -> i64 {
         let next = self.next_price.as_deref();
-        next.and_then(|text| self.currency.minor(text)).unwrap_or_else(|| self.unit_price())
+        next.and_then(|text| self.currency.minor(text))
+            .unwrap_or_else(|| self.unit_price())
     }
 }
 
@@ -189,8 +191,14 @@ struct License {
 /// When the database fails.
 pub async fn licenses(tx: &mut Tx, subscription: &Parts) -> Result<Vec<Uuid>> {
     let query = Rows::of("order_grants", "g")
-        .when("g.organization_id = {}::uuid", Some(subscription.organization_id))
-        .when("g.order_item_id = {}::uuid", Some(subscription.order_item_id))
+        .when(
+            "g.organization_id = {}::uuid",
+            Some(subscription.organization_id),
+        )
+        .when(
+            "g.order_item_id = {}::uuid",
+            Some(subscription.order_item_id),
+        )
         .only("g.license_id IS NOT NULL")
         .read("g.license_id");
     let found: Vec<License> = tx.rows(query).await?;

@@ -89,7 +89,10 @@ async fn one(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<()> {
         }
         _ => match open {
             Some(order) => (Step::Charge(order), Vec::new()),
-            None => (Step::Charge(order(&mut tx, &subscription).await?), Vec::new()),
+            None => (
+                Step::Charge(order(&mut tx, &subscription).await?),
+                Vec::new(),
+            ),
         },
     };
     ledger.commit(tx, &keys).await?;

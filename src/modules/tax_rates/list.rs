@@ -25,12 +25,20 @@ pub struct Filters {
 }
 
 /// Lists tax rates, by place.
-pub async fn list(permit: Permit<TaxRatesRead>, Paged(f, page): Paged<Filters>) -> Result<Listing<TaxRate>> {
+pub async fn list(
+    permit: Permit<TaxRatesRead>,
+    Paged(f, page): Paged<Filters>,
+) -> Result<Listing<TaxRate>> {
     let found = all()
         .when("t.country_code = {}", f.country_code.as_deref())
         .when("t.is_active = {}::boolean", f.is_active);
     permit
         .begin()
-        .page(found, COLUMNS, "t.country_code {}, t.state {}, t.id {}", &page.rising())
+        .page(
+            found,
+            COLUMNS,
+            "t.country_code {}, t.state {}, t.id {}",
+            &page.rising(),
+        )
         .await
 }

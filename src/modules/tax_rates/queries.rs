@@ -7,7 +7,8 @@ use celaest_domain::billing::totals::Rate;
 use serde::{Deserialize, Serialize};
 
 /// The columns of [`super::model::TaxRate`], from alias `t`.
-pub const COLUMNS: &str = "t.id, t.name, t.code, t.rate, t.country_code, t.state, t.is_inclusive, t.replaces_country,
+pub const COLUMNS: &str =
+    "t.id, t.name, t.code, t.rate, t.country_code, t.state, t.is_inclusive, t.replaces_country,
     t.exempt_with_tax_id, t.is_active, t.created_at, t.updated_at";
 
 /// What the log learns of a tax rate. It is nobody's, so nobody outside is told.

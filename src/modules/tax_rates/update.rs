@@ -25,7 +25,10 @@ pub async fn update(
         .patch("rate = {}::numeric", &wanted.rate)
         .patch("is_inclusive = {}::boolean", &wanted.is_inclusive)
         .patch("replaces_country = {}::boolean", &wanted.replaces_country)
-        .patch("exempt_with_tax_id = {}::boolean", &wanted.exempt_with_tax_id)
+        .patch(
+            "exempt_with_tax_id = {}::boolean",
+            &wanted.exempt_with_tax_id,
+        )
         .patch("is_active = {}::boolean", &wanted.is_active);
     let query = all()
         .id(id)

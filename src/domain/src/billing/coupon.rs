@@ -184,7 +184,10 @@ mod tests {
             coupon.usable(good)
         };
         assert_eq!(with(|c| c.redemption_count = 3), Err(Refusal::UsedUp));
-        assert_eq!(with(|c| c.redeemed_by_user = 1), Err(Refusal::UsedByCustomer));
+        assert_eq!(
+            with(|c| c.redeemed_by_user = 1),
+            Err(Refusal::UsedByCustomer)
+        );
         assert_eq!(with(|c| c.is_active = false), Err(Refusal::Inactive));
         assert_eq!(with(|c| c.max_redemptions = None), Ok(()));
     }
@@ -193,8 +196,14 @@ mod tests {
     fn what_it_takes_off() {
         let usd = Currency::parse("USD").unwrap();
         let yen = Currency::parse("JPY").unwrap();
-        assert_eq!(coupon().discount(usd, Some(100)), Ok(Discount::Percent(1_250)));
-        assert_eq!(coupon().discount(yen, Some(100)), Ok(Discount::Percent(1_250)));
+        assert_eq!(
+            coupon().discount(usd, Some(100)),
+            Ok(Discount::Percent(1_250))
+        );
+        assert_eq!(
+            coupon().discount(yen, Some(100)),
+            Ok(Discount::Percent(1_250))
+        );
         assert_eq!(coupon().discount(usd, None), Err(Refusal::OtherProducts));
         let fixed = Coupon {
             discount_type: DiscountType::FixedAmount,
@@ -204,12 +213,20 @@ mod tests {
         };
         assert_eq!(fixed.discount(usd, Some(5_000)), Ok(Discount::Fixed(2_000)));
         assert_eq!(fixed.discount(usd, Some(4_999)), Err(Refusal::BelowMinimum));
-        assert_eq!(fixed.discount(yen, Some(5_000)), Err(Refusal::OtherCurrency));
+        assert_eq!(
+            fixed.discount(yen, Some(5_000)),
+            Err(Refusal::OtherCurrency)
+        );
     }
 
     #[test]
     fn percentages_are_read_in_hundredths() {
-        for (text, is) in [("10", 1_000), ("12.5", 1_250), ("0.01", 1), ("100.00", 10_000)] {
+        for (text, is) in [
+            ("10", 1_000),
+            ("12.5", 1_250),
+            ("0.01", 1),
+            ("100.00", 10_000),
+        ] {
             assert_eq!(hundredths(text), is);
         }
     }

@@ -26,7 +26,10 @@ impl Currency {
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {
         let bytes: [u8; 3] = code.as_bytes().try_into().ok()?;
-        bytes.iter().all(u8::is_ascii_uppercase).then_some(Self(bytes))
+        bytes
+            .iter()
+            .all(u8::is_ascii_uppercase)
+            .then_some(Self(bytes))
     }
 
     /// The ISO 4217 code.
@@ -108,7 +111,10 @@ impl Currency {
 fn decimal(minor: i64, exponent: u32, shown: u32) -> String {
     let base = 10_i64.pow(exponent);
     let sign = if minor < 0 { "-" } else { "" };
-    let (whole, rest) = (minor.unsigned_abs() / base as u64, minor.unsigned_abs() % base as u64);
+    let (whole, rest) = (
+        minor.unsigned_abs() / base as u64,
+        minor.unsigned_abs() % base as u64,
+    );
     if shown == 0 && rest == 0 {
         return format!("{sign}{whole}");
     }
@@ -143,7 +149,9 @@ pub fn share(amount: i64, numerator: i64, denominator: i64, step: i64) -> i64 {
     }
     let exact = i128::from(amount) * i128::from(numerator);
     let steps = (2 * exact + unit).div_euclid(2 * unit);
-    i64::try_from(steps).unwrap_or(i64::MAX).saturating_mul(step)
+    i64::try_from(steps)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(step)
 }
 
 #[cfg(test)]

@@ -117,15 +117,18 @@ mod tests {
     ];
 
     fn run(events: &[Event]) -> Status {
-        events
-            .iter()
-            .fold(Status::Pending, |status, event| next(status, *event).unwrap_or(status))
+        events.iter().fold(Status::Pending, |status, event| {
+            next(status, *event).unwrap_or(status)
+        })
     }
 
     #[test]
     fn a_life() {
         use Event::*;
-        assert_eq!(run(&[PaymentBegun, PaymentFailed, PaymentBegun, Paid]), Status::Completed);
+        assert_eq!(
+            run(&[PaymentBegun, PaymentFailed, PaymentBegun, Paid]),
+            Status::Completed
+        );
         assert_eq!(run(&[Paid, PaymentFailed, Paid]), Status::Completed);
         assert_eq!(run(&[PaymentFailed, Paid]), Status::Completed);
         assert_eq!(run(&[GivenUp, Paid]), Status::Cancelled);

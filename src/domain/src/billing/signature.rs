@@ -33,7 +33,10 @@ pub fn verify<'a>(
 ) -> Result<(), Refusal> {
     let mut time = None;
     let mut given = Vec::new();
-    for (name, value) in header.split(',').filter_map(|part| part.trim().split_once('=')) {
+    for (name, value) in header
+        .split(',')
+        .filter_map(|part| part.trim().split_once('='))
+    {
         match name {
             "t" => time = value.parse::<i64>().ok(),
             "v1" if given.len() < MOST => given.push(value),
@@ -119,7 +122,10 @@ mod tests {
             (format!("t={NOW},v1={other}"), Refusal::Wrong),
             (format!("t={NOW},v1={stranger}"), Refusal::Wrong),
             (format!("t={},v1={good}", NOW - 1), Refusal::Wrong),
-            (format!("t={NOW},v1={}", good.to_uppercase()), Refusal::Wrong),
+            (
+                format!("t={NOW},v1={}", good.to_uppercase()),
+                Refusal::Wrong,
+            ),
         ] {
             assert_eq!(check(&header), Err(why), "{header}");
         }

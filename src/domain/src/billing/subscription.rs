@@ -69,13 +69,13 @@ pub enum Followed {
 /// What follows a failed attempt at `now`, the `failures`th since `first`. `final_answer` is the bank's: no
 /// attempt with the same card can succeed.
 #[must_use]
-pub fn after_failure(
-    first: DateTime<Utc>,
-    now: DateTime<Utc>,
-    final_answer: bool,
-) -> Followed {
+pub fn after_failure(first: DateTime<Utc>, now: DateTime<Utc>, final_answer: bool) -> Followed {
     let end = first + GRACE;
-    match RETRIES.iter().map(|pause| first + *pause).find(|at| *at > now) {
+    match RETRIES
+        .iter()
+        .map(|pause| first + *pause)
+        .find(|at| *at > now)
+    {
         _ if now >= end => Followed::Suspend,
         None => Followed::Suspend,
         Some(_) if final_answer => Followed::Customer(end),
@@ -121,8 +121,14 @@ mod tests {
         assert_eq!(after_failure(first, now, false), Followed::Suspend);
         // A job that ran late does not try twice in a row.
         let late = first + TimeDelta::days(4);
-        assert_eq!(after_failure(first, late, false), Followed::Again(first + TimeDelta::days(5)));
-        assert_eq!(after_failure(first, first, true), Followed::Customer(first + GRACE));
+        assert_eq!(
+            after_failure(first, late, false),
+            Followed::Again(first + TimeDelta::days(5))
+        );
+        assert_eq!(
+            after_failure(first, first, true),
+            Followed::Customer(first + GRACE)
+        );
         assert_eq!(after_failure(first, first + GRACE, true), Followed::Suspend);
     }
 

@@ -94,7 +94,9 @@ pub fn price(
         let amount = line.unit.checked_mul(i64::from(line.quantity));
         gross.push(amount.and_then(fits).ok_or(TooLarge)?);
     }
-    let sum = gross.iter().try_fold(0_i64, |sum, one| sum.checked_add(*one));
+    let sum = gross
+        .iter()
+        .try_fold(0_i64, |sum, one| sum.checked_add(*one));
     sum.and_then(fits).ok_or(TooLarge)?;
     let step = currency.step();
     let off = discounts(lines, &gross, discount, step);
@@ -132,7 +134,14 @@ fn discounts(lines: &[Line], gross: &[i64], discount: Discount, step: i64) -> Ve
         Discount::None => vec![0; gross.len()],
         Discount::Percent(percent) => eligible
             .iter()
-            .map(|amount| share(*amount, percent.clamp(0, WHOLE_DISCOUNT), WHOLE_DISCOUNT, step))
+            .map(|amount| {
+                share(
+                    *amount,
+                    percent.clamp(0, WHOLE_DISCOUNT),
+                    WHOLE_DISCOUNT,
+                    step,
+                )
+            })
             .collect(),
         Discount::Fixed(amount) => {
             let whole = eligible.iter().sum::<i64>();
@@ -233,12 +242,23 @@ mod tests {
 
     #[test]
     fn the_discount_comes_off_before_tax() {
-        let totals = price(usd(), &[line(10_000, 1)], Discount::Fixed(1_000), &[tax(20)]).unwrap();
+        let totals = price(
+            usd(),
+            &[line(10_000, 1)],
+            Discount::Fixed(1_000),
+            &[tax(20)],
+        )
+        .unwrap();
         assert_eq!(
             (totals.subtotal, totals.discount, totals.tax, totals.total),
             (10_000, 1_000, 1_800, 10_800)
         );
-        let percent = price(usd(), &[line(10_000, 1)], Discount::Percent(1_000), &[tax(20)]);
+        let percent = price(
+            usd(),
+            &[line(10_000, 1)],
+            Discount::Percent(1_000),
+            &[tax(20)],
+        );
         assert_eq!(percent.unwrap(), totals);
     }
 
@@ -248,7 +268,13 @@ mod tests {
             inclusive: true,
             ..tax(21)
         };
-        let totals = price(usd(), &[line(12_100, 1)], Discount::Percent(1_000), &[inside]).unwrap();
+        let totals = price(
+            usd(),
+            &[line(12_100, 1)],
+            Discount::Percent(1_000),
+            &[inside],
+        )
+        .unwrap();
         assert_eq!(
             (totals.subtotal, totals.discount, totals.tax, totals.total),
             (10_000, 1_000, 1_890, 10_890)
@@ -289,7 +315,13 @@ mod tests {
         let totals = price(yen, &[line(999, 1)], Discount::Percent(1_000), &[tax(10)]).unwrap();
         assert_eq!((totals.discount, totals.tax, totals.total), (100, 90, 989));
         let dinar = Currency::parse("KWD").unwrap();
-        let totals = price(dinar, &[line(5_120, 1)], Discount::Percent(3_333), &[tax(5)]).unwrap();
+        let totals = price(
+            dinar,
+            &[line(5_120, 1)],
+            Discount::Percent(3_333),
+            &[tax(5)],
+        )
+        .unwrap();
         assert!(totals.total % 10 == 0 && totals.tax % 10 == 0, "{totals:?}");
     }
 
@@ -320,13 +352,21 @@ mod tests {
         }
         let most = [line(999_999_999_999, 1)];
         assert!(price(usd(), &most, Discount::None, &[]).is_ok());
-        assert_eq!(price(usd(), &most, Discount::None, &[tax(1)]), Err(TooLarge));
+        assert_eq!(
+            price(usd(), &most, Discount::None, &[tax(1)]),
+            Err(TooLarge)
+        );
     }
 
     fn rates() -> impl Strategy<Value = Vec<Rate>> {
         prop::collection::vec(
-            (0_i64..=400_000, any::<bool>(), any::<bool>())
-                .prop_map(|(parts, inclusive, exempt)| Rate { parts, inclusive, exempt }),
+            (0_i64..=400_000, any::<bool>(), any::<bool>()).prop_map(
+                |(parts, inclusive, exempt)| Rate {
+                    parts,
+                    inclusive,
+                    exempt,
+                },
+            ),
             0..4,
         )
     }

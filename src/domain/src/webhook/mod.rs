@@ -139,6 +139,7 @@ pub const CATALOGUE: &[EventType] = &[
         description: "A license was validated. Frequent, so only sent to webhooks that name it.",
         opt_in: true,
     },
+    event("order.created", "Something was ordered."),
     event("order.completed", "An order was paid, and what was bought is there."),
     event("order.cancelled", "An order was given up before it was paid."),
     event("order.refunded", "An order was paid back, in part or in whole."),

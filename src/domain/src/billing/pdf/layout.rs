@@ -162,7 +162,11 @@ impl<'a> Sheets<'a> {
             self.say("Cantidad", "Quantity").to_owned(),
             self.say("Precio", "Unit price").to_owned(),
             self.say("Descuento", "Discount").to_owned(),
-            format!("{} ({})", self.say("Importe", "Amount"), self.document.currency),
+            format!(
+                "{} ({})",
+                self.say("Importe", "Amount"),
+                self.document.currency
+            ),
         ];
         let y = self.y;
         self.page()
@@ -300,10 +304,12 @@ fn write(document: &Document, language: Language, contents: Vec<Content>) -> Vec
         .map(|index| (reference(6 + 2 * index), reference(7 + 2 * index)))
         .collect();
     let mut pdf = Pdf::new();
-    pdf.catalog(catalog).pages(tree).lang(TextStr(match language {
-        Language::Es => "es",
-        Language::En => "en",
-    }));
+    pdf.catalog(catalog)
+        .pages(tree)
+        .lang(TextStr(match language {
+            Language::Es => "es",
+            Language::En => "en",
+        }));
     pdf.pages(tree)
         .kids(places.iter().map(|(page, _)| *page))
         .count(i32::try_from(places.len()).unwrap_or(i32::MAX));

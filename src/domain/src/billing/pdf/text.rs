@@ -17,9 +17,20 @@ const HIGH: &str = "\u{20ac} \u{201a}\u{192}\u{201e}\u{2026}\u{2020}\u{2021}\u{2
 
 /// Letters that no mark makes, and what people write in their place; kinds of spaces and dashes.
 const SIMILAR: &[(char, &str)] = &[
-    ('\u{142}', "l"), ('\u{141}', "L"), ('\u{111}', "d"), ('\u{110}', "D"), ('\u{131}', "i"),
-    ('\u{2212}', "-"), ('\u{2010}', "-"), ('\u{2011}', "-"), ('\u{202f}', " "), ('\u{2009}', " "),
-    ('\u{2007}', " "), ('\u{200b}', ""), ('\u{ad}', ""), ('\u{feff}', ""),
+    ('\u{142}', "l"),
+    ('\u{141}', "L"),
+    ('\u{111}', "d"),
+    ('\u{110}', "D"),
+    ('\u{131}', "i"),
+    ('\u{2212}', "-"),
+    ('\u{2010}', "-"),
+    ('\u{2011}', "-"),
+    ('\u{202f}', " "),
+    ('\u{2009}', " "),
+    ('\u{2007}', " "),
+    ('\u{200b}', ""),
+    ('\u{ad}', ""),
+    ('\u{feff}', ""),
 ];
 
 /// The text in Windows-1252. A letter that is not in it loses its marks, and what has no likeness there is a
@@ -150,7 +161,10 @@ mod tests {
 
     #[test]
     fn what_windows_1252_has() {
-        assert_eq!(encode("áéñÑ¿¡ü€–"), [0xe1, 0xe9, 0xf1, 0xd1, 0xbf, 0xa1, 0xfc, 0x80, 0x96]);
+        assert_eq!(
+            encode("áéñÑ¿¡ü€–"),
+            [0xe1, 0xe9, 0xf1, 0xd1, 0xbf, 0xa1, 0xfc, 0x80, 0x96]
+        );
         assert_eq!(encode("e\u{301}"), [0xe9], "composed first");
         assert_eq!(encode("Łódź\u{202f}−1"), b"L\xf3dz -1");
         assert_eq!(encode("日\n"), b"? ");
