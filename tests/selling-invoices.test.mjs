@@ -49,12 +49,12 @@ async function pdf(id, lang) {
 function drawn(bytes) {
   const text = bytes.toString('latin1');
   const found = [];
-  for (const { index } of text.matchAll(/\s?Tj\b/g)) found.push(before(text, index));
+  for (const { index } of text.matchAll(/\s?Tj\b/g)) found.push(endingAt(text, index));
   return found.map((one) => new TextDecoder('windows-1252').decode(Buffer.from(one, 'latin1')));
 }
 
 /** The string that ends at a place: `<hex>`, or `(text)` with parentheses in it. */
-function before(text, end) {
+function endingAt(text, end) {
   if (text[end - 1] === '>') return Buffer.from(text.slice(text.lastIndexOf('<', end) + 1, end - 1), 'hex').toString('latin1');
   const line = text.slice(text.lastIndexOf('\n', end - 1) + 1, end);
   const inner = line.slice(line.indexOf('(') + 1, line.lastIndexOf(')'));

@@ -2,7 +2,7 @@
 //! taken over in one transaction. Everything may come twice and in any order; what does not fit is not forced to.
 
 use super::refunds::{self, status};
-use super::{access, fulfil};
+use super::{disputes, fulfil};
 use crate::config::Config;
 use crate::db::{Set, Tx, sql};
 use crate::error::{Error, Result};
@@ -12,7 +12,6 @@ use crate::modules::payment_methods;
 use celaest_domain::billing::money::Currency;
 use celaest_domain::billing::order::{Event, next};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -206,7 +205,7 @@ pub async fn apply(
             None => Ok(Outcome::Parked(None, "no order is known of this payment")),
         },
         Fact::Dispute { transaction, .. } => match queries::find(tx, transaction, None).await? {
-            Some(order) => dispute(tx, &order, fact, now).await,
+            Some(order) => disputes::apply(tx, &order, fact, now).await,
             None => Ok(Outcome::Parked(None, "no order is known of this payment")),
         },
         Fact::Card { customer, card } => {
@@ -360,79 +359,5 @@ async fn refund(tx: &mut Tx, order: &Locked, fact: &Fact, now: DateTime<Utc>) ->
         failure: failure.as_deref(),
     };
     let keys = refunds::apply(tx, order, &known, &told, now).await?;
-    Ok(Outcome::Done(Some(order.id), keys))
-}
-
-/// What is held back by a dispute is decided on by these words.
-fn holds(status: &str) -> bool {
-    matches!(status, "needs_response" | "under_review" | "lost")
-}
-
-fn is_closed(status: &str) -> bool {
-    matches!(status, "won" | "lost" | "warning_closed" | "prevented")
-}
-
-#[derive(Deserialize)]
-struct Disputed {
-    id: Uuid,
-}
-
-async fn dispute(tx: &mut Tx, order: &Locked, fact: &Fact, now: DateTime<Utc>) -> Result<Outcome> {
-    let Fact::Dispute {
-        id,
-        amount,
-        status,
-        reason,
-        ..
-    } = fact
-    else {
-        return Err(Error::internal("no dispute"));
-    };
-    if !order.status.is_paid() {
-        return Ok(Outcome::Parked(Some(order.id), "the order is not paid"));
-    }
-    // What is closed stays so: an older word that arrives late changes nothing.
-    let changed: Option<Disputed> = tx
-        .row(
-            sql("INSERT INTO disputes AS d (order_id, organization_id, seller_id, gateway_dispute_id, status, amount, reason,
-                   is_holding, closed_at)
-                 VALUES ($1::uuid, $2::uuid, $3::uuid, $4, $5, $6::numeric, left($7, 100), $8::boolean,
-                   CASE WHEN $9::boolean THEN now() END)
-                 ON CONFLICT (gateway_dispute_id) DO UPDATE SET status = excluded.status, is_holding = excluded.is_holding,
-                   closed_at = excluded.closed_at
-                 WHERE d.closed_at IS NULL AND d.status <> excluded.status AND d.order_id = excluded.order_id
-                 RETURNING d.id")
-            .bind(order.id)
-            .bind(order.organization_id)
-            .bind(order.seller_id)
-            .bind(id)
-            .bind(status)
-            .bind(order.currency.major(*amount))
-            .bind(reason.as_deref())
-            .bind(holds(status))
-            .bind(is_closed(status)),
-        )
-        .await?;
-    let Some(Disputed { id: dispute }) = changed else {
-        return Ok(Outcome::Done(Some(order.id), Vec::new()));
-    };
-    let keys = access::settle(tx, order, now).await?;
-    for organization in [Some(order.organization_id), order.seller_id]
-        .into_iter()
-        .flatten()
-    {
-        tx.record(crate::db::facts::Fact {
-            organization_id: Some(organization),
-            action: crate::db::facts::Action::Update,
-            event: "order.disputed",
-            resource_type: "order",
-            resource_id: order.id,
-            changes: serde_json::json!({ "before": {}, "after": { "dispute_id": dispute, "dispute": status } }),
-            payload: queries::ORDER.told.map(|told| told(&order.row.tree())),
-        });
-        if order.seller_id == Some(order.organization_id) {
-            break;
-        }
-    }
     Ok(Outcome::Done(Some(order.id), keys))
 }
