@@ -19,8 +19,8 @@ const run = (options) => new Promise((settle, fail) => {
 });
 
 test('the files in postman/ are made of the document as it is', () => {
-  assert.deepEqual(read('../postman/celaest.postman_collection.json'), collectionOf(document), 'run "npm run postman"');
-  assert.deepEqual(read('../postman/celaest.postman_environment.json'), environmentOf('CELAEST Core'), 'run "npm run postman"');
+  assert.deepEqual(read('../postman/celaest.postman_collection.json'), collectionOf(document), 'run "npm run openapi"');
+  assert.deepEqual(read('../postman/celaest.postman_environment.json'), environmentOf('CELAEST Core'), 'run "npm run openapi"');
 });
 
 test('every operation is a request', () => {

@@ -1,6 +1,10 @@
 // The Postman collection, made from the OpenAPI document: a folder for each module, in it what makes things,
 // then what reads, changes and deletes them. What one request makes, the next ones use by its variable.
 
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from './paths.mjs';
+
 const METHODS = ['get', 'post', 'patch', 'delete'];
 const SCHEMA = 'https://schema.getpostman.com/json/collection/v2.1.0/collection.json';
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
@@ -210,4 +214,12 @@ export function environmentOf(name, values = {}) {
     name,
     values: keys.map((key) => ({ key, value: values[key] ?? '', type: secret.includes(key) ? 'secret' : 'default', enabled: true })),
   };
+}
+
+/** Writes the collection of a document and an empty environment to `postman/`. */
+export function writePostman(document) {
+  const folder = join(ROOT, 'postman');
+  mkdirSync(folder, { recursive: true });
+  const files = { 'celaest.postman_collection.json': collectionOf(document), 'celaest.postman_environment.json': environmentOf('CELAEST Core') };
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), `${JSON.stringify(content, null, 2)}\n`);
 }
