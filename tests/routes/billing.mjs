@@ -108,10 +108,10 @@ const signed = async ({ stack }) => {
 
 const oneOrder = { errorWhenUnknown: 'ORDER_NOT_FOUND', make: order() };
 const readOrder = { ...oneOrder, permission: 'orders:read', clientSeesOwnOnly: true };
-const writeOrder = { ...oneOrder, permission: 'orders:write', clientSeesOwnOnly: true };
-const oneSubscription = { errorWhenUnknown: 'SUBSCRIPTION_NOT_FOUND', clientSeesOwnOnly: true, make: subscription };
-const oneInvoice = { errorWhenUnknown: 'INVOICE_NOT_FOUND', clientSeesOwnOnly: true, make: invoice };
-const oneCard = { permission: 'payment_methods:write', errorWhenUnknown: 'PAYMENT_METHOD_NOT_FOUND', clientSeesOwnOnly: true, make: card };
+const writeOrder = { ...oneOrder, permission: 'orders:write' };
+const oneSubscription = { errorWhenUnknown: 'SUBSCRIPTION_NOT_FOUND', make: subscription };
+const oneInvoice = { errorWhenUnknown: 'INVOICE_NOT_FOUND', make: invoice };
+const oneCard = { permission: 'payment_methods:write', errorWhenUnknown: 'PAYMENT_METHOD_NOT_FOUND', make: card };
 const oneCoupon = { permission: 'coupons:write', errorWhenUnknown: 'COUPON_NOT_FOUND', make: async (world) => ({ id: (await coupon(world)).id }) };
 
 export default {
@@ -137,14 +137,14 @@ export default {
   },
 
   'GET /api/subscriptions': { permission: 'orders:read', rowsOfNewTenant: 0, clientSeesOwnOnly: true, make: subscription },
-  'GET /api/subscriptions/{id}': { ...oneSubscription, permission: 'orders:read' },
+  'GET /api/subscriptions/{id}': { ...oneSubscription, permission: 'orders:read', clientSeesOwnOnly: true },
   'POST /api/subscriptions/{id}/cancel': { ...oneSubscription, permission: 'orders:write', body: {} },
   'POST /api/subscriptions/{id}/resume': { ...oneSubscription, permission: 'orders:write', body: {}, make: ending },
   'POST /api/subscriptions/{id}/change-plan': { ...oneSubscription, permission: 'orders:write', body: { plan_id: PLANS.professional } },
 
   'GET /api/invoices': { permission: 'invoices:read', rowsOfNewTenant: 0, clientSeesOwnOnly: true, make: invoice },
-  'GET /api/invoices/{id}': { ...oneInvoice, permission: 'invoices:read' },
-  'GET /api/invoices/{id}/pdf': { ...oneInvoice, permission: 'invoices:read', contentType: 'application/pdf' },
+  'GET /api/invoices/{id}': { ...oneInvoice, permission: 'invoices:read', clientSeesOwnOnly: true },
+  'GET /api/invoices/{id}/pdf': { ...oneInvoice, permission: 'invoices:read', clientSeesOwnOnly: true, contentType: 'application/pdf' },
   'POST /api/invoices/{id}/send': { ...oneInvoice, permission: 'invoices:send', status: 202, body: {} },
 
   'GET /api/payment-methods': { permission: 'payment_methods:read', rowsOfNewTenant: 0, clientSeesOwnOnly: true, make: card },
@@ -174,7 +174,7 @@ export default {
   },
   'PATCH /api/tax-rates/{id}': { permission: 'tax_rates:write', errorWhenUnknown: 'TAX_RATE_NOT_FOUND', make: rate, body: { rate: 9.975 } },
 
-  'POST /api/webhooks/stripe': { open: true, make: signed },
+  'POST /api/webhooks/stripe': { open: true, keepsSomething: true, make: signed },
   'GET /api/payment-events': { permission: 'system:read', make: event },
   'POST /api/payment-events/{id}/replay': {
     permission: 'system:write', errorWhenUnknown: 'PAYMENT_EVENT_NOT_FOUND', make: event, body: { dismiss: true },
