@@ -87,7 +87,7 @@ async fn begin(access: &Access, id: Uuid, wanted: &Paying) -> Result<Locked> {
         .gateway
         .as_deref()
         .is_some_and(|code| code != wanted.gateway.as_str());
-    if other && order.payments_begun > 0 {
+    if other && order.payment.is_some() {
         return Err(Code::PaymentUnderWay.into());
     }
     let fresh =
