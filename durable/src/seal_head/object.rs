@@ -7,6 +7,7 @@ use wasm_bindgen::JsValue;
 use worker::{Error, Result, State};
 
 use super::rules::{Step, advanced};
+use crate::call;
 use crate::object::{Object, Work};
 
 /// Where the head is stored, as JSON text.
@@ -42,10 +43,10 @@ impl Object for Shell {
 async fn answer(state: &State, what: &str, text: &str) -> Result<String> {
     let storage = state.storage();
     let stored = storage.get::<String>(HEAD).await?;
-    let head: Option<Head> = stored.as_deref().map(serde_json::from_str).transpose()?;
+    let head: Option<Head> = stored.as_deref().map(call::read).transpose()?;
     let step: Step = match what {
         "read" => return Ok(serde_json::to_string(&head)?),
-        "advance" => serde_json::from_str(text)?,
+        "advance" => call::read(text)?,
         _ => return Err(Error::RustError(format!("a head of seals knows no {what}"))),
     };
     let next = advanced(head.as_ref(), &step);
