@@ -251,7 +251,7 @@ impl<T> Listing<T> {
     /// A page whose rows the statement made as `T`.
     pub fn of(listing: Listing<()>) -> Self {
         Self {
-            rows: listing.rows.as_made(),
+            rows: listing.rows.into_made(),
             meta: listing.meta,
         }
     }

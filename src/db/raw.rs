@@ -17,7 +17,7 @@ impl<T> Raw<T> {
     }
 
     /// The same JSON, known by the statement that made it to be a `U`.
-    pub(super) fn as_made<U>(self) -> Raw<U> {
+    pub(super) fn into_made<U>(self) -> Raw<U> {
         Raw(self.0, PhantomData)
     }
 
