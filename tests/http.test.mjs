@@ -335,6 +335,18 @@ describe('bodies', () => {
     assert.equal(details.path, 'custom_limits.max_ips');
   });
 
+  test('no object has a name twice, also where anything goes', async () => {
+    const english = { 'accept-language': 'en' };
+    const within = async (metadata) => refused(await create(`{"plan_id":"${PLANS.free}","metadata":${metadata}}`, english), 400, 'INVALID_BODY');
+    assert.match((await within('{"a":1,"a":2}')).problem, /^duplicate field `a`/);
+    assert.match((await within('{"list":[{},{"a":1,"\\u0061":1}]}')).path, /^metadata\.list\[1\]/);
+    const validation = (text) => nobody('POST', '/api/licenses/validate', { text });
+    refused(await validation('{"license_key":"x","device_info":{"os":"a","os":"b"}}'), 400, 'INVALID_BODY');
+    const items = '{"license_key":"x","device_info":{"os":{"v":1,"v":1}}},{"license_key":"x"}';
+    const [wrong, right] = good(await nobody('POST', '/api/licenses/batch-validate', { text: `{"items":[${items}]}` }));
+    assert.deepEqual([wrong.error.code, right.error], ['INVALID_BODY', null]);
+  });
+
   test('2 MB', async () => {
     const authorization = `Bearer ${await home.token('developer')}`;
     for (const path of ['/api/licenses', '/api/licenses/validate', '/api/licenses/batch-validate']) {
