@@ -6,5 +6,5 @@ mod object;
 mod rules;
 
 pub use client::{advance, read, restart};
-pub use object::SealHeadObject;
+pub(crate) use object::open;
 pub use rules::{Known, Restart, Step, advanced, restarts};
