@@ -11,20 +11,22 @@ pub mod page;
 mod query;
 mod raw;
 mod rows;
-mod tx;
 
 pub use page::{Listing, Page};
 pub use query::{Bind, Query, containing, patched, sql};
 pub use raw::Raw;
 pub use rows::{Key, Rows, Search, Set};
-pub use tx::Tx;
 
-use crate::error::{Error, Result};
-use crate::platform::postgres::{Connection, Failure};
-use facts::Actor;
+use crate::error::{Code, Error, Result};
+use crate::platform::clock;
+use crate::platform::postgres::{Connection, Failure, Statement};
+use facts::{Action, Actor, Fact, Mail, Message, Subject};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use opening::{Attempt, Opening};
+use page::Found;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::cell::Cell;
 use std::rc::Rc;
 use uuid::Uuid;
@@ -32,6 +34,10 @@ use worker::Env;
 
 /// Keeps the invocation alive for work that outlasts its answer; `waitUntil` of whichever door is open.
 pub type Background = Rc<dyn Fn(LocalBoxFuture<'static, ()>)>;
+
+/// After so many milliseconds the server gives up on a statement: a little before the worker would, so that
+/// nothing runs on that nobody waits for.
+const PATIENCE_MS: u32 = 14_000;
 
 /// Whose rows a transaction may see and touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,14 +98,19 @@ impl Database {
         self.0.statements.get()
     }
 
-    fn count(&self, statements: usize) {
-        let before = self.0.statements.get();
-        self.0.statements.set(before + statements as u32);
-    }
-
     /// A transaction in which nothing has been sent yet.
     pub fn begin(&self, scope: Scope, actor: Actor) -> Tx {
-        Tx::new(self.clone(), scope, actor)
+        Tx {
+            database: self.clone(),
+            scope,
+            actor,
+            connection: None,
+            home: scope.organization(),
+            facts: Vec::new(),
+            messages: Vec::new(),
+            closing: Vec::new(),
+            ended: false,
+        }
     }
 
     /// Begins to connect, for whoever has something else to wait for before the first statement. If no
@@ -133,6 +144,315 @@ impl Database {
     }
 }
 
+/// A transaction. Dropped without [`Tx::commit`], it is rolled back by the server.
+#[must_use]
+pub struct Tx {
+    database: Database,
+    scope: Scope,
+    actor: Actor,
+    connection: Option<Connection>,
+    home: Option<Uuid>,
+    facts: Vec<(Uuid, Fact)>,
+    messages: Vec<Message>,
+    closing: Vec<Query>,
+    ended: bool,
+}
+
+/// An unfinished transaction must not be continued by the next one on the same connection: the
+/// connection goes, and the server rolls back.
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if self.connection.is_some() && !self.ended {
+            self.database.close();
+        }
+    }
+}
+
+impl Tx {
+    /// Whose rows this transaction sees.
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// Every row of the statement, as a list.
+    pub async fn rows<T: DeserializeOwned>(&mut self, query: Query) -> Result<Vec<T>> {
+        self.value(query.into_rows()).await
+    }
+
+    /// The only row of the statement, if there is one.
+    pub async fn row<T: DeserializeOwned>(&mut self, query: Query) -> Result<Option<T>> {
+        self.value(query.into_row()).await
+    }
+
+    /// The JSON document that the statement itself makes in its single text column.
+    pub async fn value<T: DeserializeOwned>(&mut self, query: Query) -> Result<T> {
+        let mut answers = self.send(vec![query], false).await?;
+        parse(answers.pop().flatten())
+    }
+
+    /// Like [`Tx::rows`], and ends the transaction in the same trip.
+    pub async fn only_rows<T: DeserializeOwned>(self, query: Query) -> Result<Vec<T>> {
+        self.only_value(query.into_rows()).await
+    }
+
+    /// Like [`Tx::row`], and ends the transaction in the same trip.
+    pub async fn only_row<T: DeserializeOwned>(self, query: Query) -> Result<Option<T>> {
+        self.only_value(query.into_row()).await
+    }
+
+    /// Like [`Tx::value`], and ends the transaction in the same trip.
+    pub async fn only_value<T: DeserializeOwned>(mut self, query: Query) -> Result<T> {
+        let mut answers = self.send(vec![query], true).await?;
+        parse(answers.pop().flatten())
+    }
+
+    /// Writes down what happened: one audit row and, if the fact is published, one outbox row, both in
+    /// this transaction, sent together with COMMIT.
+    pub fn record(&mut self, fact: Fact) {
+        self.record_as(Uuid::new_v4(), fact);
+    }
+
+    /// [`Tx::record`] with the outbox message's id, by which consumers recognise repeats.
+    pub fn record_as(&mut self, message: Uuid, fact: Fact) {
+        self.facts.push((message, fact));
+    }
+
+    /// Writes down that something came to be.
+    pub fn record_new<T>(&mut self, subject: &Subject, event: &'static str, after: &Raw<T>) {
+        self.record_between(subject, event, &Value::Null, &after.tree());
+    }
+
+    /// Writes down that something changed, unless nothing did.
+    pub fn record_change<T>(
+        &mut self,
+        subject: &Subject,
+        event: &'static str,
+        before: &Raw<T>,
+        after: &Raw<T>,
+    ) {
+        self.record_between(subject, event, &before.tree(), &after.tree());
+    }
+
+    /// Writes down that something was ended for good.
+    pub fn record_end<T>(&mut self, subject: &Subject, event: &'static str, before: &Raw<T>) {
+        self.record_between(subject, event, &before.tree(), &Value::Null);
+    }
+
+    /// Writes down that something was ended for good and goes on being there.
+    pub fn record_ending<T>(
+        &mut self,
+        subject: &Subject,
+        event: &'static str,
+        before: &Raw<T>,
+        after: &Raw<T>,
+    ) {
+        if let Some(fact) = self.fact(subject, event, &before.tree(), &after.tree()) {
+            self.record(Fact {
+                action: Action::Delete,
+                ..fact
+            });
+        }
+    }
+
+    /// Writes down what lies between two rows, `null` for none.
+    pub fn record_between(
+        &mut self,
+        subject: &Subject,
+        event: &'static str,
+        before: &Value,
+        after: &Value,
+    ) {
+        if let Some(fact) = self.fact(subject, event, before, after) {
+            self.record(fact);
+        }
+    }
+
+    fn fact(
+        &self,
+        subject: &Subject,
+        event: &'static str,
+        before: &Value,
+        after: &Value,
+    ) -> Option<Fact> {
+        let mut fact = subject.fact(event, before, after)?;
+        fact.organization_id = fact.organization_id.or(self.home);
+        Some(fact)
+    }
+
+    /// The organization in which things happen that do not say it themselves.
+    pub fn happens_in(&mut self, organization: Option<Uuid>) {
+        self.home = organization;
+    }
+
+    /// One page of `rows`, and ends the transaction in the same trip.
+    ///
+    /// # Errors
+    /// As [`Rows::page`]; 404 when the rows' parent is not there.
+    pub async fn page<T>(
+        self,
+        rows: Rows,
+        columns: &str,
+        by: &str,
+        page: &Page,
+    ) -> Result<Listing<T>> {
+        let missing = rows.missing();
+        let query = rows.page(columns, by, page)?;
+        let found: Option<Found<T>> = self.only_value(query).await?;
+        let found = found.ok_or_else(|| Error::new(missing))?;
+        Ok(Listing::new(found, page))
+    }
+
+    /// The only row of the statement.
+    ///
+    /// # Errors
+    /// `missing` when there is none.
+    pub async fn one<T: DeserializeOwned>(&mut self, query: Query, missing: Code) -> Result<T> {
+        let row: Option<T> = self.row(query).await?;
+        row.ok_or_else(|| missing.into())
+    }
+
+    /// Like [`Tx::one`], and ends the transaction in the same trip.
+    ///
+    /// # Errors
+    /// `missing` when there is none.
+    pub async fn only_one<T: DeserializeOwned>(self, query: Query, missing: Code) -> Result<T> {
+        let row: Option<T> = self.only_row(query).await?;
+        row.ok_or_else(|| missing.into())
+    }
+
+    /// Runs a statement whose rows nobody needs.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn execute(&mut self, query: Query) -> Result<()> {
+        self.send(vec![query], false).await.map(|_| ())
+    }
+
+    /// Like [`Tx::execute`], and ends the transaction in the same trip.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn only_execute(mut self, query: Query) -> Result<()> {
+        self.send(vec![query], true).await.map(|_| ())
+    }
+
+    /// Sends an e-mail once this transaction is committed.
+    pub fn post(&mut self, mail: Mail) {
+        self.messages.push(mail.message(clock::now()));
+    }
+
+    /// Tells the worker itself something once this transaction is committed; nobody outside learns of it.
+    pub fn tell(&mut self, topic: &'static str, payload: Value) {
+        self.messages.push(Message {
+            id: Uuid::new_v4(),
+            organization_id: None,
+            topic: topic.to_owned(),
+            payload,
+            created_at: clock::now(),
+        });
+    }
+
+    /// A statement to run right before COMMIT, in the same trip.
+    pub fn finally(&mut self, query: Query) {
+        self.closing.push(query);
+    }
+
+    /// Writes the recorded facts and commits. Returns the messages to send now; if that never happens,
+    /// the sweep sends them.
+    ///
+    /// # Errors
+    /// When anything fails, nothing of the transaction remains.
+    pub async fn commit(mut self) -> Result<Vec<Message>> {
+        let facts = std::mem::take(&mut self.facts);
+        let mut closing = std::mem::take(&mut self.closing);
+        let now = clock::now();
+        let messages: Vec<_> = facts
+            .iter()
+            .filter_map(|(id, fact)| fact.message(*id, now))
+            .chain(std::mem::take(&mut self.messages))
+            .collect();
+        if !facts.is_empty() || !messages.is_empty() {
+            let facts: Vec<_> = facts.iter().map(|(_, fact)| fact).collect();
+            closing.push(facts::insert(&self.actor, &facts, &messages));
+        }
+        if self.connection.is_some() || !closing.is_empty() {
+            self.send(closing, true).await?;
+        }
+        Ok(messages)
+    }
+
+    async fn send(&mut self, queries: Vec<Query>, last: bool) -> Result<Vec<Option<String>>> {
+        let statements = &self.database.0.statements;
+        statements.set(statements.get() + queries.len() as u32);
+        let mut statements = Vec::with_capacity(queries.len() + 3);
+        let connection = match &self.connection {
+            Some(connection) => connection.clone(),
+            None => {
+                statements.push(Statement::bare("BEGIN"));
+                statements.push(self.settings());
+                let connection = self.database.connection().await?;
+                self.connection = Some(connection.clone());
+                connection
+            }
+        };
+        let framed = statements.len();
+        let constraints: Vec<_> = queries
+            .iter()
+            .flat_map(|query| query.constraints().to_vec())
+            .collect();
+        let count = queries.len();
+        statements.extend(queries.into_iter().map(Query::into_statement));
+        if last {
+            statements.push(Statement::bare("COMMIT"));
+        }
+        // Whatever becomes of the statement, COMMIT ends the transaction.
+        self.ended = last;
+        match connection.pipeline(statements).await {
+            Ok(answers) => Ok(answers.into_iter().skip(framed).take(count).collect()),
+            Err(failure) => {
+                if matches!(failure, Failure::Unavailable(_)) {
+                    self.database.close();
+                }
+                Err(named(failure, &constraints))
+            }
+        }
+    }
+
+    fn settings(&self) -> Statement {
+        let text = |id: Option<Uuid>| Some(id.map(|id| id.to_string()).unwrap_or_default());
+        let access = match self.scope {
+            Scope::Tenant { .. } => "tenant",
+            Scope::System => "system",
+        };
+        Statement {
+            sql: "SELECT set_config('celaest.access', $1, true), set_config('celaest.organization_id', $2, true), \
+                  set_config('celaest.owner_id', $3, true), set_config('celaest.user_id', $4, true), \
+                  set_config('statement_timeout', $5, true)"
+                .into(),
+            params: vec![
+                Some(access.into()),
+                text(self.scope.organization()),
+                text(self.scope.owner()),
+                text(self.actor.user_id),
+                Some(PATIENCE_MS.to_string()),
+            ],
+        }
+    }
+}
+
+/// The client error that the violated constraint stands for, or the general one.
+fn named(failure: Failure, constraints: &[(&'static str, Error)]) -> Error {
+    if let Failure::Refused {
+        constraint: Some(name),
+        ..
+    } = &failure
+        && let Some((_, error)) = constraints.iter().find(|(known, _)| known == name)
+    {
+        return error.clone();
+    }
+    failure.into()
+}
+
 /// What a refusal of the database means to the caller.
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
@@ -155,4 +475,8 @@ impl From<Failure> for Error {
             },
         }
     }
+}
+
+fn parse<T: DeserializeOwned>(text: Option<String>) -> Result<T> {
+    serde_json::from_str(text.as_deref().unwrap_or("null")).map_err(Error::internal)
 }
