@@ -304,7 +304,8 @@ describe('addresses', { concurrency: true }, () => {
   test('a key is read as people type it', async () => {
     const license = await edge.license();
     const spoken = license.key.replaceAll('-', ' ').toLowerCase();
-    for (const typed of [spoken, license.key.replaceAll('-', ''), ` ${license.key} `]) {
+    const pasted = `${license.key.replaceAll('-', '\u2013')}\u00a0\r\n`;
+    for (const typed of [spoken, license.key.replaceAll('-', ''), ` ${license.key} `, pasted, license.key.replaceAll('-', ' \u2014 ')]) {
       assert.equal(await edge.code(typed), 'VALID', typed);
     }
   });
