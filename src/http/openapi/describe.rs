@@ -147,7 +147,7 @@ impl<T: OperationInput> OperationInput for Once<T> {
             "Idempotency-Key",
             "The same key with the same request, byte for byte, replays the first answer for a day; with another request it is refused.",
             false,
-            json_schema!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+            json_schema!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" }),
         );
         add_parameters(
             ctx,
