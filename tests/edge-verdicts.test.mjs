@@ -33,7 +33,7 @@ describe('codes', () => {
     const good = edge.key();
     const wrongChecksum = good.slice(0, -1) + (good.endsWith('0') ? '1' : '0');
     const keys = [
-      '', 'x', 'CELAEST', wrongChecksum, `${good}0`, `${good}\n`, good.replace('CELAEST', 'CELEAST'),
+      '', 'x', 'CELAEST', wrongChecksum, `${good}0`, `${good}.`, good.replace('CELAEST', 'CELEAST'),
       good.replaceAll('-', '_'), edge.key().replace('MKT', 'CRM'), 'CELAEST-MKT-ILOUILOU-0000',
       "CELAEST-MKT-'; DROP TABLE licenses;--", 'Ω'.repeat(30), 'a'.repeat(128),
     ];

@@ -23,16 +23,26 @@ before(async () => {
   nobody = caller(stack);
 });
 
-/** Sends pieces of a body, `count` of them unless it is answered before. */
-async function sent(path, headers, text, count) {
+/**
+ * Sends pieces of a body, `count` of them unless it is answered before. A connection that is closed while
+ * something is still being written can take the answer with it: then all of it is sent again.
+ */
+async function sent(path, headers, text, count, attempts = 10) {
   const request = http.request(stack.url + path, { method: 'POST', headers: { 'content-type': 'application/json', ...headers } });
-  const answered = once(request, 'response');
-  for (let piece = 0; piece < count && !request.res; piece += 1) {
+  const answered = once(request, 'response').catch((error) => error);
+  for (let piece = 0; piece < count && !request.res && !request.destroyed; piece += 1) {
     request.write(text);
     await pause(5);
   }
   if (!request.res) request.end();
-  const [incoming] = await answered;
+  const outcome = await answered;
+  if (outcome instanceof Error) {
+    if (attempts > 1 && ['EPIPE', 'ECONNRESET'].includes(outcome.code)) return sent(path, headers, text, count, attempts - 1);
+    throw outcome;
+  }
+  const [incoming] = outcome;
+  // What is still on its way up fails when the other side has closed.
+  request.on('error', () => {});
   const answer = await read(new Response(Readable.toWeb(incoming), { status: incoming.statusCode, headers: incoming.headers }));
   request.destroy();
   return answer;
