@@ -135,6 +135,10 @@ codes! {
     WebhookSecretsFull = "WEBHOOK_SECRETS_FULL", 409, "Demasiadas rotaciones en 24 horas: los secretos anteriores siguen firmando", "Too many rotations within 24 hours: the secrets before still sign";
     /// A webhook that does not take deliveries.
     WebhookInactive = "WEBHOOK_INACTIVE", 409, "El webhook no está activo", "The webhook is not active";
+    /// A dead letter that cannot be sent again: no queue has its name, or it is larger than a queue takes. `details.problem` says which. It can be read and dropped.
+    LetterStuck = "DEAD_LETTER_STUCK", 409, "El mensaje no puede volver a su cola; léalo y bórrelo", "The message cannot go back to its queue; read it and drop it";
+    /// An audit log is acknowledged as cut off only where its verification says so.
+    NotCutOff = "AUDIT_NOT_CUT_OFF", 409, "El registro de auditoría no termina cortado ahí; verifíquelo antes", "The audit log is not cut off there; verify it first";
     /// Another feature flag has the key.
     FlagKeyTaken = "FLAG_KEY_TAKEN", 409, "Ya hay un indicador con esa clave", "There already is a flag with that key";
     /// The same idempotency key was used for another request.

@@ -134,6 +134,7 @@ endpoints! {
     get    "/api/audit-logs/search"                         => audit::list::search,                       "searchAuditLogs",          "Searches the audit log";
     get    "/api/audit-logs/export"                         => audit::export::export,                     "exportAuditLogs",          "The audit log as a file of any size";
     get    "/api/audit-logs/verify"                         => audit::verify::verify,                     "verifyAuditLogs",          "Verifies the audit log against its seals, and names the first break";
+    post   "/api/audit-logs/acknowledge"                    => audit::acknowledge::acknowledge,           "acknowledgeAuditBreak",    "Accepts that the end of an audit log is lost, and seals what is left anew";
     get    "/api/audit-logs/{id}"                           => audit::list::read,                         "getAuditLog",              "One row of the audit log";
 
     // Telemetry

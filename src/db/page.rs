@@ -96,7 +96,7 @@ impl Page {
         };
         let values = Cursor::decode(text, key).ok_or_else(|| {
             Error::new(Code::InvalidQuery)
-                .with_details(json!({ "problem": "cursor: is not one of this list" }))
+                .with_details(json!({ "problem": "not a cursor of this list" }))
         })?;
         let columns = columns(key, alias);
         let places: Vec<_> = key

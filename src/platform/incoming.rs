@@ -185,7 +185,9 @@ mod tests {
             parts("https://h/api?a=/b?c"),
             ("/api".into(), Some("a=/b?c".into()))
         );
+        // No path, and `OPTIONS *`.
         assert_eq!(parts("https://h"), ("/".into(), None));
+        assert_eq!(parts("https://h*"), ("/".into(), None));
     }
 
     #[test]

@@ -232,6 +232,11 @@ pub const SPANISH: &[(&str, &str)] = &[
     ("is in the future", "está en el futuro"),
     ("is too far away", "queda demasiado lejos"),
     ("is reserved", "está reservado"),
+    ("no queue has this name", "ninguna cola tiene este nombre"),
+    (
+        "it is larger than a queue takes",
+        "es mayor de lo que admite una cola",
+    ),
     ("is required for super_admin", "hace falta para super_admin"),
     (
         "is required, none can be made from the name",

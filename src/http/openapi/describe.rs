@@ -145,9 +145,9 @@ impl<T: OperationInput> OperationInput for Once<T> {
         T::operation_input(ctx, operation);
         let data = parameter(
             "Idempotency-Key",
-            "The same key with the same request replays the first answer for a day; with another request it is refused.",
+            "The same key with the same request, byte for byte, replays the first answer for a day; with another request it is refused.",
             false,
-            json_schema!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+            json_schema!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" }),
         );
         add_parameters(
             ctx,

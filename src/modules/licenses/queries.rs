@@ -15,8 +15,10 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 /// The columns of [`License`], from table or alias `l`. Clients do not see the internal notes.
-pub const COLUMNS: &str = "l.id, l.organization_id, l.owner_id, l.plan_id, l.product_id, l.license_key, l.status,
-    l.starts_at, l.expires_at, l.trial_ends_at, l.billing_cycle, l.next_billing_date, l.custom_limits,
+pub const COLUMNS: &str =
+    "l.id, l.organization_id, l.owner_id, l.plan_id, l.product_id, l.license_key, l.status,
+    l.starts_at, l.expires_at, l.trial_ends_at, l.billing_cycle, l.next_billing_date, l.renewal_day,
+    l.custom_limits,
     l.current_period_start, l.current_period_end, l.ai_requests_used, l.storage_used_bytes,
     CASE WHEN app_owner_id() IS NULL THEN l.notes END AS notes, l.metadata,
     l.suspension_reason, l.suspended_at, l.cancelled_at, l.created_at, l.updated_at";
