@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::calls::Usage;
 use crate::caller::Decision;
 
 /// One validation, as the worker passes it on.
@@ -89,6 +90,9 @@ pub struct Found<'a> {
     /// Those of [`Wanted::waiting`] that Postgres has, whatever became of them.
     #[serde(default)]
     pub settled: Vec<Uuid>,
+    /// What its AI calls used.
+    #[serde(default)]
+    pub usage: Option<Usage>,
 }
 
 /// What the object wants to have read.
@@ -97,7 +101,7 @@ pub struct Wanted {
     /// Ties what is read to this request: changed by every notice of a change
     /// and every snapshot installed.
     pub token: u64,
-    /// Bindings and collisions that the object made and does not know to be in
+    /// Bindings, collisions and AI calls that the object does not know to be in
     /// Postgres.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<Uuid>,
