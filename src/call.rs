@@ -132,6 +132,11 @@ impl Call {
         (self.background)(Box::pin(work));
     }
 
+    /// [`Call::background`] for those who are handed the way itself.
+    pub fn in_background(&self) -> Background {
+        self.background.clone()
+    }
+
     /// Sends outbox messages on their way after the answer.
     pub fn publish(call: &Rc<Self>, messages: Vec<Message>) {
         if messages.is_empty() {

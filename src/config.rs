@@ -12,6 +12,11 @@ use worker::Env;
 pub struct Secret(String);
 
 impl Secret {
+    /// Hides a value.
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
     /// The value itself. Never log it.
     pub fn expose(&self) -> &str {
         &self.0
