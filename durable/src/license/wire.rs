@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use celaest_domain::address::AddressKey;
 use celaest_domain::license::{Lang, Settings, Severity};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -91,8 +92,14 @@ pub struct Found<'a> {
     #[serde(default)]
     pub settled: Vec<Uuid>,
     /// What its AI calls used.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "readable")]
     pub usage: Option<Usage>,
+}
+
+/// Moments beyond what can be counted with are no usage; a validation needs none.
+fn readable<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usage>, D::Error> {
+    let told = Value::deserialize(from)?;
+    Ok(serde_json::from_value(told).ok())
 }
 
 /// What the object wants to have read.

@@ -85,6 +85,17 @@ impl Entry {
     }
 }
 
+/// What a confirmation brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing.
+    Nothing,
+    /// What was read before may lack it.
+    News,
+    /// The counts here may differ from those of Postgres: they are to be read again.
+    Doubt,
+}
+
 /// The usage of one license.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -168,12 +179,6 @@ impl Ledger {
         let Some(counts) = &self.counts else {
             return CallAnswer::Unavailable;
         };
-        if self.entries.contains_key(&ask.call.id) {
-            return CallAnswer::Repeated;
-        }
-        if self.entries.len() >= MAX_ENTRIES {
-            return CallAnswer::Unavailable;
-        }
         let (mut open, mut requests, mut cost, mut key_cost) = (0, 0, 0, 0);
         let key = ask.call.caller_key_id;
         for entry in self.entries.values() {
@@ -189,6 +194,27 @@ impl Ledger {
         requests += counts.requests;
         cost += counts.cost_micro;
         key_cost += key.and_then(|key| counts.keys.get(&key)).unwrap_or(&0);
+        let left = |used| Left {
+            requests: limits.requests.map(|most| most - used),
+            resets_at: counts.until,
+        };
+        let until = now.saturating_add(ask.patience_ms);
+        if let Some(entry) = self.entries.get_mut(&ask.call.id) {
+            if ask.call.task_id.is_none() {
+                return CallAnswer::Repeated;
+            }
+            if entry.ended.is_none() {
+                entry.until = until;
+                effects.put(row(&ask.call.id), entry);
+            }
+            return CallAnswer::Granted {
+                organization_id,
+                left: left(requests),
+            };
+        }
+        if self.entries.len() >= MAX_ENTRIES {
+            return CallAnswer::Unavailable;
+        }
         // A call that may cost nothing still needs a budget that is not used up.
         let price = ask.cost_micro.max(1);
         let asked = [
@@ -207,14 +233,11 @@ impl Ledger {
                 };
             }
         }
-        let left = Left {
-            requests: limits.requests.map(|most| most - requests - 1),
-            resets_at: counts.until,
-        };
+        let left = left(requests + 1);
         let entry = Entry {
             call: ask.call.clone(),
             at: begun(&ask.call.id).unwrap_or(now),
-            until: now.saturating_add(ask.patience_ms),
+            until,
             held_micro: ask.cost_micro,
             ended: None,
             sends: 0,
@@ -251,15 +274,23 @@ impl Ledger {
         }
     }
 
-    /// Postgres has these: they count there now. Whether any was news.
-    pub fn confirm(&mut self, told: &[Confirmed], effects: &mut Effects) -> bool {
-        let mut news = false;
+    /// Postgres has these: they count there now.
+    pub fn confirm(&mut self, told: &[Confirmed], effects: &mut Effects) -> Told {
+        let (mut news, mut doubt) = (false, false);
         for one in told {
-            if self.entries.remove(&one.id).is_none() {
+            let ours = self.entries.remove(&one.id).is_some();
+            if ours {
+                news = true;
+                effects.delete.push(row(&one.id));
+            }
+            if ours != one.fresh {
+                // Counted there and not here, or told before: what Postgres shows next is right.
+                doubt |= ours || one.fresh;
                 continue;
             }
-            news = true;
-            effects.delete.push(row(&one.id));
+            if !ours {
+                continue;
+            }
             let Some(counts) = self.counts.as_mut().filter(|counts| one.at >= counts.from) else {
                 continue;
             };
@@ -272,13 +303,25 @@ impl Ledger {
         if let Some(counts) = self.counts.as_ref().filter(|_| news) {
             effects.put(CALLS, counts);
         }
-        news
+        match (news, doubt) {
+            (_, true) => Told::Doubt,
+            (true, false) => Told::News,
+            (false, false) => Told::Nothing,
+        }
     }
 
     /// Ends what nobody told the end of, and returns the records that are due: those, and the ones that
     /// Postgres should have by now.
     pub fn take(&mut self, owner: Owner, now: i64, effects: &mut Effects) -> Vec<String> {
         let mut bodies = Vec::new();
+        // A task runs again under the same id, and is counted then.
+        self.entries.retain(|id, entry| {
+            let lost = entry.ended.is_none() && entry.until <= now && entry.call.task_id.is_some();
+            if lost {
+                effects.delete.push(row(id));
+            }
+            !lost
+        });
         for (id, entry) in &mut self.entries {
             if entry.next() > now || bodies.len() >= SENT_AT_ONCE {
                 continue;

@@ -7,7 +7,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use ledger::{Ledger, Limits};
+pub use ledger::{Ledger, Limits, Told};
 pub use wire::{
     CallAnswer, CallMeta, Confirmed, Ended, Left, Limit, OUTCOME_UNKNOWN, Record, ReserveCall,
     Settle, SettleCall, Usage,

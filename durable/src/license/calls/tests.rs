@@ -101,12 +101,22 @@ impl World {
     }
 
     fn ask(&mut self, id: Uuid, cost_micro: i64, key_budget_micro: Option<i64>) -> CallAnswer {
+        self.ask_for(id, cost_micro, key_budget_micro, None)
+    }
+
+    fn ask_for(
+        &mut self,
+        id: Uuid,
+        cost_micro: i64,
+        key_budget_micro: Option<i64>,
+        task_id: Option<Uuid>,
+    ) -> CallAnswer {
         let call = CallMeta {
             id,
             user_id: OWNER,
             caller_key_id: Some(KEY),
             kind: "chat".into(),
-            task_id: None,
+            task_id,
             prompt_id: None,
             request_id: "r".into(),
         };
@@ -167,15 +177,18 @@ impl World {
         }
     }
 
-    /// The consumer of records: each once, however often it comes.
-    fn consume(&mut self, id: Uuid, counts: bool, cost: i64) {
-        if self.records.insert(id, (counts, cost)).is_none() {
+    /// The consumer of records: each once, however often it comes. Whether it was news.
+    fn consume(&mut self, id: Uuid, counts: bool, cost: i64) -> bool {
+        let fresh = !self.records.contains_key(&id);
+        if fresh {
+            self.records.insert(id, (counts, cost));
             self.requests += i64::from(counts);
             self.cost += cost;
         }
+        fresh
     }
 
-    fn confirm(&mut self, id: Uuid) {
+    fn confirm(&mut self, id: Uuid, fresh: bool) {
         let (counts, cost_micro) = self.records[&id];
         let told = Confirmed {
             id,
@@ -183,6 +196,7 @@ impl World {
             counts,
             cost_micro,
             caller_key_id: Some(KEY),
+            fresh,
         };
         let effects = self.machine.confirm_calls(&[told]);
         self.apply(effects);
@@ -202,8 +216,8 @@ impl World {
             .collect();
         for record in &records {
             let cost = record.ended.cost_micro.unwrap_or(0);
-            self.consume(record.call.id, record.ended.counts, cost);
-            self.confirm(record.call.id);
+            let fresh = self.consume(record.call.id, record.ended.counts, cost);
+            self.confirm(record.call.id, fresh);
         }
         records
     }
@@ -309,6 +323,46 @@ fn a_call_is_let_in_once() {
     let end = world.ended(true, None);
     world.settle(id, Settle::Ended(end));
     assert_eq!(world.ask(id, 0, None), CallAnswer::Repeated);
+}
+
+#[test]
+fn a_call_of_a_task_is_joined_and_counts_once() {
+    let mut world = World::new(json!({ "max_concurrent_tasks": 1 }));
+    let (id, task) = (world.next_id(), Some(Uuid::from_u128(9)));
+    let requests = |answer| match answer {
+        CallAnswer::Granted { left, .. } => left.requests.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(requests(world.ask_for(id, 0, None, task)), 9);
+    world.now += 30_000;
+    // Its time is renewed.
+    assert_eq!(requests(world.ask_for(id, 0, None, task)), 9);
+    assert_eq!(
+        world.machine.next_alarm(world.now),
+        Some(world.now + 40_000)
+    );
+    world.now += 40_000;
+    world.alarm();
+    assert!(
+        world.queue.is_empty() && world.reserve().is_ok(),
+        "given back"
+    );
+    let mut world = World::new(json!({}));
+    let id = world.next_id();
+    world.ask_for(id, 0, None, task);
+    let end = world.ended(true, Some(3));
+    world.settle(id, Settle::Ended(end.clone()));
+    assert_eq!(requests(world.ask_for(id, 0, None, task)), 9);
+    world.settle(id, Settle::Ended(end.clone()));
+    world.consume(id, true, 3);
+    world.confirm(id, true);
+    // Its consumer never heard, and runs it once more: Postgres knows better than to count it again.
+    assert_eq!(requests(world.ask_for(id, 0, None, task)), 8);
+    world.settle(id, Settle::Ended(end));
+    let fresh = world.consume(id, true, 3);
+    world.confirm(id, fresh);
+    let other = world.next_id();
+    assert_eq!(requests(world.ask_for(other, 0, None, None)), 8);
 }
 
 #[test]
@@ -438,7 +492,7 @@ fn of_a_cancelled_license_nothing_is_kept_once_the_records_are_in() {
     let end = world.ended(true, None);
     world.settle(id, Settle::Ended(end));
     world.consume(id, true, 0);
-    world.confirm(id);
+    world.confirm(id, true);
     assert!(world.rows.is_empty(), "{:?}", world.rows);
 }
 
@@ -529,9 +583,9 @@ proptest! {
                 }
                 Step::Consume { which, tells } if !sent.is_empty() => {
                     let (id, counts, cost) = sent[which % sent.len()];
-                    world.consume(id, counts, cost);
+                    let fresh = world.consume(id, counts, cost);
                     if tells {
-                        world.confirm(id);
+                        world.confirm(id, fresh);
                     }
                 }
                 Step::Alarm => world.alarm(),

@@ -108,7 +108,7 @@ pub enum CallAnswer {
         /// End of the period, in Unix milliseconds.
         resets_at: i64,
     },
-    /// This call was let in before.
+    /// This call was let in before. One of a task is joined instead: whoever made it first may be gone.
     Repeated,
     /// No such license, or not the caller's.
     Missing,
@@ -180,6 +180,8 @@ pub struct Confirmed {
     /// The API key it was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller_key_id: Option<Uuid>,
+    /// It was stored just now; not when it had been before.
+    pub fresh: bool,
 }
 
 /// What Postgres shows of a license's usage.

@@ -4,7 +4,7 @@ use celaest_domain::license as domain;
 
 use super::snapshots::Ready;
 use super::{Machine, Malformed};
-use crate::license::calls::{CallAnswer, Confirmed, Limits, ReserveCall, SettleCall};
+use crate::license::calls::{CallAnswer, Confirmed, Limits, ReserveCall, SettleCall, Told};
 use crate::storage::Effects;
 
 impl Machine {
@@ -74,9 +74,10 @@ impl Machine {
     /// Postgres has the records of these calls.
     pub fn confirm_calls(&mut self, told: &[Confirmed]) -> Effects {
         let mut effects = Effects::default();
-        if self.calls.confirm(told, &mut effects) {
-            // What was read before may lack them.
-            self.token = self.ids.token();
+        match self.calls.confirm(told, &mut effects) {
+            Told::Nothing => {}
+            Told::News => self.token = self.ids.token(),
+            Told::Doubt => effects.delete.extend(self.drop_snapshot().delete),
         }
         self.free(&mut effects);
         effects

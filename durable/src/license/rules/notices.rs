@@ -60,7 +60,7 @@ impl Machine {
         effects
     }
 
-    fn drop_snapshot(&mut self) -> Effects {
+    pub(super) fn drop_snapshot(&mut self) -> Effects {
         self.token = self.ids.token();
         self.missing_until = 0;
         let mut effects = Effects::default();
