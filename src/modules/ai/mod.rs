@@ -4,3 +4,4 @@
 pub mod host;
 pub mod models;
 pub mod pool;
+pub mod records;
