@@ -1,0 +1,3 @@
+//! Module 6, IA-Mesh: one question, six providers.
+
+pub mod prompts;
