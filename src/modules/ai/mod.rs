@@ -1,7 +1,9 @@
 //! Module 6, IA-Mesh: completions from whichever provider is well. The URLs are in `router.rs`, the rules in
 //! `celaest_domain::ai`.
 
+pub mod engine;
 pub mod host;
 pub mod models;
 pub mod pool;
+pub mod prompts;
 pub mod records;
