@@ -48,6 +48,15 @@ class Rest {
     }
     return bytes;
   }
+
+  /** Resolves when whoever asked has left before the end of the answer. */
+  left() {
+    const { signal } = this.#request;
+    return new Promise((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
 }
 
 /** What stands for a header that is there and empty: no header can hold it, and nothing takes it for good. */

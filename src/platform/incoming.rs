@@ -16,6 +16,10 @@ extern "C" {
     /// At most `limit` bytes of the body, or null when there are more.
     #[wasm_bindgen(method, catch)]
     fn read(this: &Rest, limit: u32) -> Result<Promise, JsValue>;
+
+    /// A promise that is kept when the caller leaves before the end.
+    #[wasm_bindgen(method, catch)]
+    fn left(this: &Rest) -> Result<Promise, JsValue>;
 }
 
 macro_rules! head {
@@ -159,6 +163,13 @@ impl Incoming {
         let reading = self.rest.read(limit as u32).map_err(words)?;
         let bytes = JsFuture::from(reading).await.map_err(words)?;
         Ok(bytes.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec))
+    }
+
+    /// Ends when the caller has left before the end of the answer, which may be never.
+    pub async fn left(&self) {
+        if let Ok(left) = self.rest.left() {
+            let _ = JsFuture::from(left).await;
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::db::{Query, sql};
 use crate::error::{Error, Result};
+use crate::modules::ai::prompts::measure::MEASURED;
 use crate::modules::licenses::close_periods;
 use crate::run::{self, Run, together};
 use celaest_domain::license_key::LicenseKey;
@@ -60,7 +61,7 @@ async fn confirm(run: &Run, stored: &HashMap<String, Vec<Confirmed>>) -> Result<
 
 /// Stores the records of a batch. Of a call whose period is closed, the period's row learns.
 fn store(records: &str) -> Query {
-    sql("WITH message AS (
+    sql(format!("WITH message AS (
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS r(id uuid, license_id uuid, organization_id uuid, user_id uuid,
     caller_key_id uuid, kind text, task_id uuid, prompt_id uuid, request_id text, started_at bigint, ended jsonb,
     more jsonb)
@@ -108,13 +109,13 @@ fn store(records: &str) -> Query {
     CASE WHEN completed THEN 'completed' ELSE 'failed' END::task_status, more->>'error_message', ended->>'error_code',
     coalesce((more->>'retries')::int, 0), tokens_input, tokens_output, cost,
     greatest((ended->>'at')::bigint - started_at, 0), 0, (more->>'ai_ms')::int, request_id,
-    more->>'user_agent', (more->>'ip')::inet, coalesce(more->'metadata', '{}'), at, at, ended_at
+    more->>'user_agent', (more->>'ip')::inet, coalesce(more->'metadata', '{{}}'), at, at, ended_at
   FROM call WHERE task_id IS NULL
   ON CONFLICT (id, created_at) DO UPDATE SET input_text = excluded.input_text, output_json = excluded.output_json,
     output_raw = excluded.output_raw, ai_time_ms = excluded.ai_time_ms, user_agent = excluded.user_agent,
     ip_address = excluded.ip_address, metadata = excluded.metadata
   WHERE t.input_text IS NULL AND excluded.input_text IS NOT NULL
-), counted AS (
+), charged AS (
   UPDATE licenses l SET ai_requests_used = l.ai_requests_used + n.requests, ai_cost_used = l.ai_cost_used + n.cost
   FROM (SELECT license_id, count(*) FILTER (WHERE counts) AS requests, coalesce(sum(cost), 0) AS cost
         FROM fresh WHERE past_id IS NULL GROUP BY 1) n
@@ -132,11 +133,13 @@ fn store(records: &str) -> Query {
   SELECT license_id, key_id, organization_id, period_start, coalesce(sum(cost), 0) FROM fresh
   WHERE key_id IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 4
   ON CONFLICT (license_id, period_start, api_key_id) DO UPDATE SET cost_usd = s.cost_usd + excluded.cost_usd
-)
-SELECT coalesce(json_object_agg(license_key, calls), '{}')::text FROM (
+), measured AS (
+  SELECT prompt_id, completed AS succeeded, coalesce((more->>'ai_ms')::bigint, 0) AS ms FROM fresh
+), {MEASURED}
+SELECT coalesce(json_object_agg(license_key, calls), '{{}}')::text FROM (
   SELECT license_key, json_agg(json_build_object('id', call.id, 'at', started_at, 'counts', counts,
     'cost_micro', coalesce((ended->>'cost_micro')::bigint, 0), 'caller_key_id', key_id,
     'fresh', logged.call_id IS NOT NULL)) AS calls
-  FROM call LEFT JOIN logged ON logged.call_id = call.id GROUP BY 1) c")
+  FROM call LEFT JOIN logged ON logged.call_id = call.id GROUP BY 1) c"))
     .bind(records)
 }
