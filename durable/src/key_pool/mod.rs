@@ -4,7 +4,6 @@
 //! disabled; how much its group did in the last minute and day; what was called with it. Which keys there are
 //! it is told by the worker, under a token, like the object of a caller.
 
-mod choose;
 mod client;
 mod limits;
 mod object;
@@ -16,6 +15,6 @@ mod tests;
 mod wire;
 
 pub use client::{announce, forget, reserve, settle, shown};
-pub use object::KeyPoolObject;
+pub(crate) use object::open;
 pub use stats::{Histogram, Series, Tally};
 pub use wire::{Given, KeyShown, Lease, Reserve, Reserved, Settle, Shown, State, Supply, Verdict};

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use celaest_domain::ai::choose::{Candidate, pick};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::choose::chosen;
 use super::limits::Limits;
 use super::standing::{Changed, Group, Standing};
 use super::stats::{Record, Stats};
-use super::wire::{Given, Key, KeyShown, Lease, Reserve, Reserved, Settle, Shown, Snapshot, State, Verdict};
-use crate::changes::{ANNOUNCED, Changes};
+use super::wire::{
+    Given, Key, KeyShown, Lease, Reserve, Reserved, Settle, Shown, Snapshot, State, Verdict,
+};
+use crate::announced::Announced;
 use crate::ids::Ids;
 use crate::storage::Effects;
 
@@ -29,6 +31,8 @@ const READING_MS: i64 = 2_000;
 
 /// Key of what PostgreSQL said.
 pub(super) const KNOWN: &str = "known";
+/// Key of the changes that were announced.
+const ANNOUNCED: &str = "announced";
 /// Key of the leases on their way.
 const LEASES: &str = "leases";
 /// What the keys of keys begin with.
@@ -37,6 +41,9 @@ const KEY: &str = "k:";
 const GROUP: &str = "g:";
 /// What the keys of the statistics begin with.
 const SERIES: &str = "s:";
+
+/// Changes that are recognised when they are told again.
+const MOST_ENDED: usize = 100;
 
 /// Keys that cannot be read.
 #[derive(Debug)]
@@ -66,7 +73,10 @@ pub(super) struct Behind {
 #[derive(Debug)]
 pub struct Machine {
     ids: Ids,
-    changes: Changes,
+    token: u64,
+    announced: Announced,
+    /// Changes whose outcome was told; the outbox tells it again.
+    ended: VecDeque<Uuid>,
     loaded: Option<Loaded>,
     keys: BTreeMap<Uuid, Standing>,
     groups: BTreeMap<String, Group>,
@@ -84,7 +94,9 @@ impl Machine {
     pub fn new(seed: [u8; 16]) -> Self {
         let mut ids = Ids::new(seed);
         Self {
-            changes: Changes::new(&mut ids),
+            token: ids.token(),
+            announced: Announced::default(),
+            ended: VecDeque::new(),
             ids,
             loaded: None,
             keys: BTreeMap::new(),
@@ -102,7 +114,7 @@ impl Machine {
         for (key, text) in rows {
             match key.as_str() {
                 KNOWN => self.loaded = serde_json::from_str(text).ok(),
-                ANNOUNCED => self.changes.restore(text),
+                ANNOUNCED => self.announced = serde_json::from_str(text).unwrap_or_default(),
                 LEASES => self.open = serde_json::from_str(text).unwrap_or_default(),
                 key => self.restore_one(key, text),
             }
@@ -131,16 +143,14 @@ impl Machine {
         now: i64,
     ) -> Result<(Reserved, Effects), Malformed> {
         let mut effects = Effects::default();
-        let supplied = ask
-            .supply
-            .filter(|supply| supply.token == self.changes.token());
+        let supplied = ask.supply.filter(|supply| supply.token == self.token);
         if let Some(supply) = supplied {
             let snapshot = serde_json::from_str(supply.data.get()).map_err(|_| Malformed)?;
             self.install(snapshot, now, &mut effects);
         }
         let answer = self.answer(ask, now, &mut effects);
         // What is read while a change is under way is good for the one who read it, and kept for nobody.
-        if self.changes.under_way(now) {
+        if self.announced.is_changing(now) {
             self.loaded = None;
         } else if let (Some(loaded), Some(_)) = (&self.loaded, supplied) {
             effects.put(KNOWN, loaded);
@@ -151,9 +161,7 @@ impl Machine {
     }
 
     fn answer(&mut self, ask: &Reserve<'_>, now: i64, effects: &mut Effects) -> Reserved {
-        let need = Reserved::Need {
-            token: self.changes.token(),
-        };
+        let need = Reserved::Need { token: self.token };
         let Some(loaded) = &mut self.loaded else {
             return need;
         };
@@ -163,7 +171,7 @@ impl Machine {
             return need;
         }
         let mut first: Option<(i64, String)> = None;
-        let mut candidates = Vec::new();
+        let (mut candidates, mut places) = (Vec::new(), Vec::new());
         for (place, key) in loaded.keys.iter().enumerate() {
             if !key.active || key.expires_ms.is_some_and(|end| end <= now) {
                 continue;
@@ -174,14 +182,17 @@ impl Machine {
             };
             if until <= now {
                 if !ask.tried.contains(&key.id) {
-                    candidates.push((place, key.priority, key.weight));
+                    places.push(place);
+                    candidates.push(Candidate {
+                        priority: key.priority,
+                        weight: key.weight,
+                    });
                 }
             } else if first.as_ref().is_none_or(|(earliest, _)| until < *earliest) {
                 first = Some((until, reason));
             }
         }
-        let ranks = candidates.iter().map(|(_, priority, weight)| (*priority, *weight));
-        let Some(choice) = chosen(ranks, self.ids.token()) else {
+        let Some(choice) = pick(&candidates, self.ids.token()) else {
             return match first {
                 Some((until_ms, reason)) => Reserved::Cooling { until_ms, reason },
                 None => Reserved::Empty {
@@ -189,7 +200,7 @@ impl Machine {
                 },
             };
         };
-        let key = loaded.keys[candidates[choice].0].clone();
+        let key = loaded.keys[places[choice]].clone();
         Reserved::Key(Box::new(self.give(key, ask, now, effects)))
     }
 
@@ -357,24 +368,34 @@ impl Machine {
     /// Something about the keys is about to change: until the outcome is known, or it cannot be committed any
     /// more, nothing is kept.
     pub fn announce(&mut self, change: Uuid, now: i64) -> Effects {
+        self.announced.add(change, now);
         let mut effects = self.drop_known();
-        self.changes
-            .announce(&mut self.ids, change, now, &mut effects);
+        effects.put(ANNOUNCED, &self.announced);
         effects
     }
 
     /// `change` was committed, or did not come to be: nothing that was read before may be used again. Told
     /// again, it is no news.
-    pub fn forget(&mut self, change: Uuid) -> Effects {
-        let mut effects = Effects::default();
-        if self.changes.end(&mut self.ids, change, &mut effects) {
-            effects.delete.extend(self.drop_known().delete);
+    pub fn forget(&mut self, change: Uuid, now: i64) -> Effects {
+        if self.ended.contains(&change) {
+            return Effects::default();
+        }
+        self.ended.push_back(change);
+        if self.ended.len() > MOST_ENDED {
+            self.ended.pop_front();
+        }
+        let mut effects = self.drop_known();
+        self.announced.end(Some(change), now);
+        match self.announced.is_empty() {
+            true => effects.delete.push(ANNOUNCED.to_owned()),
+            false => effects.put(ANNOUNCED, &self.announced),
         }
         effects
     }
 
     fn drop_known(&mut self) -> Effects {
         let mut effects = Effects::default();
+        self.token = self.ids.token();
         if self.loaded.take().is_some() {
             effects.delete.push(KNOWN.to_owned());
         }
@@ -389,7 +410,11 @@ impl Machine {
                 id: *id,
                 state: standing.state(group, now),
                 consecutive_failures: standing.failures,
-                in_flight: self.open.values().filter(|lease| lease.key_id == *id).count() as u32,
+                in_flight: self
+                    .open
+                    .values()
+                    .filter(|lease| lease.key_id == *id)
+                    .count() as u32,
                 minute: group.map_or((0, 0), |group| group.minute.sum(now)),
                 day: group.map_or((0, 0), |group| group.day.sum(now)),
                 uses: standing.uses,
@@ -445,7 +470,12 @@ impl Machine {
     /// Leases that nobody settled: what became of them is unknown.
     fn end_leases(&mut self, now: i64) {
         let over = |lease: &Lease| now - lease.at_ms >= LEASE_MS;
-        let ended: Vec<Lease> = self.open.values().filter(|lease| over(lease)).cloned().collect();
+        let ended: Vec<Lease> = self
+            .open
+            .values()
+            .filter(|lease| over(lease))
+            .cloned()
+            .collect();
         for lease in ended {
             let unknown = Settle {
                 lease,

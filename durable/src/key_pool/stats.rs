@@ -116,7 +116,10 @@ pub struct Histogram(BTreeMap<u8, u64>);
 impl Histogram {
     fn count(&mut self, ms: u64) {
         let step = (ms.max(1) as f64).ln() / STEP.ln();
-        *self.0.entry(step.ceil().min(f64::from(LAST)) as u8).or_default() += 1;
+        *self
+            .0
+            .entry(step.ceil().min(f64::from(LAST)) as u8)
+            .or_default() += 1;
     }
 
     fn add(&mut self, other: &Self) {
