@@ -170,6 +170,9 @@ impl Machine {
             loaded.grace_until = now + READING_MS;
             return need;
         }
+        let Some(loaded) = &self.loaded else {
+            return need;
+        };
         let mut first: Option<(i64, String)> = None;
         let (mut candidates, mut places) = (Vec::new(), Vec::new());
         for (place, key) in loaded.keys.iter().enumerate() {
