@@ -87,6 +87,12 @@ codes! {
     UserNotFound = "USER_NOT_FOUND", 404, "El usuario no existe", "The user does not exist";
     /// No such plan, or one that is not offered.
     PlanNotFound = "PLAN_NOT_FOUND", 404, "El plan no existe", "The plan does not exist";
+    /// No such prompt, or one without a version that serves calls.
+    PromptNotFound = "PROMPT_NOT_FOUND", 404, "El prompt no existe o no tiene ninguna versión activa", "The prompt does not exist or has no active version";
+    /// No such AI task, or somebody else's.
+    TaskNotFound = "TASK_NOT_FOUND", 404, "La tarea no existe", "The task does not exist";
+    /// No such batch of AI tasks, or somebody else's.
+    BatchNotFound = "BATCH_NOT_FOUND", 404, "El lote no existe", "The batch does not exist";
     /// No such invitation, or it expired, was accepted or was taken back.
     InvitationNotFound = "INVITATION_NOT_FOUND", 404, "La invitación no existe, ha caducado o ya se usó", "The invitation does not exist, has expired or was used";
     /// No such organization, or somebody else's.
@@ -137,6 +143,16 @@ codes! {
     WebhookInactive = "WEBHOOK_INACTIVE", 409, "El webhook no está activo", "The webhook is not active";
     /// Another feature flag has the key.
     FlagKeyTaken = "FLAG_KEY_TAKEN", 409, "Ya hay un indicador con esa clave", "There already is a flag with that key";
+    /// The organization has a prompt of that name; make a new version of it.
+    PromptSlugTaken = "PROMPT_SLUG_TAKEN", 409, "Ya hay un prompt con ese nombre; cree una versión nueva", "There already is a prompt with that name; make a new version of it";
+    /// Calls were served by the version: what the model is told stays as it was measured.
+    PromptInUse = "PROMPT_IN_USE", 409, "La versión ya se ha usado; cree una versión nueva", "The version has served calls; make a new version";
+    /// As many versions as a prompt may have.
+    PromptVersionLimit = "PROMPT_VERSION_LIMIT", 409, "El prompt no admite más versiones", "The prompt has no room for another version";
+    /// The task is not where this is possible: what is finished cannot be cancelled, what is not finished or went well cannot be retried. `details.status` says where it is.
+    TaskStatusConflict = "TASK_STATUS_CONFLICT", 409, "El estado de la tarea no permite esta operación", "The status of the task does not allow this";
+    /// The task has no result yet. `details.status` says where it is.
+    TaskNotFinished = "TASK_NOT_FINISHED", 409, "La tarea aún no ha terminado", "The task has not finished yet";
     /// The same idempotency key was used for another request.
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 409, "La clave de idempotencia ya se usó con otra solicitud", "The idempotency key was already used for another request";
     /// The body is larger than accepted.

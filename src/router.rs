@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::http::endpoint::Endpoint;
 use crate::http::params::Params;
 use crate::modules::{
-    audit, auth, feature_flags, health, licenses, organizations, plans, settings, system,
+    ai, audit, auth, feature_flags, health, licenses, organizations, plans, settings, system,
     telemetry, users, webhooks,
 };
 use std::cell::OnceCell;
@@ -102,6 +102,18 @@ endpoints! {
     get    "/api/plans/{id}"                                => plans::read::read,                         "getPlan",                  "One plan";
     patch  "/api/plans/{id}"                                => plans::update::update,                     "updatePlan",               "Changes a plan";
     delete "/api/plans/{id}"                                => plans::delete::delete,                     "deletePlan",               "Takes a plan off the list";
+
+    // AI: prompts
+    post   "/api/ai/prompts"                                => ai::prompts::create::create,               "createPrompt",             "Makes a prompt";
+    get    "/api/ai/prompts"                                => ai::prompts::list::list,                   "listPrompts",              "Lists versions of prompts";
+    get    "/api/ai/prompts/{id}"                           => ai::prompts::read::read,                   "getPrompt",                "One version of a prompt, with what was measured of it";
+    patch  "/api/ai/prompts/{id}"                           => ai::prompts::update::update,               "updatePrompt",             "Changes a version of a prompt";
+    delete "/api/ai/prompts/{id}"                           => ai::prompts::remove::remove,               "deletePrompt",             "Deletes a version of a prompt";
+    get    "/api/ai/prompts/{id}/versions"                  => ai::prompts::versions::list,               "listPromptVersions",       "The versions of a prompt, with what was measured of each";
+    post   "/api/ai/prompts/{id}/versions"                  => ai::prompts::versions::create,             "createPromptVersion",      "Makes a new version of a prompt";
+    post   "/api/ai/prompts/{id}/activate"                  => ai::prompts::activate::activate,           "activatePrompt",           "Lets a version serve calls, alone or beside others";
+    post   "/api/ai/prompts/{id}/render"                    => ai::prompts::render::render,               "renderPrompt",             "What a model would be told, without calling it";
+    get    "/api/ai/prompts/{id}/diff"                      => ai::prompts::diff::diff,                   "diffPrompt",               "What differs between two versions of a prompt";
 
     // Settings and feature flags
     get    "/api/settings"                                  => settings::read::list,                      "listSettings",             "Every setting of the system";

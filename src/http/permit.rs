@@ -65,6 +65,9 @@ permissions!(
     TelemetryWrite,
     SystemRead,
     SystemWrite,
+    AiRead,
+    AiUse,
+    AiPromptsWrite,
 );
 
 /// A caller that may go on, and its way to the data. Only the door makes one.

@@ -3,12 +3,12 @@
 
 const EVERYBODY = [
   'licenses:read', 'account:read', 'account:write', 'organizations:read', 'plans:read', 'flags:evaluate',
-  'telemetry:write',
+  'telemetry:write', 'ai:read',
 ];
-const MANAGER = ['users:read', 'users:write', 'audit:read', 'telemetry:read'];
+const MANAGER = ['users:read', 'users:write', 'audit:read', 'telemetry:read', 'ai:use'];
 const DEVELOPER = [
   'licenses:validate', 'licenses:write', 'licenses:delete', 'licenses:revoke', 'webhooks:read', 'webhooks:write',
-  'telemetry:read',
+  'telemetry:read', 'ai:use', 'ai_prompts:write',
 ];
 const ADMIN = ['organizations:write', 'api_keys:read', 'api_keys:write', 'settings:read', 'audit:export'];
 const SUPER_ONLY = [
@@ -28,8 +28,8 @@ export const GRANTED = {
   admin: PERMISSIONS.filter((permission) => !SUPER_ONLY.includes(permission)),
   manager: [...EVERYBODY, ...MANAGER],
   developer: [...EVERYBODY, ...DEVELOPER],
-  operator: EVERYBODY,
-  client: EVERYBODY,
+  operator: [...EVERYBODY, 'ai:use'],
+  client: [...EVERYBODY, 'ai:use'],
   viewer: EVERYBODY,
 };
 

@@ -86,6 +86,12 @@ permissions! {
     SystemRead = "system:read",
     /// Send dead letters again, or drop them.
     SystemWrite = "system:write",
+    /// See models, prompts and AI tasks.
+    AiRead = "ai:read",
+    /// Ask models, and hand in AI tasks.
+    AiUse = "ai:use",
+    /// Make and change prompts, and say which version serves.
+    AiPromptsWrite = "ai_prompts:write",
 }
 
 /// Permissions nobody but a super administrator holds, whatever a scope says.
@@ -109,6 +115,7 @@ const EVERYBODY: &[Permission] = &[
     Permission::PlansRead,
     Permission::FlagsEvaluate,
     Permission::TelemetryWrite,
+    Permission::AiRead,
 ];
 
 impl fmt::Display for Permission {
@@ -173,7 +180,7 @@ impl Role {
         let more: &[Permission] = match self {
             Self::SuperAdmin => Permission::ALL,
             Self::Admin => return Permissions::of(Permission::ALL).without(SUPER_ONLY),
-            Self::Manager => &[UsersRead, UsersWrite, AuditRead, TelemetryRead],
+            Self::Manager => &[UsersRead, UsersWrite, AuditRead, TelemetryRead, AiUse],
             Self::Developer => &[
                 LicensesWrite,
                 LicensesDelete,
@@ -182,8 +189,11 @@ impl Role {
                 WebhooksRead,
                 WebhooksWrite,
                 TelemetryRead,
+                AiUse,
+                AiPromptsWrite,
             ],
-            Self::Operator | Self::Client | Self::Viewer => &[],
+            Self::Operator | Self::Client => &[AiUse],
+            Self::Viewer => &[],
         };
         Permissions::of(EVERYBODY).and(Permissions::of(more))
     }

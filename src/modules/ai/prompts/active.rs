@@ -4,7 +4,7 @@
 use super::wording::{self, Texts};
 use crate::db::facts::Actor;
 use crate::db::{Database, Scope, Tx, sql};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Result};
 use crate::platform::clock;
 use celaest_domain::ai::split;
 use serde::Deserialize;

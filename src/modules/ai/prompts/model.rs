@@ -92,7 +92,7 @@ pub struct NewPrompt {
     #[serde(default)]
     pub shared: bool,
     /// Words of small letters and digits, joined by dots, hyphens or underscores. Stays for good.
-    #[garde(custom(slug))]
+    #[garde(custom(is_slug))]
     pub slug: String,
     /// Its name for people.
     #[garde(custom(checks::line::<200>))]
@@ -139,7 +139,7 @@ pub struct NewPrompt {
     pub is_active: bool,
     /// Words to find it by.
     #[serde(default)]
-    #[garde(custom(tags))]
+    #[garde(custom(are_tags))]
     pub tags: Vec<String>,
     /// Notes for people.
     #[serde(default)]
@@ -306,7 +306,7 @@ fn unless(wrong: bool, problem: &str) -> garde::Result {
     }
 }
 
-fn slug(text: &str, (): &()) -> garde::Result {
+fn is_slug(text: &str, (): &()) -> garde::Result {
     unless(
         !is_key(text),
         "must be words of small letters and digits, joined by . _ or -, at most 100 characters",
@@ -334,7 +334,7 @@ fn few_if_set(patch: &Patch<Vec<String>>, (): &()) -> garde::Result {
     unless(!fits, "has more than 100 entries")
 }
 
-fn tags(list: &[String], (): &()) -> garde::Result {
+fn are_tags(list: &[String], (): &()) -> garde::Result {
     let good = |tag: &String| {
         (1..=50).contains(&tag.chars().count()) && !tag.chars().any(char::is_control)
     };
@@ -343,7 +343,7 @@ fn tags(list: &[String], (): &()) -> garde::Result {
 }
 
 fn tags_if_set(patch: &Patch<Vec<String>>, context: &()) -> garde::Result {
-    patch.value().map_or(Ok(()), |list| tags(list, context))
+    patch.value().map_or(Ok(()), |list| are_tags(list, context))
 }
 
 fn temperature_if_set(patch: &Patch<f64>, (): &()) -> garde::Result {

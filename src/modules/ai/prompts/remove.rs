@@ -23,9 +23,8 @@ pub async fn remove(
     let set = Set::new()
         .fixed("deleted_at = now()")
         .fixed("is_active = false");
-    let _: Raw<Prompt> = tx
-        .one(mine(&tx).id(id).set(set, COLUMNS), Code::PromptNotFound)
-        .await?;
+    let query = mine(&tx).id(id).set(set, COLUMNS);
+    let _: Raw<Prompt> = tx.one(query, Code::PromptNotFound).await?;
     tx.record_end(&PROMPT, "prompt.deleted", &before.row);
     let slug = before.facts.slug.clone();
     tx.after_commit(async move {

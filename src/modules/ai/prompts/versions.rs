@@ -4,7 +4,7 @@ use super::model::{Prompt, PromptChanges};
 use super::active;
 use super::queries::{self, COLUMNS, MAX_VERSIONS, PROMPT, checked, mine, usable};
 use super::wording;
-use crate::db::{Listing, Raw, Set, sql};
+use crate::db::{Listing, Raw, sql};
 use crate::error::{Code, Result};
 use crate::http::body::Body;
 use crate::http::change::Outcome;

@@ -84,8 +84,9 @@ pub async fn read(
             known.insert(one.slug, text);
         }
     }
+    let known = &known;
     let find = |slug: &str| known.get(slug);
-    let expand = |text: &Template| template::expand(slug, text, &find);
+    let expand = |text| template::expand(slug, text, &find);
     Ok(Texts {
         system: expand(&system).map_err(first)?,
         user: user.as_ref().map(expand).transpose().map_err(second)?,
