@@ -37,6 +37,17 @@ CREATE UNIQUE INDEX ai_api_pool_fingerprint_key ON ai_api_pool (key_fingerprint,
 -- What the health check looks for.
 CREATE INDEX idx_ai_api_pool_checked ON ai_api_pool (last_health_check NULLS FIRST) WHERE is_active;
 
+-- A use, or what is known of the key, is no change of the key.
+DROP TRIGGER set_updated_at ON ai_api_pool;
+CREATE TRIGGER set_updated_at BEFORE UPDATE ON ai_api_pool
+    FOR EACH ROW
+    WHEN ((OLD.key_name, OLD.key_value_encrypted, OLD.is_active, OLD.generation, OLD.rate_limit_rpm,
+           OLD.rate_limit_tpm, OLD.rate_limit_rpd, OLD.priority, OLD.weight, OLD.notes, OLD.metadata, OLD.expires_at)
+          IS DISTINCT FROM
+          (NEW.key_name, NEW.key_value_encrypted, NEW.is_active, NEW.generation, NEW.rate_limit_rpm,
+           NEW.rate_limit_tpm, NEW.rate_limit_rpd, NEW.priority, NEW.weight, NEW.notes, NEW.metadata, NEW.expires_at))
+    EXECUTE FUNCTION set_updated_at();
+
 -- An organization sees and keeps its own keys; the platform's are the system's.
 DROP POLICY system_only ON ai_api_pool;
 CREATE POLICY tenant ON ai_api_pool USING (app_sees(organization_id) AND app_owner_id() IS NULL);
