@@ -107,6 +107,8 @@ codes! {
     OrganizationNotFound = "ORGANIZATION_NOT_FOUND", 404, "La organización no existe", "The organization does not exist";
     /// No such webhook, or it belongs to somebody else.
     WebhookNotFound = "WEBHOOK_NOT_FOUND", 404, "El webhook no existe", "The webhook does not exist";
+    /// No such key of an AI provider, or it belongs to somebody else.
+    AiKeyNotFound = "AI_KEY_NOT_FOUND", 404, "La clave del proveedor de IA no existe", "The key of the AI provider does not exist";
     /// The address is not bound to the license.
     IpNotBound = "IP_NOT_BOUND", 404, "La dirección no está vinculada a la licencia", "The address is not bound to the license";
     /// The route exists, the method does not.
@@ -161,6 +163,14 @@ codes! {
     TaskStatusConflict = "TASK_STATUS_CONFLICT", 409, "El estado de la tarea no permite esta operación", "The status of the task does not allow this";
     /// The task has no result yet. `details.status` says where it is.
     TaskNotFinished = "TASK_NOT_FINISHED", 409, "La tarea aún no ha terminado", "The task has not finished yet";
+    /// Another key of the same provider and owner has the name.
+    AiKeyNameTaken = "AI_KEY_NAME_TAKEN", 409, "Ya hay una clave de este proveedor con ese nombre", "There already is a key of this provider with that name";
+    /// The key of an AI provider is there already.
+    AiKeyTaken = "AI_KEY_TAKEN", 409, "Esa clave del proveedor de IA ya está registrada", "That key of the AI provider is already there";
+    /// As many keys of an AI provider as one may have.
+    AiKeyLimitReached = "AI_KEY_LIMIT_REACHED", 409, "No se admiten más claves de este proveedor de IA", "There is no room for another key of this AI provider";
+    /// Another AI model of the provider has the name.
+    ModelTaken = "MODEL_TAKEN", 409, "Ya hay un modelo del proveedor con ese nombre", "There already is a model of the provider with that name";
     /// The same idempotency key was used for another request.
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 409, "La clave de idempotencia ya se usó con otra solicitud", "The idempotency key was already used for another request";
     /// This AI call was made before.

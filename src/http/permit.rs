@@ -68,6 +68,9 @@ permissions!(
     AiRead,
     AiUse,
     AiPromptsWrite,
+    AiKeysRead,
+    AiKeysWrite,
+    AiModelsWrite,
 );
 
 /// A caller that may go on, and its way to the data. Only the door makes one.

@@ -35,7 +35,7 @@ pub struct Supply<'a> {
     pub data: &'a RawValue,
 }
 
-/// The keys of a pool that may be used, as PostgreSQL shows them.
+/// The keys of a pool, as PostgreSQL shows them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Snapshot {
     pub keys: Vec<Key>,
@@ -51,6 +51,8 @@ pub(super) struct Key {
     pub key_version: u32,
     /// Raised when a person gives it a clean record.
     pub generation: u32,
+    /// Whether it may be given out.
+    pub active: bool,
     /// Keys of one group share their limits.
     pub group: String,
     pub priority: i32,

@@ -24,7 +24,7 @@ pub use client::{
     announce, confirm_calls, forget, pending, reserve, reserve_call, settle_call, settled, validate,
 };
 pub use journal::{FULL, Journal, Line, MAX_DEVICE_INFO, pack_lines};
-pub use object::LicenseObject;
+pub(crate) use object::open;
 pub use wire::{
     Answer, Check, CollisionRecord, CurrentSettings, Found, LogBatch, LogValidation, Logged,
     Outcome, Pending, PendingBinding, Reservation, ReserveRequest, Supply, Wanted,

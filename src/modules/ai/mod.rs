@@ -1,5 +1,5 @@
-//! Module 6, IA-Mesh: completions from whichever provider is well. The URLs are in `router.rs`, the rules in
-//! `celaest_domain::ai`.
+//! Module 6, IA-Mesh: one question, six providers, answered by whichever is well. The URLs are in `router.rs`,
+//! the rules in `celaest_domain::ai`.
 
 pub mod engine;
 pub mod host;

@@ -22,7 +22,7 @@ use crate::modules::ai::host::Host;
 use celaest_domain::ai::chat::ChatRequest;
 use celaest_domain::ai::provider::Provider;
 use futures_util::FutureExt;
-use futures_util::channel::oneshot;
+use futures_channel::oneshot;
 use futures_util::future::{LocalBoxFuture, Shared};
 use std::rc::Rc;
 use uuid::Uuid;

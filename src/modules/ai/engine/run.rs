@@ -4,7 +4,7 @@ use super::attempt::{self, Got, Patience};
 use super::closing::{Closing, End, Facts, price};
 use super::license::{self, Granted};
 use super::{Ask, Attempt, Completion, Failed, choice};
-use crate::error::{Code, Error, Result};
+use crate::error::{self, Code, Error};
 use crate::modules::ai::host::Host;
 use crate::modules::ai::models::{self, Model};
 use crate::modules::ai::pool::{self, Lent, Outcome, Reserved, Wanted};
@@ -207,7 +207,7 @@ struct Search<'a> {
     models: &'a [Arc<Model>],
     place: usize,
     /// What the first model's pool had already.
-    reserved: Option<Result<Reserved>>,
+    reserved: Option<error::Result<Reserved>>,
     /// Keys that failed.
     tried: Vec<Uuid>,
     faults: u8,
@@ -234,7 +234,7 @@ enum Step {
 }
 
 impl<'a> Search<'a> {
-    fn new(models: &'a [Arc<Model>], reserved: Result<Reserved>) -> Self {
+    fn new(models: &'a [Arc<Model>], reserved: error::Result<Reserved>) -> Self {
         Self {
             models,
             place: 0,
@@ -381,7 +381,7 @@ fn late() -> Failed {
     Failed::refused(Error::new(Code::DeadlineExceeded))
 }
 
-fn checked(ask: &Ask) -> Result<()> {
+fn checked(ask: &Ask) -> error::Result<()> {
     let Err(problems) = ask.request.validate() else {
         return Ok(());
     };

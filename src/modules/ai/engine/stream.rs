@@ -11,7 +11,7 @@ use celaest_domain::ai::failure::Failure;
 use celaest_domain::ai::provider::Provider;
 use celaest_domain::ai::wire::Event;
 use futures_util::SinkExt;
-use futures_util::channel::{mpsc, oneshot};
+use futures_channel::{mpsc, oneshot};
 use futures_util::future::{Either, select};
 use serde_json::json;
 use std::pin::pin;

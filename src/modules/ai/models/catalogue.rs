@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::log;
 use crate::modules::ai::host::Host;
 use crate::platform::clock;
+use celaest_domain::ai::cost::Prices;
 use celaest_domain::ai::provider::Provider;
 use serde::Deserialize;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -42,17 +43,6 @@ pub struct Capabilities {
     pub reasoning: bool,
 }
 
-/// What a model costs, in billionths of a dollar for 1,000 tokens; what is unknown is nothing, not zero.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub struct Prices {
-    /// Of the question.
-    pub input: Option<u64>,
-    /// Of the part of the question that is read from a cache; the price of the question where it is unknown.
-    pub cached: Option<u64>,
-    /// Of the answer.
-    pub output: Option<u64>,
-}
-
 /// A model that can be called.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Model {
@@ -74,7 +64,7 @@ pub struct Model {
     pub max_tokens_output: Option<u32>,
     /// Tokens that both may have together.
     pub context_window: Option<u32>,
-    /// What it costs.
+    /// What its tokens cost.
     pub prices: Prices,
     /// It is called when nothing else is said.
     pub is_default: bool,
@@ -210,9 +200,10 @@ async fn read(database: &crate::db::Database) -> Result<Catalogue> {
         "SELECT json_build_object('models', (SELECT coalesce(json_agg(m), '[]') FROM (
            SELECT id, provider, model_id, display_name, aliases, capabilities, max_tokens_input, max_tokens_output,
              context_window, is_default, priority, floor(extract(epoch FROM created_at))::bigint AS created_s,
-             json_build_object('input', round(cost_per_1k_input * 1000000000)::bigint,
-               'cached', round(cost_per_1k_cached * 1000000000)::bigint,
-               'output', round(cost_per_1k_output * 1000000000)::bigint) AS prices
+             json_build_object('input', (cost_per_1k_input * 1000000000)::bigint,
+               'cached', (cost_per_1k_cached * 1000000000)::bigint,
+               'output', (cost_per_1k_output * 1000000000)::bigint,
+               'surcharges', coalesce(metadata->'pricing', '{}')) AS prices
            FROM ai_models WHERE is_active
            ORDER BY is_default DESC, priority DESC, provider, model_id LIMIT $1::bigint) m))::text",
     );
