@@ -151,10 +151,14 @@ pub fn bearer(call: &Call) -> Option<&str> {
 /// What can be known without asking anybody.
 async fn claim(call: &Call) -> Result<Claim> {
     match (bearer(call), call.head.api_key()) {
+        // Programs written for other APIs send their key as a token.
+        (Some(text), _) | (None, Some(text)) if api_key::is_meant(text) => {
+            api_key::read(text, call.config.api_key_pepper.all())
+                .map(Claim::Key)
+                .ok_or_else(|| Code::InvalidApiKey.into())
+        }
         (Some(text), _) => token::verify(text, call.config).await.map(Claim::Token),
-        (None, Some(text)) => api_key::read(text, call.config.api_key_pepper.all())
-            .map(Claim::Key)
-            .ok_or_else(|| Code::InvalidApiKey.into()),
+        (None, Some(_)) => Err(Code::InvalidApiKey.into()),
         (None, None) => Err(Code::Unauthenticated.into()),
     }
 }

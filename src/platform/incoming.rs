@@ -76,6 +76,12 @@ head! {
     content_type;
     /// `Content-Encoding`.
     content_encoding;
+    /// `X-Organization-ID`, under `/v1/`.
+    organization;
+    /// `X-User-ID`, under `/v1/`.
+    user;
+    /// `X-License-ID`, under `/v1/`.
+    license;
     /// The request's method; always there.
     verb;
     /// The request's URL; always there.
@@ -182,7 +188,9 @@ mod tests {
     use super::Head;
 
     fn of(url: &str) -> Head {
-        Head::new(format!("id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\nGET\n{url}"))
+        Head::new(format!(
+            "id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\n\n\n\nGET\n{url}"
+        ))
     }
 
     #[test]

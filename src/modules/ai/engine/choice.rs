@@ -18,9 +18,11 @@ const MOST_MODELS: usize = 6;
 pub fn models(catalogue: &Catalogue, ask: &Ask, tokens: u64, streams: bool) -> Result<Vec<Arc<Model>>> {
     let of_provider =
         |model: &Arc<Model>| ask.provider.is_none_or(|provider| model.provider == provider);
-    let named: Vec<Arc<Model>> = match ask.model.as_deref() {
-        Some(name) => catalogue.named(name),
-        None => catalogue.models.clone(),
+    let preferred = ask.preferred.and_then(|id| catalogue.by_id(id));
+    let named: Vec<Arc<Model>> = match (ask.model.as_deref(), preferred) {
+        (Some(name), _) => catalogue.named(name),
+        (None, Some(model)) => vec![model.clone()],
+        (None, None) => catalogue.models.clone(),
     };
     let named: Vec<_> = named.into_iter().filter(of_provider).collect();
     if named.is_empty() {
@@ -32,16 +34,11 @@ pub fn models(catalogue: &Catalogue, ask: &Ask, tokens: u64, streams: bool) -> R
     });
     let mut refused = None;
     let mut chosen = Vec::new();
-    let own = match (ask.fallback, ask.model.is_some()) {
-        // Of several models of one name, or of all, the first that can.
-        (false, true) => 1,
-        _ => named.len(),
-    };
-    for (place, model) in named.iter().take(own).chain(others).enumerate() {
+    for (place, model) in named.iter().chain(others).enumerate() {
         match fits(model, &ask.request, tokens, streams) {
             Ok(()) => chosen.push(model.clone()),
             // A model that was named is to answer as it is asked: nobody else stands in for what it cannot do.
-            Err(problem) if place == 0 && ask.model.is_some() && own == 1 => return Err(problem),
+            Err(problem) if place == 0 && ask.model.is_some() && named.len() == 1 => return Err(problem),
             Err(problem) => {
                 refused.get_or_insert(problem);
             }

@@ -86,6 +86,8 @@ pub struct Ask {
     pub request: ChatRequest,
     /// The model's id, name or alias; the default by priority where none is named.
     pub model: Option<String>,
+    /// The model that is asked first where none is named, if it is there.
+    pub preferred: Option<Uuid>,
     /// Only models of this provider.
     pub provider: Option<Provider>,
     /// The version of a prompt that the question was made with.
@@ -118,6 +120,7 @@ impl Ask {
             license: None,
             request,
             model: None,
+            preferred: None,
             provider: None,
             prompt: None,
             fallback: true,
