@@ -83,6 +83,8 @@ codes! {
     NotFound = "NOT_FOUND", 404, "El recurso no existe", "The resource does not exist";
     /// No such license, or it belongs to somebody else.
     LicenseNotFound = "LICENSE_NOT_FOUND", 404, "La licencia no existe", "The license does not exist";
+    /// No active model has that name, or none of that provider. `details.model` is what was asked for.
+    ModelNotFound = "MODEL_NOT_FOUND", 404, "El modelo no existe o no está activo", "The model does not exist or is not active";
     /// No such person, or of somebody else's organization.
     UserNotFound = "USER_NOT_FOUND", 404, "El usuario no existe", "The user does not exist";
     /// No such plan, or one that is not offered.
