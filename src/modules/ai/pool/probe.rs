@@ -1,7 +1,7 @@
 //! Trying a key without a question of anybody's.
 
 use super::keys;
-use super::lending::{Outcome, name_of, settle_in};
+use super::lending::{Outcome, name_of, settle_in, unreadable};
 use crate::db::{Query, Rows};
 use crate::error::Result;
 use crate::modules::ai::host::Host;
@@ -9,7 +9,7 @@ use crate::modules::ai::models::Model;
 use crate::platform::clock;
 use crate::platform::fetch::{self, Beginning};
 use celaest_domain::ai::chat::{ChatRequest, Message, Role};
-use celaest_domain::ai::failure::{Class, Failure};
+use celaest_domain::ai::failure::Failure;
 use celaest_domain::ai::provider::Provider;
 use celaest_domain::ai::wire::{self, Head, HttpRequest, Target};
 use celaest_durable::key_pool::Lease;
@@ -73,7 +73,7 @@ pub async fn try_it(host: &impl Host, key: &Tried, model: Option<&Model>) -> Res
         Err(_) => None,
     };
     let (status, failure) = match secret {
-        None => (None, Some(failure(Class::Key, "key_unreadable"))),
+        None => (None, Some(unreadable())),
         Some(secret) => {
             let target = Target {
                 provider: key.provider,
@@ -111,17 +111,6 @@ pub async fn try_it(host: &impl Host, key: &Tried, model: Option<&Model>) -> Res
         failure,
         latency_ms,
     })
-}
-
-fn failure(class: Class, code: &'static str) -> Failure {
-    Failure {
-        class,
-        code,
-        status: None,
-        message: None,
-        until_ms: None,
-        disables: class == Class::Key,
-    }
 }
 
 type Found = (Option<u16>, Option<Failure>);
@@ -173,7 +162,7 @@ async fn judged(
         body,
     }) = answer
     else {
-        return (None, Some(failure(Class::Fault, "unreachable")));
+        return (None, Some(Failure::unreachable()));
     };
     let failure = match status {
         200..300 => None,
