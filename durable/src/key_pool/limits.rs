@@ -97,11 +97,6 @@ impl<const LENGTH: i64, const MANY: i64> Window<LENGTH, MANY> {
             *tokens = tokens.saturating_sub(thought) + used;
         }
     }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self, now: i64) -> bool {
-        self.sum(now) == (0, 0)
-    }
 }
 
 #[cfg(test)]

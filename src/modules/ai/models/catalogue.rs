@@ -11,7 +11,7 @@ use crate::modules::ai::host::Host;
 use crate::platform::clock;
 use celaest_domain::ai::cost::Prices;
 use celaest_domain::ai::provider::Provider;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
@@ -78,7 +78,13 @@ pub struct Model {
 #[derive(Debug, Default, PartialEq, Deserialize)]
 pub struct Catalogue {
     /// All of them.
+    #[serde(deserialize_with = "shared")]
     pub models: Vec<Arc<Model>>,
+}
+
+fn shared<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Vec<Arc<Model>>, D::Error> {
+    let models = Vec::<Model>::deserialize(from)?;
+    Ok(models.into_iter().map(Arc::new).collect())
 }
 
 impl Catalogue {

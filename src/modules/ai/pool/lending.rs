@@ -172,16 +172,8 @@ async fn of_pool(host: &impl Host, wanted: &Wanted<'_>, owner: Option<Uuid>) -> 
             Err(error) if config.encryption_key.is_none() => return Err(error),
             Err(error) => {
                 log::error(host.name(), "the key of a provider does not open", &error);
-                let unreadable = Failure {
-                    class: Class::Key,
-                    code: "key_unreadable",
-                    status: None,
-                    message: None,
-                    until_ms: None,
-                    disables: true,
-                };
                 let outcome = Outcome {
-                    failure: Some(&unreadable),
+                    failure: Some(&unreadable()),
                     ..Outcome::default()
                 };
                 settle_in(host, &pool, &given.lease, &outcome).await?;
@@ -270,6 +262,14 @@ pub async fn settle_in(
     };
     let settled = key_pool::settle(host.env(), pool, &settle).await;
     settled.map_err(Error::unavailable)
+}
+
+/// What becomes of a key that does not open.
+pub fn unreadable() -> Failure {
+    Failure {
+        disables: true,
+        ..Failure::new(Class::Key, "key_unreadable")
+    }
 }
 
 fn is_empty(pool: &str) -> bool {
