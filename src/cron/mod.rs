@@ -7,7 +7,7 @@ mod sweep;
 use crate::db::sql;
 use crate::error::Result;
 use crate::log;
-use crate::modules::{audit, licenses};
+use crate::modules::{ai, audit, licenses};
 use crate::platform::clock;
 use crate::run::Run;
 use chrono::{DateTime, Utc};
@@ -34,6 +34,7 @@ jobs! {
     "* * * * *",      "outbox"     => sweep::sweep;
     "*/5 * * * *",    "expiries"   => licenses::expire::expire;
     "2-57/5 * * * *", "seals"      => audit::seal::seal_all;
+    "4-59/5 * * * *", "ai-keys"    => ai::pool::health::check;
     "17 * * * *",     "usage"      => licenses::close_periods::close;
     "37 2 * * *",     "partitions" => clean::clean;
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
-use worker::{Delay, Env, Error, Queue, Result, State, console_error, worker_sys};
+use worker::{Delay, Env, Error, Queue, Result, State, console_error};
 
 use super::rules::{Machine, Malformed};
+use crate::object::{Object, Work};
 use crate::storage::{self, Alarm, Effects, now};
 
 /// Queue binding of what is reported.
 const QUEUE: &str = "VALIDATIONS";
+/// Queue binding of the records of AI calls.
+const RECORDS: &str = "AI_RECORDS";
 /// How long what is written behind waits for company.
 const SAVE_AFTER: Duration = Duration::from_secs(1);
 /// Shortest and longest pause between attempts while the queue is away.
@@ -21,14 +23,10 @@ const RETRY_MS: i64 = 2_000;
 const MAX_RETRY_MS: i64 = 60_000;
 
 /// One license.
-#[wasm_bindgen]
-pub struct LicenseObject {
-    inner: Rc<Inner>,
-}
-
-struct Inner {
+struct Shell {
     state: State,
     queue: Option<Queue>,
+    records: Option<Queue>,
     machine: RefCell<Machine>,
     alarm: Alarm,
     failures: Cell<u32>,
@@ -38,60 +36,50 @@ struct Inner {
     stored: Cell<bool>,
 }
 
-#[wasm_bindgen]
-impl LicenseObject {
-    /// The object, with what it had stored.
-    #[wasm_bindgen(constructor)]
-    pub fn new(state: worker_sys::DurableObjectState, env: Env) -> Self {
-        let inner = Rc::new(Inner {
-            state: State::from(state),
-            queue: env.queue(QUEUE).ok(),
-            machine: RefCell::new(Machine::new(storage::seed())),
-            alarm: Alarm::default(),
-            failures: Cell::new(0),
-            saving: Cell::new(false),
-            stored: Cell::new(false),
-        });
-        let loading = Rc::clone(&inner);
-        // No event is delivered before the stored rows are read.
-        let _loaded = inner.state.block_concurrency_while(async move {
-            let rows = storage::rows(&loading.state).await?;
-            loading.stored.set(!rows.is_empty());
-            loading.machine.borrow_mut().restore(&rows);
-            // The alarm of the instance before may have been lost with it.
-            loading.arm(now())
-        });
-        Self { inner }
-    }
+/// The object, with what it had stored.
+pub fn open(state: State, env: &Env) -> Rc<dyn Object> {
+    let shell = Rc::new(Shell {
+        state,
+        queue: env.queue(QUEUE).ok(),
+        records: env.queue(RECORDS).ok(),
+        machine: RefCell::new(Machine::new(storage::seed())),
+        alarm: Alarm::default(),
+        failures: Cell::new(0),
+        saving: Cell::new(false),
+        stored: Cell::new(false),
+    });
+    let loading = Rc::clone(&shell);
+    // No event is delivered before the stored rows are read.
+    let _loaded = shell.state.block_concurrency_while(async move {
+        let rows = storage::rows(&loading.state).await?;
+        loading.stored.set(!rows.is_empty());
+        loading.machine.borrow_mut().restore(&rows);
+        // The alarm of the instance before may have been lost with it.
+        loading.arm(now())
+    });
+    shell
+}
 
-    /// Answers the worker.
-    ///
-    /// # Errors
-    /// When the question or the storage is broken.
-    pub fn ask(&self, what: String, text: String) -> std::result::Result<JsValue, JsValue> {
-        let inner = Rc::clone(&self.inner);
-        storage::now_or_later(async move {
-            let (answer, effects) = inner.answer(&what, &text)?;
-            inner.apply(effects).await?;
+impl Object for Shell {
+    fn ask(self: Rc<Self>, what: String, text: String) -> Work {
+        Box::pin(async move {
+            let (answer, effects) = self.answer(&what, &text)?;
+            self.apply(effects).await?;
             Ok(JsValue::from(answer))
         })
     }
 
-    /// Sends what Postgres has not confirmed on its way.
-    ///
-    /// # Errors
-    /// When the alarm cannot be set again; the platform rings again then.
-    pub fn alarm(&self) -> std::result::Result<JsValue, JsValue> {
-        let inner = Rc::clone(&self.inner);
-        storage::now_or_later(async move {
-            inner.alarm.rung();
-            inner.report().await?;
+    /// Sends what PostgreSQL has not confirmed on its way.
+    fn alarm(self: Rc<Self>) -> Work {
+        Box::pin(async move {
+            self.alarm.rung();
+            self.report().await?;
             Ok(JsValue::UNDEFINED)
         })
     }
 }
 
-impl Inner {
+impl Shell {
     /// What the rules say, and what they ask for in turn.
     fn answer(&self, what: &str, text: &str) -> Result<(String, Effects)> {
         let now = now();
@@ -118,6 +106,19 @@ impl Inner {
             "settled" => {
                 let ids: Vec<_> = serde_json::from_str(text)?;
                 Ok((String::new(), machine.settled(&ids)))
+            }
+            "reserve_call" => {
+                let ask = serde_json::from_str(text)?;
+                let (answer, effects) = machine.reserve_call(&ask, now).map_err(malformed)?;
+                Ok((json(&answer)?, effects))
+            }
+            "settle_call" => {
+                let told = serde_json::from_str(text)?;
+                Ok((String::new(), machine.settle_call(told, now)))
+            }
+            "confirm_calls" => {
+                let told: Vec<_> = serde_json::from_str(text)?;
+                Ok((String::new(), machine.confirm_calls(&told)))
             }
             "pending" => Ok((json(&machine.pending())?, Effects::default())),
             _ => Err(Error::RustError(format!("a license knows no {what}"))),
@@ -179,6 +180,13 @@ impl Inner {
         }
         if failed {
             self.machine.borrow_mut().unsent(&outgoing);
+        }
+        let (records, effects) = self.machine.borrow_mut().take_calls(now());
+        storage::store(&self.state, &effects).await?;
+        for record in &records {
+            // What the queue does not take goes again with its next turn.
+            let queue = self.records.as_ref();
+            failed = failed || storage::send(queue, RECORDS, record).await.is_err();
         }
         let failures = if failed { self.failures.get() + 1 } else { 0 };
         self.failures.set(failures);

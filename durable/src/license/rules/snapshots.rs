@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Loaded, Machine, Malformed, slot};
+use crate::announced::Announced;
 use crate::license::collisions::Window;
 use crate::license::stored::{CORE, Core, Owner, SNAPSHOT, StoredSnapshot};
 use crate::license::wire::{Found, Supply};
@@ -40,7 +41,7 @@ impl Machine {
         now: i64,
         effects: &mut Effects,
     ) -> Result<Ready, Malformed> {
-        let changing = self.is_changing(now);
+        let changing = self.core.announced.is_changing(now);
         match supply {
             Some(Supply::Data { token, data }) if *token == self.token => {
                 self.install(data, changing, now, effects)?;
@@ -123,6 +124,13 @@ impl Machine {
                 self.bound.entry(ip).or_insert(id);
             }
         }
+        // While the license changes, nothing tells which of two reads is the older one.
+        if let Some(usage) = &found.usage
+            && (!changing || !self.calls.is_known())
+        {
+            let known: Vec<Uuid> = settled.iter().copied().collect();
+            self.calls.install(usage, &known, effects);
+        }
         self.missing_until = 0;
         self.loaded = Some(Loaded::new(&snapshot, now, changing));
         if changing {
@@ -131,7 +139,7 @@ impl Machine {
             }
             return Ok(());
         }
-        self.core.announced.clear();
+        self.core.announced = Announced::default();
         let bound = &self.bound;
         self.core
             .holds
@@ -166,6 +174,7 @@ impl Machine {
         self.reports.settle(|_| true, effects);
         let slots = std::mem::take(&mut self.slots);
         effects.delete.extend(slots.keys().map(slot));
+        self.calls.clear(effects);
         self.window = Window::default();
         self.core = Core {
             owner,
