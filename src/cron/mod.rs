@@ -7,7 +7,7 @@ mod sweep;
 use crate::db::sql;
 use crate::error::Result;
 use crate::log;
-use crate::modules::{audit, licenses};
+use crate::modules::{ai, audit, licenses};
 use crate::platform::clock;
 use crate::run::Run;
 use chrono::{DateTime, Utc};
@@ -32,6 +32,7 @@ macro_rules! jobs {
 
 jobs! {
     "* * * * *",      "outbox"     => sweep::sweep;
+    "* * * * *",      "ai-tasks"   => ai::tasks::sweep::sweep;
     "*/5 * * * *",    "expiries"   => licenses::expire::expire;
     "2-57/5 * * * *", "seals"      => audit::seal::seal_all;
     "17 * * * *",     "usage"      => licenses::close_periods::close;
@@ -100,9 +101,11 @@ mod tests {
             .split("crons = [")
             .nth(1)
             .and_then(|rest| rest.split(']').next());
+        let schedules: std::collections::BTreeSet<_> =
+            super::JOBS.iter().map(|job| job.schedule).collect();
         assert_eq!(
             crons.unwrap_or_default().matches("  \"").count(),
-            super::JOBS.len()
+            schedules.len()
         );
     }
 }

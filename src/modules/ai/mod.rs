@@ -1,3 +1,5 @@
 //! Module 6, IA-Mesh: one question, six providers.
 
+pub mod batches;
 pub mod prompts;
+pub mod tasks;
