@@ -103,6 +103,21 @@ endpoints! {
     patch  "/api/plans/{id}"                                => plans::update::update,                     "updatePlan",               "Changes a plan";
     delete "/api/plans/{id}"                                => plans::delete::delete,                     "deletePlan",               "Takes a plan off the list";
 
+    // AI: providers, models and the pool of keys
+    get    "/api/ai/providers"                              => ai::models::providers::list,               "listAiProviders",          "The AI providers, and which can be called now";
+    get    "/api/ai/models"                                 => ai::models::list::list,                    "listAiModels",             "Lists AI models";
+    post   "/api/ai/models"                                 => ai::models::create::create,                "createAiModel",            "Makes an AI model known";
+    get    "/api/ai/models/{id}"                            => ai::models::list::read,                    "getAiModel",               "One AI model";
+    patch  "/api/ai/models/{id}"                            => ai::models::update::update,                "updateAiModel",            "Changes an AI model";
+    delete "/api/ai/models/{id}"                            => ai::models::remove::remove,                "deleteAiModel",            "Takes an AI model out of the catalogue";
+    get    "/api/ai/pool/stats"                             => ai::pool::stats::stats,                    "getAiPoolStats",           "What was called in the last hour and day, and how the keys are";
+    get    "/api/ai/pool/keys"                              => ai::pool::list::list,                      "listAiKeys",               "Lists the keys of AI providers";
+    post   "/api/ai/pool/keys"                              => ai::pool::create::create,                  "createAiKey",              "Adds a key of an AI provider";
+    get    "/api/ai/pool/keys/{id}"                         => ai::pool::list::read,                      "getAiKey",                 "One key of an AI provider, but for the key itself";
+    patch  "/api/ai/pool/keys/{id}"                         => ai::pool::update::update,                  "updateAiKey",              "Changes a key of an AI provider, or takes it in or out of use";
+    delete "/api/ai/pool/keys/{id}"                         => ai::pool::remove::remove,                  "deleteAiKey",              "Deletes a key of an AI provider";
+    post   "/api/ai/pool/keys/{id}/test"                    => ai::pool::test::test,                      "testAiKey",                "Tries a key of an AI provider now";
+
     // AI: prompts
     post   "/api/ai/prompts"                                => ai::prompts::create::create,               "createPrompt",             "Makes a prompt";
     get    "/api/ai/prompts"                                => ai::prompts::list::list,                   "listPrompts",              "Lists versions of prompts";

@@ -35,6 +35,7 @@ jobs! {
     "* * * * *",      "ai-tasks"   => ai::tasks::sweep::sweep;
     "*/5 * * * *",    "expiries"   => licenses::expire::expire;
     "2-57/5 * * * *", "seals"      => audit::seal::seal_all;
+    "4-59/5 * * * *", "ai-keys"    => ai::pool::health::check;
     "17 * * * *",     "usage"      => licenses::close_periods::close;
     "37 2 * * *",     "partitions" => clean::clean;
 }

@@ -11,13 +11,14 @@ const BATCH_BYTES: usize = 200_000;
 const MOST_DELAY_S: u32 = 43_200;
 
 /// The queues by name, with their bindings.
-const BINDINGS: [(&str, &str); 6] = [
+const BINDINGS: [(&str, &str); 7] = [
     ("celaest-validations", "VALIDATIONS"),
     ("celaest-events", "EVENTS"),
     ("celaest-emails", "EMAILS"),
     ("celaest-telemetry", "TELEMETRY"),
     ("celaest-deliveries", "DELIVERIES"),
     ("celaest-ai-tasks", "AI_TASKS"),
+    ("celaest-ai-records", "AI_RECORDS"),
 ];
 
 /// The binding of a queue.

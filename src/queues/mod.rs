@@ -56,6 +56,7 @@ consumers! {
     "celaest-deliveries",  true  => webhooks::reports::consume;
     "celaest-telemetry",   true  => telemetry::write::consume;
     "celaest-ai-tasks",    true  => ai::tasks::drain::consume;
+    "celaest-ai-records",  true  => ai::records::consume;
 }
 
 /// Runs a batch. Errors never leave: they would send back the whole batch.

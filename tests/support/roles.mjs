@@ -8,12 +8,12 @@ const EVERYBODY = [
 const MANAGER = ['users:read', 'users:write', 'audit:read', 'telemetry:read', 'ai:use'];
 const DEVELOPER = [
   'licenses:validate', 'licenses:write', 'licenses:delete', 'licenses:revoke', 'webhooks:read', 'webhooks:write',
-  'telemetry:read', 'ai:use', 'ai_prompts:write',
+  'telemetry:read', 'ai:use', 'ai_prompts:write', 'ai_keys:read', 'ai_keys:write',
 ];
 const ADMIN = ['organizations:write', 'api_keys:read', 'api_keys:write', 'settings:read', 'audit:export'];
 const SUPER_ONLY = [
   'organizations:create', 'organizations:delete', 'settings:write', 'plans:write', 'feature_flags:read',
-  'feature_flags:write', 'system:read', 'system:write',
+  'feature_flags:write', 'system:read', 'system:write', 'ai_models:write',
 ];
 
 /** What somebody can be in an organization. */

@@ -92,6 +92,12 @@ permissions! {
     AiUse = "ai:use",
     /// Make and change prompts, and say which version serves.
     AiPromptsWrite = "ai_prompts:write",
+    /// See the keys of AI providers, never the keys themselves, and what was called with them.
+    AiKeysRead = "ai_keys:read",
+    /// Add, change, test and delete keys of AI providers.
+    AiKeysWrite = "ai_keys:write",
+    /// Make and change the models that can be called.
+    AiModelsWrite = "ai_models:write",
 }
 
 /// Permissions nobody but a super administrator holds, whatever a scope says.
@@ -102,6 +108,7 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::PlansWrite,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
+    Permission::AiModelsWrite,
     Permission::SystemRead,
     Permission::SystemWrite,
 ];
@@ -191,6 +198,8 @@ impl Role {
                 TelemetryRead,
                 AiUse,
                 AiPromptsWrite,
+                AiKeysRead,
+                AiKeysWrite,
             ],
             Self::Operator | Self::Client => &[AiUse],
             Self::Viewer => &[],

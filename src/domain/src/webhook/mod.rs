@@ -3,6 +3,7 @@
 mod delivery;
 mod signature;
 
+pub(crate) use delivery::http_date_ms;
 pub use delivery::{
     Verdict, has_failed_too_long, next_attempt, reason_of, retry_after_ms, verdict,
 };

@@ -7,7 +7,7 @@
 use super::queries::TOPIC;
 use super::turns::{self, Messages, Settled, Taken, Turn};
 use crate::db::facts::Message;
-use crate::db::{Background, outbox};
+use crate::db::outbox;
 use crate::error::{Code, Error, Result};
 use crate::language::Language;
 use crate::log;

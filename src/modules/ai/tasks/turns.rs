@@ -4,7 +4,7 @@
 //! longest. Within a tenant they go round its licenses, each with no more under way than it allows. Within a license
 //! tasks that were handed in alone come before those of batches, four to one, so that neither starves.
 
-use crate::db::facts::Message;
+use crate::db::facts::{Action, Fact, Message};
 use crate::db::{Query, Tx, sql};
 use crate::error::Result;
 use crate::modules::ai::batches::queries::COLUMNS as BATCH;
@@ -328,12 +328,22 @@ pub async fn count_cancelled(tx: &mut Tx, batch: Uuid, tasks: u64) -> Result<()>
            FROM (SELECT 0 AS completed, 0 AS failed, $2::integer AS cancelled) n
            WHERE b.id = $1::uuid AND n.cancelled > 0
            RETURNING b.*)
-         INSERT INTO outbox_messages (id, organization_id, topic, payload)
-         SELECT uuid_generate_v4(), b.organization_id, 'ai.batch.completed', json_build_object('batch',
-             (SELECT row_to_json(told) FROM (SELECT {BATCH}) told))
-         FROM batch b WHERE b.completed_at = now()"
+         SELECT {BATCH} FROM batch b WHERE b.completed_at IS NOT NULL"
     ));
-    tx.execute(query.bind(batch).bind(tasks)).await
+    let ended: Option<Value> = tx.row(query.bind(batch).bind(tasks)).await?;
+    if let Some(ended) = ended {
+        let organization = ended["organization_id"].as_str();
+        tx.record(Fact {
+            organization_id: organization.and_then(|id| Uuid::try_parse(id).ok()),
+            action: Action::Update,
+            event: "ai.batch.completed",
+            resource_type: "ai_batch",
+            resource_id: batch,
+            changes: json!({}),
+            payload: Some(json!({ "batch": ended })),
+        });
+    }
+    Ok(())
 }
 
 /// The messages that [`settle`] returns.
