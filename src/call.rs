@@ -122,6 +122,11 @@ impl Call {
         }
     }
 
+    /// Ends when the caller has left before the end of the answer, which may be never.
+    pub async fn left(&self) {
+        self.incoming.left().await;
+    }
+
     /// Another connection, for work beside the request's own transaction.
     pub fn another_database(&self) -> Database {
         Database::new(&self.env, self.background.clone())

@@ -9,12 +9,13 @@ const BATCH_MESSAGES: usize = 100;
 const BATCH_BYTES: usize = 200_000;
 
 /// The queues by name, with their bindings.
-const BINDINGS: [(&str, &str); 5] = [
+const BINDINGS: [(&str, &str); 6] = [
     ("celaest-validations", "VALIDATIONS"),
     ("celaest-events", "EVENTS"),
     ("celaest-emails", "EMAILS"),
     ("celaest-telemetry", "TELEMETRY"),
     ("celaest-deliveries", "DELIVERIES"),
+    ("celaest-ai-records", "AI_RECORDS"),
 ];
 
 /// The binding of a queue.

@@ -100,6 +100,10 @@ pub struct CustomLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(range(min = -1))]
     pub max_ai_requests_per_month: Option<i64>,
+    /// Money for AI requests in a month, in US dollars, instead of the plan's limit; -1 for no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(min = -1.0, max = 1e9))]
+    pub max_ai_cost_usd_per_month: Option<f64>,
     /// Instead of the plan's limit; -1 for no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(range(min = -1))]
