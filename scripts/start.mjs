@@ -163,7 +163,6 @@ await bootstrap(async ({ packages }) => {
       const { startAiProvider } = await import('../tests/fakes/ai-provider.mjs');
       provider = await startAiProvider();
       vars.AI_BASE_URLS = [vars.AI_BASE_URLS, `local=${provider.baseUrls.local}`].filter(Boolean).join(',');
-      vars.LOCAL_API_KEYS ||= 'none-needed';
     }
     await next('PostgreSQL 18', async () => {
       server = await startLocalServer();

@@ -104,6 +104,9 @@ endpoints! {
     delete "/api/plans/{id}"                                => plans::delete::delete,                     "deletePlan",               "Takes a plan off the list";
 
     // AI: providers, models and the pool of keys
+    post   "/api/ai/chat"                                   => ai::chat::chat::chat,                      "createChat",               "Answers a conversation, whole or piece by piece";
+    post   "/api/ai/completions"                            => ai::chat::completions::complete,           "createCompletion",         "Answers a text, whole or piece by piece";
+    post   "/api/v1/ai/process"                             => ai::chat::process::process,                "processText",              "Processes a text with a prompt, as the dashboard asks for it";
     get    "/api/ai/providers"                              => ai::models::providers::list,               "listAiProviders",          "The AI providers, and which can be called now";
     get    "/api/ai/models"                                 => ai::models::list::list,                    "listAiModels",             "Lists AI models";
     post   "/api/ai/models"                                 => ai::models::create::create,                "createAiModel",            "Makes an AI model known";

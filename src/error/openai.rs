@@ -96,10 +96,19 @@ mod tests {
             )
         );
         let (kind, code, param, _) = of(&Code::ModelNotFound.into());
-        assert_eq!((kind, code, param), (some("invalid_request_error"), some("model_not_found"), None));
+        assert_eq!(
+            (kind, code, param),
+            (some("invalid_request_error"), some("model_not_found"), None)
+        );
         let (kind, code, ..) = of(&Code::QuotaExceeded.into());
-        assert_eq!((kind, code), (some("insufficient_quota"), some("insufficient_quota")));
+        assert_eq!(
+            (kind, code),
+            (some("insufficient_quota"), some("insufficient_quota"))
+        );
         let (kind, code, ..) = of(&Code::InvalidApiKey.into());
-        assert_eq!((kind, code), (some("authentication_error"), some("invalid_api_key")));
+        assert_eq!(
+            (kind, code),
+            (some("authentication_error"), some("invalid_api_key"))
+        );
     }
 }

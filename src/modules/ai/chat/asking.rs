@@ -3,9 +3,7 @@
 use super::model::Options;
 use crate::error::{Error, Result};
 use crate::http::permit::Access;
-use crate::modules::ai::engine::{
-    Ask, CallerKey, DEADLINE_MS, RETRIES, SILENCE_MS, Who,
-};
+use crate::modules::ai::engine::{Ask, CallerKey, DEADLINE_MS, RETRIES, SILENCE_MS, Who};
 use crate::modules::ai::prompts::{active, render};
 use celaest_domain::ai::chat::{ChatRequest, Message};
 
@@ -60,7 +58,9 @@ pub async fn ask(
             .temperature
             .or(prompt.map(|version| version.temperature)),
         top_p: options.top_p.or(prompt.map(|version| version.top_p)),
-        max_tokens: options.max_tokens.or(prompt.map(|version| version.max_tokens)),
+        max_tokens: options
+            .max_tokens
+            .or(prompt.map(|version| version.max_tokens)),
         stop: options.stop,
         seed: options.seed,
         format: options.format.unwrap_or_default(),

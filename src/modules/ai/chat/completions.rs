@@ -21,7 +21,9 @@ pub async fn complete(
     let (input, messages) = match (&options.prompt_slug, prompt, system) {
         (Some(_), input, None) => (input, Vec::new()),
         (Some(_), _, Some(_)) => {
-            return Err(Error::field("system", "is the prompt's own where prompt_slug is given").into());
+            return Err(
+                Error::field("system", "is the prompt's own where prompt_slug is given").into(),
+            );
         }
         (None, None, _) => {
             return Err(Error::field("prompt", "is required without prompt_slug").into());

@@ -54,7 +54,9 @@ fn delta(event: Event) -> Option<Value> {
             id,
             name,
             arguments,
-        } => json!({ "tool_calls": [{ "index": index, "id": id, "name": name, "arguments": arguments }] }),
+        } => {
+            json!({ "tool_calls": [{ "index": index, "id": id, "name": name, "arguments": arguments }] })
+        }
         Event::Usage(_) | Event::Finish(_) => return None,
     })
 }

@@ -15,9 +15,16 @@ const MOST_MODELS: usize = 6;
 ///
 /// # Errors
 /// 404 for a name that stands for none, 422 when those that may answer cannot.
-pub fn models(catalogue: &Catalogue, ask: &Ask, tokens: u64, streams: bool) -> Result<Vec<Arc<Model>>> {
-    let of_provider =
-        |model: &Arc<Model>| ask.provider.is_none_or(|provider| model.provider == provider);
+pub fn models(
+    catalogue: &Catalogue,
+    ask: &Ask,
+    tokens: u64,
+    streams: bool,
+) -> Result<Vec<Arc<Model>>> {
+    let of_provider = |model: &Arc<Model>| {
+        ask.provider
+            .is_none_or(|provider| model.provider == provider)
+    };
     let preferred = ask.preferred.and_then(|id| catalogue.by_id(id));
     let named: Vec<Arc<Model>> = match (ask.model.as_deref(), preferred) {
         (Some(name), _) => catalogue.named(name),
@@ -38,7 +45,9 @@ pub fn models(catalogue: &Catalogue, ask: &Ask, tokens: u64, streams: bool) -> R
         match fits(model, &ask.request, tokens, streams) {
             Ok(()) => chosen.push(model.clone()),
             // A model that was named is to answer as it is asked: nobody else stands in for what it cannot do.
-            Err(problem) if place == 0 && ask.model.is_some() && named.len() == 1 => return Err(problem),
+            Err(problem) if place == 0 && ask.model.is_some() && named.len() == 1 => {
+                return Err(problem);
+            }
             Err(problem) => {
                 refused.get_or_insert(problem);
             }
@@ -59,7 +68,12 @@ fn fits(model: &Model, request: &ChatRequest, tokens: u64, streams: bool) -> Res
     let can = &model.capabilities;
     let cannot = |field: &str, problem: &str| Err(Error::field(field, problem));
     let images = request.messages.iter();
-    if !can.vision && images.map(|message| message.content.images().count()).sum::<usize>() > 0 {
+    if !can.vision
+        && images
+            .map(|message| message.content.images().count())
+            .sum::<usize>()
+            > 0
+    {
         return cannot("messages", "has images, which the model cannot see");
     }
     if !can.function_calling && !request.tools.is_empty() {
@@ -77,8 +91,14 @@ fn fits(model: &Model, request: &ChatRequest, tokens: u64, streams: bool) -> Res
         return cannot("stream", "is nothing that the model can do");
     }
     let answer = u64::from(request.max_tokens.unwrap_or(0));
-    if let Some(most) = model.max_tokens_output.filter(|most| answer > u64::from(*most)) {
-        return cannot("max_tokens", &format!("must be at most {most} for this model"));
+    if let Some(most) = model
+        .max_tokens_output
+        .filter(|most| answer > u64::from(*most))
+    {
+        return cannot(
+            "max_tokens",
+            &format!("must be at most {most} for this model"),
+        );
     }
     let most = match (model.context_window, model.max_tokens_input) {
         (Some(window), Some(input)) => u64::from(window)

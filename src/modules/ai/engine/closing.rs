@@ -47,7 +47,10 @@ pub(super) enum End<'a> {
     /// With an answer.
     Answered(&'a Answer),
     /// Nobody waits any more: what was used until then, and the text that had come.
-    Gone { usage: Option<Usage>, content: &'a str },
+    Gone {
+        usage: Option<Usage>,
+        content: &'a str,
+    },
     /// Without an answer.
     Failed(&'a Error),
     /// With an error after some content had been shown.
@@ -253,8 +256,9 @@ fn more(facts: &Facts<'_>, end: &End<'_>, usage: Option<Usage>, estimated: bool)
     };
     let output_json: Option<Value> = match tool_calls {
         [] => whole_json.filter(|json: &Value| !json.to_string().contains("\\u0000")),
-        calls => Some(json!({ "tool_calls": calls }))
-            .filter(|json| json.to_string().len() <= MAX_OUTPUT && !json.to_string().contains("\\u0000")),
+        calls => Some(json!({ "tool_calls": calls })).filter(|json| {
+            json.to_string().len() <= MAX_OUTPUT && !json.to_string().contains("\\u0000")
+        }),
     };
     let ai_ms: i64 = facts.attempts.iter().map(|attempt| attempt.ms).sum();
     json!({

@@ -191,7 +191,9 @@ async fn reserve_in(
             } => return Err(full(limit, most, used, resets_at)),
             CallAnswer::Repeated => return Err(Code::CallRepeated.into()),
             CallAnswer::Missing => return Err(Code::LicenseNotFound.into()),
-            CallAnswer::Unavailable => return Err(Error::unavailable("no snapshot of the license")),
+            CallAnswer::Unavailable => {
+                return Err(Error::unavailable("no snapshot of the license"));
+            }
             CallAnswer::NeedSnapshot(wanted) => {
                 let tx = host.database().begin(Scope::System, Actor::default());
                 let query = queries::snapshots([(key.as_str(), &wanted)]);
@@ -228,7 +230,11 @@ fn full(limit: Limit, most: i64, used: i64, resets_at: i64) -> Error {
             json!(most),
             json!((most - used).max(0)),
         ),
-        Limit::KeyBudget => ("api_key.max_ai_cost_usd_per_month", usd(most), usd(most - used)),
+        Limit::KeyBudget => (
+            "api_key.max_ai_cost_usd_per_month",
+            usd(most),
+            usd(most - used),
+        ),
         _ => ("max_ai_cost_usd_per_month", usd(most), usd(most - used)),
     };
     let seconds = (resets_at - clock::now_ms() + 999) / 1_000;

@@ -143,7 +143,14 @@ pub(super) async fn begin<H: Host>(host: &H, ask: Ask, streams: bool) -> Result<
     let models = choice::models(&catalogue, &ask, tokens, streams)?;
     let id = ask.call.unwrap_or_else(|| drawn(now));
     let first = &models[0];
-    let granted = license::reserve(host, &ask, id, license, held(first, &ask, tokens, now), streams);
+    let granted = license::reserve(
+        host,
+        &ask,
+        id,
+        license,
+        held(first, &ask, tokens, now),
+        streams,
+    );
     let wanted = wanted(&ask, first, tokens, &[]);
     let (granted, reserved) = join(granted, pool::reserve(host, &wanted)).await;
     let granted = match granted {
@@ -167,7 +174,12 @@ pub(super) async fn begin<H: Host>(host: &H, ask: Ask, streams: bool) -> Result<
     let mut search = Search::new(&models, reserved);
     loop {
         match search.step(host, &mut call, deadline, streams).await {
-            Step::Answered { got, model, lent, asked_at } => {
+            Step::Answered {
+                got,
+                model,
+                lent,
+                asked_at,
+            } => {
                 return Ok(Begun {
                     got,
                     model,
@@ -176,7 +188,11 @@ pub(super) async fn begin<H: Host>(host: &H, ask: Ask, streams: bool) -> Result<
                     asked_at,
                 });
             }
-            Step::Gone { model, lent, asked_at } => {
+            Step::Gone {
+                model,
+                lent,
+                asked_at,
+            } => {
                 let key = lent.key_id;
                 let facts = call.facts(Some((model, key)), Some(lent), clock::now_ms() - asked_at);
                 let end = End::Gone {
@@ -387,7 +403,10 @@ fn checked(ask: &Ask) -> error::Result<()> {
     };
     let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for problem in problems {
-        fields.entry(problem.field).or_default().push(problem.reason);
+        fields
+            .entry(problem.field)
+            .or_default()
+            .push(problem.reason.into());
     }
     Err(Error::new(Code::ValidationFailed).with_details(json!({ "fields": fields })))
 }

@@ -10,8 +10,8 @@ use crate::platform::clock;
 use celaest_domain::ai::failure::Failure;
 use celaest_domain::ai::provider::Provider;
 use celaest_domain::ai::wire::Event;
-use futures_util::SinkExt;
 use futures_channel::{mpsc, oneshot};
+use futures_util::SinkExt;
 use futures_util::future::{Either, select};
 use serde_json::json;
 use std::pin::pin;
@@ -123,7 +123,10 @@ async fn pump(begun: Begun, mut pieces: mpsc::Sender<Piece>) -> Closing {
             };
             let completion = call.completion((*answer).clone(), &model, key);
             let _ = pieces.send(Piece::End(Box::new(completion))).await;
-            Closing::of(call.facts(last, Some(lent), latency_ms), &End::Answered(&answer))
+            Closing::of(
+                call.facts(last, Some(lent), latency_ms),
+                &End::Answered(&answer),
+            )
         }
         Stop::Gone => {
             let end = End::Gone {
