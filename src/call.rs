@@ -122,6 +122,11 @@ impl Call {
         }
     }
 
+    /// Ends when the caller has left before the end of the answer, which may be never.
+    pub async fn left(&self) {
+        self.incoming.left().await;
+    }
+
     /// Another connection, for work beside the request's own transaction.
     pub fn another_database(&self) -> Database {
         Database::new(&self.env, self.background.clone())
@@ -130,6 +135,11 @@ impl Call {
     /// Lets `work` go on after the answer has left.
     pub fn background(&self, work: impl Future<Output = ()> + 'static) {
         (self.background)(Box::pin(work));
+    }
+
+    /// [`Call::background`] for those who are handed the way itself.
+    pub fn in_background(&self) -> Background {
+        self.background.clone()
     }
 
     /// Sends outbox messages on their way after the answer.

@@ -66,6 +66,12 @@ permissions!(
     TelemetryWrite,
     SystemRead,
     SystemWrite,
+    AiRead,
+    AiUse,
+    AiPromptsWrite,
+    AiKeysRead,
+    AiKeysWrite,
+    AiModelsWrite,
 );
 
 /// A caller that may go on, and its way to the data. Only the door makes one.
@@ -86,6 +92,7 @@ pub struct Access {
 pub async fn enter(call: &Rc<Call>, needs: &Needs, params: &Params) -> Result<Access> {
     let wants = match needs.door {
         _ if needs.profile => Wants::Profile,
+        _ if needs.light => Wants::Nothing,
         Door::Permit(_) | Door::OnPerson { .. } => Wants::Connection,
         _ => Wants::Nothing,
     };
@@ -198,6 +205,28 @@ impl<P: Required> Input for Permit<P> {
 
     fn take(from: &mut Prepared) -> Result<Self> {
         from.access().map(|access| Self(access, PhantomData))
+    }
+}
+
+/// A [`Permit`] for what usually asks PostgreSQL nothing: no connection is opened before it is needed.
+pub struct Light<P>(Permit<P>);
+
+impl<P> Deref for Light<P> {
+    type Target = Access;
+
+    fn deref(&self) -> &Access {
+        &self.0
+    }
+}
+
+impl<P: Required> Input for Light<P> {
+    const NEEDS: Needs = Needs {
+        light: true,
+        ..Permit::<P>::NEEDS
+    };
+
+    fn take(from: &mut Prepared) -> Result<Self> {
+        Permit::take(from).map(Self)
     }
 }
 

@@ -8,9 +8,9 @@ use crate::http::change::Stop;
 use crate::http::endpoint::NoBody;
 use crate::http::idempotency::Once;
 use crate::http::params::{Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query};
-use crate::http::permit::{OnPerson, OwnProfile, Permit, Required, SignedIn};
+use crate::http::permit::{Light, OnPerson, OwnProfile, Permit, Required, SignedIn};
 use crate::http::problem::Failed;
-use crate::http::reply::{Reply, Streamed};
+use crate::http::reply::{Bare, Events, Output, Reply, Spoken, Streamed};
 use crate::http::strict::AskedPage;
 use aide::generate::GenContext;
 use aide::openapi::{
@@ -117,6 +117,12 @@ impl<P: Required> OperationInput for Permit<P> {
             "Requires the permission `{}`.",
             P::PERMISSION.as_str()
         ));
+    }
+}
+
+impl<P: Required> OperationInput for Light<P> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        Permit::<P>::operation_input(ctx, operation);
     }
 }
 
@@ -276,6 +282,31 @@ impl OperationOutput for Streamed {
             ..Response::default()
         };
         vec![(Some(200), response)]
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Bare<T> {
+    type Inner = T;
+
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let schema = ctx.schema.subschema_for::<T>();
+        vec![(Some(200), response("Good", schema))]
+    }
+}
+
+impl<W: Output> OperationOutput for Spoken<W> {
+    type Inner = W::Inner;
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        let mut responses = W::inferred_responses(ctx, operation);
+        for (_, response) in &mut responses {
+            let text = media(json_schema!({ "type": "string" }));
+            response.content.insert(Events::CONTENT_TYPE.to_owned(), text);
+        }
+        responses
     }
 }
 
