@@ -164,6 +164,10 @@ codes! {
     TaskStatusConflict = "TASK_STATUS_CONFLICT", 409, "El estado de la tarea no permite esta operación", "The status of the task does not allow this";
     /// The task has no result yet. `details.status` says where it is.
     TaskNotFinished = "TASK_NOT_FINISHED", 409, "La tarea aún no ha terminado", "The task has not finished yet";
+    /// Its consumers ended before they had an answer, as often as it is tried. Only in tasks.
+    TaskAbandoned = "TASK_ABANDONED", 500, "La tarea se interrumpió demasiadas veces", "The task was interrupted too often";
+    /// It waited for a day, and there was no room for it. Only in tasks.
+    TaskExpired = "TASK_EXPIRED", 504, "La tarea esperó un día sin poder ejecutarse", "The task waited for a day without a chance";
     /// Another key of the same provider and owner has the name.
     AiKeyNameTaken = "AI_KEY_NAME_TAKEN", 409, "Ya hay una clave de este proveedor con ese nombre", "There already is a key of this provider with that name";
     /// The key of an AI provider is there already.

@@ -133,6 +133,21 @@ endpoints! {
     post   "/api/ai/prompts/{id}/render"                    => ai::prompts::render::render,               "renderPrompt",             "What a model would be told, without calling it";
     get    "/api/ai/prompts/{id}/diff"                      => ai::prompts::diff::diff,                   "diffPrompt",               "What differs between two versions of a prompt";
 
+    // AI: tasks
+    post   "/api/ai/tasks"                                  => ai::tasks::create::create,                 "createTask",               "Takes an AI task in; its answer is there later";
+    get    "/api/ai/tasks"                                  => ai::tasks::list::list,                     "listTasks",                "Lists AI tasks";
+    get    "/api/ai/tasks/{id}"                             => ai::tasks::read::read,                     "getTask",                  "One AI task";
+    get    "/api/ai/tasks/{id}/result"                      => ai::tasks::read::result,                   "getTaskResult",            "What came of an AI task";
+    delete "/api/ai/tasks/{id}"                             => ai::tasks::cancel::cancel,                 "cancelTask",               "Cancels an AI task";
+    post   "/api/ai/tasks/{id}/retry"                       => ai::tasks::retry::retry,                   "retryTask",                "Has an AI task done again that failed or was cancelled";
+    post   "/api/ai/batches"                                => ai::batches::create::create,               "createBatch",              "Takes a batch of AI tasks in";
+    get    "/api/ai/batches"                                => ai::batches::read::list,                   "listBatches",              "Lists batches of AI tasks, with their progress";
+    get    "/api/ai/batches/{id}"                           => ai::batches::read::read,                   "getBatch",                 "One batch of AI tasks, with its progress";
+    get    "/api/ai/batches/{id}/tasks"                     => ai::batches::read::tasks,                  "listBatchTasks",           "The tasks of a batch, in their order";
+    get    "/api/ai/batches/{id}/results"                   => ai::batches::results::results,             "getBatchResults",          "What came of the tasks of a batch, as a file of any size";
+    delete "/api/ai/batches/{id}"                           => ai::batches::change::cancel,               "cancelBatch",              "Cancels what has not ended of a batch";
+    post   "/api/ai/batches/{id}/retry"                     => ai::batches::change::retry,                "retryBatch",               "Has the failed tasks of a batch done again";
+
     // Settings and feature flags
     get    "/api/settings"                                  => settings::read::list,                      "listSettings",             "Every setting of the system";
     patch  "/api/settings"                                  => settings::update::update,                  "updateSettings",           "Changes settings, all or none";

@@ -81,7 +81,7 @@ describe('including', () => {
     const tone = await make({ slug: fresh('tone'), system_prompt: 'Be {{mood}}.' });
     const made = await make({ system_prompt: `Hello. {{> ${tone.slug}}}`, user_prompt_template: '{{input_text}}' });
     assert.deepEqual(made.variables, ['input_text', 'mood']);
-    const { messages } = good(await render(made.id, { variables: { mood: 'kind' }, input: 'x' }));
+    const { messages } = good(await render(made.id, { variables: { mood: 'kind' }, input_text: 'x' }));
     assert.equal(messages[0].content, 'Hello. Be kind.');
   });
 
@@ -139,7 +139,7 @@ describe('versions', () => {
     const first = await make();
     good(await as('DELETE', PROMPT, { id: first.id }), 204);
     refused(await as('GET', PROMPT, { id: first.id }), 404, 'PROMPT_NOT_FOUND');
-    refused(await render(first.id, { input: 'x' }), 404, 'PROMPT_NOT_FOUND');
+    refused(await render(first.id, { input_text: 'x' }), 404, 'PROMPT_NOT_FOUND');
     assert.equal((await make({ slug: first.slug })).version, 2);
   });
 
@@ -170,22 +170,22 @@ describe('rendering', () => {
     ]);
     assert.deepEqual([rendered.prompt_id, rendered.slug, rendered.version], [prompt.id, prompt.slug, 1]);
     assert.ok(rendered.estimated_tokens > 0);
-    const same = good(await render(prompt.id, { variables: { language: 'x' }, input: 'y' }));
+    const same = good(await render(prompt.id, { variables: { language: 'x' }, input_text: 'y' }));
     assert.equal(same.messages[1].content, 'Text: y');
     const bare = await make();
-    assert.equal(good(await render(bare.id, { input: 'Ask' })).messages[1].content, 'Ask');
+    assert.equal(good(await render(bare.id, { input_text: 'Ask' })).messages[1].content, 'Ask');
   });
 
   test('what is missing or too much is named', async () => {
     for (const [field, wanted] of [
       ['variables', {}], ['variables', { variables: { language: 'x' } }],
       ['variables', { variables: { language: 'x', input_text: 'y', more: 'z' } }],
-      ['input', { variables: { language: 'x', input_text: 'y' }, input: 'z' }],
+      ['input_text', { variables: { language: 'x', input_text: 'y' }, input_text: 'z' }],
     ]) refusedFields(await render(prompt.id, wanted), field);
     const bare = await make();
-    refusedFields(await render(bare.id), 'input');
+    refusedFields(await render(bare.id), 'input_text');
     const fixed = await make({ user_prompt_template: 'Go' });
-    refusedFields(await render(fixed.id, { input: 'x' }), 'input');
+    refusedFields(await render(fixed.id, { input_text: 'x' }), 'input_text');
   });
 });
 

@@ -55,6 +55,7 @@ consumers! {
     "celaest-validations", true  => licenses::write_log::consume;
     "celaest-deliveries",  true  => webhooks::reports::consume;
     "celaest-telemetry",   true  => telemetry::write::consume;
+    "celaest-ai-tasks",    true  => ai::tasks::drain::consume;
     "celaest-ai-records",  true  => ai::records::consume;
 }
 

@@ -1,6 +1,7 @@
 //! Module 6, IA-Mesh: one question, six providers, answered by whichever is well. The URLs are in `router.rs`,
 //! the rules in `celaest_domain::ai`.
 
+pub mod batches;
 pub mod chat;
 pub mod engine;
 pub mod host;
@@ -8,3 +9,4 @@ pub mod models;
 pub mod pool;
 pub mod prompts;
 pub mod records;
+pub mod tasks;

@@ -195,9 +195,12 @@ async fn reserve_in(
                 return Err(Error::unavailable("no snapshot of the license"));
             }
             CallAnswer::NeedSnapshot(wanted) => {
-                let tx = host.database().begin(Scope::System, Actor::default());
+                // The pool may be reading on the other connection.
+                let database = host.another_database();
+                let tx = database.begin(Scope::System, Actor::default());
                 let query = queries::snapshots([(key.as_str(), &wanted)]);
                 let found: Result<queries::Snapshots> = tx.only_value(query).await;
+                database.close();
                 known = match found {
                     Ok(found) => Known::of(&wanted, found.get(key.as_str()).cloned()),
                     Err(_) => Known::Unavailable,

@@ -51,14 +51,16 @@ pub async fn import(host: &impl Host) -> Result<usize> {
              variable text, key_version int, name text, sealed text, hint text, fingerprint text)
          ), taken AS (
            INSERT INTO ai_key_imports (key_fingerprint, variable) SELECT fingerprint, variable FROM wanted
-           ON CONFLICT DO NOTHING RETURNING key_fingerprint)
+           ON CONFLICT DO NOTHING RETURNING key_fingerprint
+         ), made AS (
          INSERT INTO ai_api_pool AS k (id, provider, key_name, key_value_encrypted, encryption_key_version, key_hint,
            key_fingerprint)
          SELECT id, provider::ai_provider, name, decode(sealed, 'hex'), key_version, hint, fingerprint
          FROM wanted JOIN taken ON taken.key_fingerprint = wanted.fingerprint
-         ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
+         ON CONFLICT DO NOTHING RETURNING {COLUMNS})
+         SELECT coalesce(json_agg(made), '[]')::text FROM made"
     ));
-    let made: Vec<Raw<AiKey>> = tx.rows(query.bind(json!(wanted))).await?;
+    let made: Vec<Raw<AiKey>> = tx.value(query.bind(json!(wanted))).await?;
     for key in &made {
         tx.record_new(&KEY, "ai_key.imported", key);
     }

@@ -160,6 +160,20 @@ pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Version> {
     whole(tx, home, stored).await
 }
 
+/// The version that an organization's task was handed in with, deleted or not by now.
+///
+/// # Errors
+/// 404.
+pub async fn handed_in(tx: &mut Tx, organization: Uuid, id: Uuid) -> Result<Version> {
+    let query = sql(format!(
+        "SELECT {COLUMNS} FROM prompts_master p
+         WHERE p.id = $1::uuid AND (p.organization_id = $2::uuid OR p.organization_id IS NULL)"
+    ));
+    let query = query.bind(id).bind(organization);
+    let stored: Stored = tx.one(query, Code::PromptNotFound).await?;
+    whole(tx, Some(organization), stored).await
+}
+
 /// A version of `organization`'s calls with its texts read.
 async fn whole(tx: &mut Tx, organization: Option<Uuid>, stored: Stored) -> Result<Version> {
     let texts = wording::read(

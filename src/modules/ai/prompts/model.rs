@@ -240,7 +240,7 @@ pub struct Rendering {
     pub variables: BTreeMap<String, Value>,
     /// What is asked: the variable `input_text`, or the whole question of a prompt without a template.
     #[garde(length(max = 200_000))]
-    pub input: Option<String>,
+    pub input_text: Option<String>,
 }
 
 /// What a model would be told.

@@ -23,7 +23,7 @@ pub async fn render(
 ) -> Result<Data<Rendered>> {
     let mut tx = permit.begin();
     let version = active::by_id(&mut tx, id).await?;
-    let messages = messages(&version, wanted.variables, wanted.input, "")?;
+    let messages = messages(&version, wanted.variables, wanted.input_text, "")?;
     let request = ChatRequest {
         messages,
         ..ChatRequest::default()
@@ -69,12 +69,12 @@ pub fn messages(
         (Some(input), true, _) if !variables.contains_key(INPUT) => {
             variables.insert(INPUT.to_owned(), Value::String(input));
         }
-        (Some(_), true, _) => return Err(wrong("input", "is given twice: variables has input_text")),
+        (Some(_), true, _) => return Err(wrong("input_text", "is given twice: it is among the variables too")),
         (Some(input), false, None) => question = Some(input),
         (Some(_), false, Some(_)) => {
-            return Err(wrong("input", "the prompt has no variable input_text"));
+            return Err(wrong("input_text", "is nothing that the prompt asks for"));
         }
-        (None, _, None) => return Err(wrong("input", "is required for a prompt without a template")),
+        (None, _, None) => return Err(wrong("input_text", "is required for a prompt without a template")),
         (None, _, Some(_)) => {}
     }
     template::check_values(&all, variables.keys().map(String::as_str))

@@ -1,0 +1,55 @@
+//! `DELETE /api/ai/tasks/{id}`
+
+use super::model::{Status, Task};
+use super::queries::{self, COLUMNS, mine};
+use super::turns;
+use crate::db::facts::Subject;
+use crate::db::{Raw, Set, sql};
+use crate::error::Code;
+use crate::http::change::Outcome;
+use crate::http::endpoint::NoBody;
+use crate::http::idempotency::Once;
+use crate::http::params::Id;
+use crate::http::permit::{AiUse, Permit};
+use crate::http::reply::NoContent;
+
+/// What the log learns of a task.
+pub const TASK: Subject = Subject {
+    kind: "ai_task",
+    tenant: "organization_id",
+    secret: &[],
+    told: None,
+};
+
+/// Cancels a task. One that a model is being asked is cancelled as well: its answer is not kept, and what it cost
+/// is.
+pub async fn cancel(
+    permit: Permit<AiUse>,
+    Id(id): Id,
+    Once(key, NoBody): Once<NoBody>,
+) -> Outcome<NoContent> {
+    let mut tx = permit.begin_once(key).await?;
+    let before = queries::lock(&mut tx, id).await?;
+    if before.status == Status::Cancelled {
+        return permit.commit(tx, NoContent::done()).await;
+    }
+    if before.status.is_final() {
+        return Err(queries::conflict(before.status).into());
+    }
+    let unqueue = sql(
+        "WITH held AS (
+           UPDATE ai_task_queue SET is_cancelled = true WHERE task_id = $1::uuid AND lease IS NOT NULL)
+         DELETE FROM ai_task_queue WHERE task_id = $1::uuid AND lease IS NULL",
+    );
+    tx.execute(unqueue.bind(id)).await?;
+    let set = Set::new()
+        .fixed("status = 'cancelled'")
+        .fixed("completed_at = now()");
+    let query = mine(&tx).id(id).set(set, COLUMNS);
+    let after: Raw<Task> = tx.one(query, Code::TaskNotFound).await?;
+    if let Some(batch) = before.batch_id {
+        turns::count_cancelled(&mut tx, batch, 1).await?;
+    }
+    tx.record_change(&TASK, "ai.task.cancelled", &before.row, &after);
+    permit.commit(tx, NoContent::done()).await
+}
