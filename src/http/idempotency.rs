@@ -121,7 +121,10 @@ impl Claim {
     /// 422 for the field that makes it so.
     pub fn refuse(&self, field: &str) -> Result<()> {
         match &self.key {
-            Some(_) => Err(Error::field(field, "cannot be combined with Idempotency-Key")),
+            Some(_) => Err(Error::field(
+                field,
+                "cannot be combined with Idempotency-Key",
+            )),
             None => Ok(()),
         }
     }

@@ -237,6 +237,8 @@ pub const SPANISH: &[(&str, &str)] = &[
         "is required, none can be made from the name",
         "hace falta: no se puede formar a partir del nombre",
     ),
+    ("must be text alone", "solo puede ser text"),
+    ("must be false", "debe ser false"),
     (
         "is required without prompt_slug",
         "hace falta si no hay prompt_slug",
