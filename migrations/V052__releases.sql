@@ -79,7 +79,7 @@ DECLARE
 BEGIN
     PERFORM set_config('celaest.access', 'system', true);
     -- Whoever changes the product waits, or is seen below.
-    PERFORM FROM products WHERE id = product FOR KEY SHARE;
+    PERFORM FROM products WHERE id = product FOR SHARE;
     DELETE FROM catalogue_releases c
     WHERE c.product_id = product AND (release IS NULL OR c.release_id = release)
       AND NOT EXISTS (
