@@ -13,8 +13,11 @@ use crate::language::Language;
 use crate::log;
 use crate::platform::incoming::{Head, Incoming};
 use crate::router;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::TryStreamExt;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use std::fmt::{Display, Write};
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
@@ -45,6 +48,19 @@ pub async fn answer(head: Head, incoming: Incoming, env: Env, context: Context) 
             ..
         }) => stream(&call, pattern, file),
         Ok(Answer {
+            content: Content::Shared(body),
+            ..
+        }) => share(&call, pattern, &body),
+        Ok(Answer {
+            status,
+            content: Content::Moved(path),
+        }) => {
+            let mut outgoing = Outgoing::new(status);
+            outgoing.seal(&call, pattern, status, None);
+            outgoing.header("location", path);
+            outgoing.json("")
+        }
+        Ok(Answer {
             status,
             content: Content::Json(body),
         }) => finish(&call, pattern, status, Ok(body)),
@@ -68,6 +84,30 @@ fn finish(call: &Call, pattern: &str, status: u16, body: Result<String>) -> JsVa
         }
     };
     outgoing.json(&body)
+}
+
+/// Answers with what is the same for everybody; only that it is, to whoever has it.
+fn share(call: &Call, pattern: &str, body: &str) -> JsValue {
+    let hash = Sha256::digest(body);
+    let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..16]));
+    let asked = call.head.if_none_match().unwrap_or_default();
+    let known = asked.split(',').map(str::trim);
+    let (status, body) = match known.into_iter().any(|one| one == "*" || same(one, &tag)) {
+        true => (304, ""),
+        false => (200, body),
+    };
+    let mut outgoing = Outgoing::new(status);
+    outgoing.seal(call, pattern, status, None);
+    outgoing.header("etag", &tag);
+    // Kept by whoever wants to, and asked for again each time: what is taken off is gone at once.
+    outgoing.header("cache-control", "public, no-cache");
+    outgoing.json(body)
+}
+
+/// Whether two tags name the same content (RFC 9110, 8.8.3.2).
+fn same(one: &str, other: &str) -> bool {
+    let opaque = |tag: &str| tag.trim_start_matches("W/").to_owned();
+    opaque(one) == opaque(other)
 }
 
 /// Hands a file to the platform piece by piece.
@@ -171,7 +211,7 @@ impl Outgoing {
         self.header(
             "access-control-expose-headers",
             "X-Request-Id, Server-Timing, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, \
-             Content-Disposition",
+             Content-Disposition, ETag, Location",
         );
         true
     }

@@ -72,6 +72,8 @@ head! {
     content_type;
     /// `Content-Encoding`.
     content_encoding;
+    /// `If-None-Match`.
+    if_none_match;
     /// The request's method; always there.
     verb;
     /// The request's URL; always there.
@@ -171,7 +173,7 @@ mod tests {
     use super::Head;
 
     fn of(url: &str) -> Head {
-        Head::new(format!("id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\nGET\n{url}"))
+        Head::new(format!("id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\n\nGET\n{url}"))
     }
 
     #[test]
