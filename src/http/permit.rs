@@ -55,6 +55,14 @@ permissions!(
     SettingsWrite,
     PlansRead,
     PlansWrite,
+    CategoriesWrite,
+    ProductsRead,
+    ProductsWrite,
+    ReleasesWrite,
+    ReviewsWrite,
+    ReviewsModerate,
+    AssetsRead,
+    AssetsWrite,
     FeatureFlagsRead,
     FeatureFlagsWrite,
     FlagsEvaluate,
@@ -153,8 +161,8 @@ impl Access {
             (Scope::Tenant { .. }, Some(_)) => {
                 Err(Error::field("organization_id", "does not exist"))
             }
-            (Scope::System, Some(named)) => Ok(named),
-            (Scope::System, None) => self
+            (Scope::System | Scope::Nobody, Some(named)) => Ok(named),
+            (Scope::System | Scope::Nobody, None) => self
                 .principal
                 .organization_id
                 .ok_or_else(|| Error::field("organization_id", "is required for super_admin")),
@@ -169,7 +177,7 @@ impl Access {
     pub fn reach(&self, named: Option<Uuid>) -> Result<Option<Uuid>> {
         match self.scope {
             Scope::Tenant { .. } => self.organization(named).map(Some),
-            Scope::System => Ok(named),
+            Scope::System | Scope::Nobody => Ok(named),
         }
     }
 
