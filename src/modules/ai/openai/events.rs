@@ -49,7 +49,12 @@ pub async fn of(call: &Rc<Call>, ask: Ask, shows_usage: bool) -> Result<Events> 
             },
             Piece::End(completion) => {
                 let answer = completion.answer;
-                let mut bytes = chunk(choice(json!({}), Some(answer.finish.as_str())), None);
+                // The clients' own helpers keep what they do not know, and send it back with the functions' results.
+                let last = match &answer.replay {
+                    Some(replay) => json!({ "replay": replay }),
+                    None => json!({}),
+                };
+                let mut bytes = chunk(choice(last, Some(answer.finish.as_str())), None);
                 if shows_usage {
                     bytes.extend(chunk(json!([]), answer.usage.map(OpenAiUsage::from)));
                 }
