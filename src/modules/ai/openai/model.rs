@@ -236,7 +236,7 @@ pub struct OpenAiMessage {
     /// Why it declined.
     pub refusal: Option<String>,
     /// The functions that it asks to be called.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
     /// What its provider wants to see again with the functions' results.
     #[serde(skip_serializing_if = "Option::is_none")]
