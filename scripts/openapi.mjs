@@ -1,5 +1,5 @@
 // npm run openapi: writes the API's description, generated from the code, to
-// public/openapi.json. With --check it only compares and fails when they differ. With --examples it first
+// public/openapi.json, and the Postman collection made of it. With --check it only compares and fails when they differ. With --examples it first
 // takes the examples from a walk over the routes that was recorded:
 //
 //   CELAEST_EXAMPLES=$PWD/.celaest/examples npm test -- --only routes
@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { bootstrap } from './lib/bootstrap.mjs';
 import { ROOT, STATE } from './lib/paths.mjs';
 import { FILE, checkDescription, describeApi } from './lib/openapi.mjs';
+import { writePostman } from './lib/postman.mjs';
 
 const print = (text) => process.stdout.write(`${text}\n`);
 
@@ -31,4 +32,5 @@ await bootstrap(async () => {
   const { document, isPublished } = await describeApi(print);
   if (!isPublished) writeFileSync(FILE, document);
   print(`public/openapi.json ${isPublished ? 'is unchanged' : 'written'}`);
+  writePostman(JSON.parse(document));
 });

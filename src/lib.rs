@@ -24,11 +24,8 @@ pub mod router;
 pub mod run;
 pub mod settings;
 
-// Named here, or they silently vanish from the wasm.
-pub use celaest_durable::CallerObject;
-pub use celaest_durable::LicenseObject;
-pub use celaest_durable::SealHeadObject;
-pub use celaest_durable::WebhookObject;
+// Named here, or it silently vanishes from the wasm.
+pub use celaest_durable::ObjectDoor;
 
 use futures_util::FutureExt;
 use platform::incoming::{Head, Incoming, Rest};
@@ -49,7 +46,7 @@ pub fn serve(
 ) -> Result<JsValue, JsValue> {
     let (head, incoming) = (Head::new(head), Incoming::new(body, rest));
     let answer = door::answer(head, incoming, env, Context::new(context));
-    celaest_durable::storage::now_or_later(answer.map(Ok))
+    celaest_durable::object::now_or_later(Box::pin(answer.map(Ok)))
 }
 
 /// Messages.

@@ -1,17 +1,16 @@
 //! The Durable Objects of CELAEST Core.
 //!
 //! Each folder has the same parts: `rules.rs`, pure functions of state, event and time; `object.rs`, the
-//! storage shell around them; `client.rs`, the typed calls the worker makes.
+//! storage shell around them, entered through `object.rs`; `client.rs`, the typed calls the worker makes.
 
+mod announced;
 mod call;
 pub mod caller;
 pub mod ids;
 pub mod license;
+pub mod object;
 pub mod seal_head;
 pub mod storage;
 pub mod webhook;
 
-pub use caller::CallerObject;
-pub use license::LicenseObject;
-pub use seal_head::SealHeadObject;
-pub use webhook::WebhookObject;
+pub use object::ObjectDoor;

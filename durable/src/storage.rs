@@ -1,17 +1,12 @@
-//! What the shells of the objects share: rows that are texts, the alarm, and the way of an answer.
+//! What the shells of the objects share: rows that are texts, the alarm, the clock.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
 
-use futures_util::TryFutureExt;
-use futures_util::task::AtomicWaker;
 use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use worker::js_sys::futures::{JsFuture, future_to_promise};
+use worker::js_sys::futures::JsFuture;
 use worker::js_sys::{self, Promise, Reflect};
 use worker::{Date, Queue, QueueContentType, RawMessageBuilder, Result, State, console_error};
 
@@ -176,38 +171,4 @@ pub fn seed() -> [u8; 16] {
 /// The platform's clock, in Unix milliseconds.
 pub fn now() -> i64 {
     i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Wakes whoever waits at the moment.
-#[derive(Default)]
-struct Relay(AtomicWaker);
-
-impl Wake for Relay {
-    fn wake(self: Arc<Self>) {
-        self.0.wake();
-    }
-}
-
-/// The way of an answer back to JavaScript: at once if nothing has to be waited for, because a promise and
-/// its turns of the event loop cost more than most answers.
-///
-/// # Errors
-/// What went wrong, thrown there.
-pub fn now_or_later(
-    work: impl Future<Output = Result<JsValue>> + 'static,
-) -> std::result::Result<JsValue, JsValue> {
-    let mut work = Box::pin(work.map_err(JsValue::from));
-    // One and the same for the first look and for the promise: a timer keeps the waker that it saw first.
-    let relay = Arc::new(Relay::default());
-    let waker = Waker::from(Arc::clone(&relay));
-    match work.as_mut().poll(&mut Context::from_waker(&waker)) {
-        Poll::Ready(done) => done,
-        Poll::Pending => {
-            let later = poll_fn(move |context| {
-                relay.0.register(context.waker());
-                work.as_mut().poll(&mut Context::from_waker(&waker))
-            });
-            Ok(future_to_promise(later).into())
-        }
-    }
 }

@@ -4,7 +4,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import { bundle, enter, generation } from './instance.mjs';
 
-/** The object called `name` of `durable/`. */
+/** The class called `name`, as `durable/src/object.rs` knows it. */
 const objectOf = (name) => class extends DurableObject {
   #core;
 
@@ -18,7 +18,7 @@ const objectOf = (name) => class extends DurableObject {
   #enter(work) {
     return enter(() => {
       if (this.#generation !== generation()) {
-        this.#core = new bundle[name](this.ctx, this.env);
+        this.#core = new bundle.ObjectDoor(name, this.ctx, this.env);
         this.#generation = generation();
       }
       return work(this.#core);

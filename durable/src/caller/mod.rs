@@ -14,6 +14,6 @@ mod window;
 mod wire;
 
 pub use client::{announce, ask, count, forget};
-pub use object::CallerObject;
+pub(crate) use object::open;
 pub use window::{Decision, FixedWindow, LocalLimiter};
 pub use wire::{Answer, Ask, Supply};

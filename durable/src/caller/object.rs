@@ -5,72 +5,54 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
-use worker::{Env, Error, Queue, Result, State, worker_sys};
+use worker::{Env, Error, Queue, Result, State};
 
 use super::rules::{BEHIND_MS, Machine};
 use super::wire::Ask;
+use crate::object::{Object, Work};
 use crate::storage::{self, Alarm, Effects};
 
 /// Queue binding of the reports.
 const QUEUE: &str = "EVENTS";
 
 /// One caller.
-#[wasm_bindgen]
-pub struct CallerObject {
-    inner: Rc<Inner>,
-}
-
-struct Inner {
+struct Shell {
     state: State,
     queue: Option<Queue>,
     machine: RefCell<Machine>,
     alarm: Alarm,
 }
 
-#[wasm_bindgen]
-impl CallerObject {
-    /// The object, with what it had stored.
-    #[wasm_bindgen(constructor)]
-    pub fn new(state: worker_sys::DurableObjectState, env: Env) -> Self {
-        let inner = Rc::new(Inner {
-            state: State::from(state),
-            queue: env.queue(QUEUE).ok(),
-            machine: RefCell::new(Machine::new(storage::seed())),
-            alarm: Alarm::default(),
-        });
-        let loading = Rc::clone(&inner);
-        // No event is delivered before the stored rows are read.
-        let _loaded = inner.state.block_concurrency_while(async move {
-            let rows = storage::rows(&loading.state).await?;
-            loading.machine.borrow_mut().restore(&rows);
-            Ok::<(), Error>(())
-        });
-        Self { inner }
-    }
+/// The object, with what it had stored.
+pub fn open(state: State, env: &Env) -> Rc<dyn Object> {
+    let shell = Rc::new(Shell {
+        state,
+        queue: env.queue(QUEUE).ok(),
+        machine: RefCell::new(Machine::new(storage::seed())),
+        alarm: Alarm::default(),
+    });
+    let loading = Rc::clone(&shell);
+    // No event is delivered before the stored rows are read.
+    let _loaded = shell.state.block_concurrency_while(async move {
+        let rows = storage::rows(&loading.state).await?;
+        loading.machine.borrow_mut().restore(&rows);
+        Ok::<(), Error>(())
+    });
+    shell
+}
 
-    /// Answers the worker.
-    ///
-    /// # Errors
-    /// When the question or the storage is broken.
-    pub fn ask(&self, what: String, text: String) -> std::result::Result<JsValue, JsValue> {
-        let inner = Rc::clone(&self.inner);
-        storage::now_or_later(async move { inner.answer(&what, &text).await.map(JsValue::from) })
+impl Object for Shell {
+    fn ask(self: Rc<Self>, what: String, text: String) -> Work {
+        Box::pin(async move { self.answer(&what, &text).await.map(JsValue::from) })
     }
 
     /// Writes down what was counted.
-    ///
-    /// # Errors
-    /// When the storage or the queue fails; the platform rings again then.
-    pub fn alarm(&self) -> std::result::Result<JsValue, JsValue> {
-        let inner = Rc::clone(&self.inner);
-        storage::now_or_later(
-            async move { inner.write_behind().await.map(|()| JsValue::UNDEFINED) },
-        )
+    fn alarm(self: Rc<Self>) -> Work {
+        Box::pin(async move { self.write_behind().await.map(|()| JsValue::UNDEFINED) })
     }
 }
 
-impl Inner {
+impl Shell {
     async fn answer(&self, what: &str, text: &str) -> Result<String> {
         let now = storage::now();
         match what {
@@ -94,7 +76,7 @@ impl Inner {
                 Ok(String::new())
             }
             "forget" => {
-                let effects = self.machine.borrow_mut().forget(change(text)?);
+                let effects = self.machine.borrow_mut().forget(change(text)?, now);
                 self.apply(effects, now).await?;
                 Ok(String::new())
             }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::window::{Decision, FixedWindow};
 use super::wire::{Answer, Ask, Known, Seen};
+use crate::announced::Announced;
 use crate::ids::Ids;
 use crate::storage::Effects;
 
@@ -29,12 +30,6 @@ pub(super) const KNOWN: &str = "known";
 pub(super) const ANNOUNCED: &str = "announced";
 /// Key of what is counted.
 pub(super) const COUNTED: &str = "counted";
-
-/// A change that was announced can be committed for so long: longer than a worker waits for PostgreSQL,
-/// and PostgreSQL for a statement.
-const ANNOUNCED_MS: i64 = 60_000;
-/// Changes under way that are told apart; of more, the latest end counts.
-const MOST_ANNOUNCED: usize = 20;
 
 /// Changes that are recognised when they are told again.
 const MOST_ENDED: usize = 100;
@@ -66,14 +61,6 @@ struct Loaded {
     grace_until: i64,
 }
 
-/// A change of the caller that is about to be committed.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Announced {
-    change: Uuid,
-    /// Until when it may still be committed.
-    until: i64,
-}
-
 /// What is counted, as it is stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Counted {
@@ -88,7 +75,7 @@ pub struct Machine {
     ids: Ids,
     token: u64,
     loaded: Option<Loaded>,
-    announced: Vec<Announced>,
+    announced: Announced,
     /// Changes whose outcome was told; the outbox tells it again.
     ended: VecDeque<Uuid>,
     counted: Counted,
@@ -109,7 +96,7 @@ impl Machine {
             token: ids.token(),
             ids,
             loaded: None,
-            announced: Vec::new(),
+            announced: Announced::default(),
             ended: VecDeque::new(),
             counted: Counted::default(),
             key: None,
@@ -149,7 +136,7 @@ impl Machine {
         }
         let answer = self.answer(ask, now, &mut effects);
         // What is read while a change is under way is good for the one who read it, and kept for nobody.
-        if self.announced.iter().any(|change| change.until > now) {
+        if self.announced.is_changing(now) {
             self.loaded = None;
         } else if let (Some(loaded), Some(_)) = (&self.loaded, &ask.supply) {
             effects.put(KNOWN, loaded);
@@ -262,16 +249,7 @@ impl Machine {
     /// Something about the caller is about to change: until the outcome is known, or it cannot be committed
     /// any more, nothing is kept.
     pub fn announce(&mut self, change: Uuid, now: i64) -> Effects {
-        self.announced.retain(|known| known.until > now);
-        let until = now + ANNOUNCED_MS;
-        if self.announced.len() >= MOST_ANNOUNCED {
-            self.announced[0] = Announced {
-                change: Uuid::nil(),
-                until,
-            };
-        } else {
-            self.announced.push(Announced { change, until });
-        }
+        self.announced.add(change, now);
         let mut effects = self.drop_known();
         effects.put(ANNOUNCED, &self.announced);
         effects
@@ -279,7 +257,7 @@ impl Machine {
 
     /// `change` was committed, or did not come to be: nothing that was read before may be used again. Told
     /// again, it is no news.
-    pub fn forget(&mut self, change: Uuid) -> Effects {
+    pub fn forget(&mut self, change: Uuid, now: i64) -> Effects {
         if self.ended.contains(&change) {
             return Effects::default();
         }
@@ -288,12 +266,12 @@ impl Machine {
             self.ended.pop_front();
         }
         let mut effects = self.drop_known();
-        let before = self.announced.len();
-        self.announced.retain(|known| known.change != change);
-        match (self.announced.len(), before) {
-            (left, all) if left == all => {}
-            (0, _) => effects.delete.push(ANNOUNCED.to_owned()),
-            _ => effects.put(ANNOUNCED, &self.announced),
+        let before = self.announced.clone();
+        self.announced.end(Some(change), now);
+        if self.announced.is_empty() && !before.is_empty() {
+            effects.delete.push(ANNOUNCED.to_owned());
+        } else if self.announced != before {
+            effects.put(ANNOUNCED, &self.announced);
         }
         effects
     }

@@ -61,8 +61,8 @@ impl Object {
         }
     }
 
-    fn forget(&mut self) {
-        let effects = self.machine.forget(Uuid::new_v4());
+    fn forget(&mut self, now: i64) {
+        let effects = self.machine.forget(Uuid::new_v4(), now);
         self.store(&effects);
     }
 
@@ -103,7 +103,7 @@ fn read_once_and_known_until_something_changes() {
     assert_eq!((version(&first), read), (Some(1), true));
     let (second, read) = object.call(&person(2), Some(SESSION), 1_000);
     assert_eq!((version(&second), read), (Some(1), false));
-    object.forget();
+    object.forget(2_000);
     let (third, read) = object.call(&person(2), Some(SESSION), 2_000);
     assert_eq!((version(&third), read), (Some(2), true));
     // Another sign-in of the same person is asked about once.
@@ -121,7 +121,7 @@ fn what_was_read_before_a_change_is_not_used_after_it() {
     let Answer::Need { token } = object.ask(&asking(None), 0) else {
         panic!("known")
     };
-    object.forget();
+    object.forget(0);
     let data = raw(person(1));
     let supply = Some(Supply { token, data: &data });
     let answer = object.ask(
@@ -166,17 +166,17 @@ fn nothing_is_kept_while_a_change_is_under_way() {
     // Another change's outcome ends nothing; its own does.
     let effects = object.machine.announce(SESSION, 70_000);
     object.store(&effects);
-    let effects = object.machine.forget(OTHER);
+    let effects = object.machine.forget(OTHER, 71_000);
     object.store(&effects);
     assert!(object.call(&person(2), None, 71_000).1 && object.call(&person(2), None, 71_000).1);
-    let effects = object.machine.forget(SESSION);
+    let effects = object.machine.forget(SESSION, 72_000);
     object.store(&effects);
     object.restart();
     assert!(object.call(&person(3), None, 72_000).1);
     assert!(!object.call(&person(3), None, 72_000).1);
     // Told once more, it is news to an object that was started again, and then no more.
     for _ in 0..2 {
-        let effects = object.machine.forget(SESSION);
+        let effects = object.machine.forget(SESSION, 73_000);
         object.store(&effects);
         let read = object.call(&person(3), None, 73_000).1;
         assert_eq!(read, effects != Effects::default());
@@ -188,7 +188,7 @@ fn nothing_is_kept_while_a_change_is_under_way() {
             .announce(Uuid::from_u128(change + 100), 80_000 + change as i64);
     }
     for change in 0..50 {
-        object.machine.forget(Uuid::from_u128(change + 100));
+        object.machine.forget(Uuid::from_u128(change + 100), 81_000);
     }
     assert!(object.call(&person(4), None, 90_000).1 && object.call(&person(4), None, 90_000).1);
     assert!(object.call(&person(4), None, 141_000).1);
@@ -373,7 +373,7 @@ proptest! {
                 Step::Supply => {}
                 Step::Change => {
                     current += 1;
-                    object.forget();
+                    object.forget(now);
                 }
                 Step::Restart => object.restart(),
                 Step::Wait(ms) => now += ms,

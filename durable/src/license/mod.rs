@@ -17,7 +17,7 @@ mod tests;
 
 pub use client::{announce, forget, pending, reserve, settled, validate};
 pub use journal::{FULL, Journal, Line, MAX_DEVICE_INFO, pack_lines};
-pub use object::LicenseObject;
+pub(crate) use object::open;
 pub use wire::{
     Answer, Check, CollisionRecord, CurrentSettings, Found, LogBatch, LogValidation, Logged,
     Outcome, Pending, PendingBinding, Reservation, ReserveRequest, Supply, Wanted,

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
-use worker::{Delay, Env, Error, Queue, Result, State, console_error, worker_sys};
+use worker::{Delay, Env, Error, Queue, Result, State, console_error};
 
 use super::rules::{Machine, Malformed};
+use crate::object::{Object, Work};
 use crate::storage::{self, Alarm, Effects, now};
 
 /// Queue binding of what is reported.
@@ -21,12 +21,7 @@ const RETRY_MS: i64 = 2_000;
 const MAX_RETRY_MS: i64 = 60_000;
 
 /// One license.
-#[wasm_bindgen]
-pub struct LicenseObject {
-    inner: Rc<Inner>,
-}
-
-struct Inner {
+struct Shell {
     state: State,
     queue: Option<Queue>,
     machine: RefCell<Machine>,
@@ -38,60 +33,49 @@ struct Inner {
     stored: Cell<bool>,
 }
 
-#[wasm_bindgen]
-impl LicenseObject {
-    /// The object, with what it had stored.
-    #[wasm_bindgen(constructor)]
-    pub fn new(state: worker_sys::DurableObjectState, env: Env) -> Self {
-        let inner = Rc::new(Inner {
-            state: State::from(state),
-            queue: env.queue(QUEUE).ok(),
-            machine: RefCell::new(Machine::new(storage::seed())),
-            alarm: Alarm::default(),
-            failures: Cell::new(0),
-            saving: Cell::new(false),
-            stored: Cell::new(false),
-        });
-        let loading = Rc::clone(&inner);
-        // No event is delivered before the stored rows are read.
-        let _loaded = inner.state.block_concurrency_while(async move {
-            let rows = storage::rows(&loading.state).await?;
-            loading.stored.set(!rows.is_empty());
-            loading.machine.borrow_mut().restore(&rows);
-            // The alarm of the instance before may have been lost with it.
-            loading.arm(now())
-        });
-        Self { inner }
-    }
+/// The object, with what it had stored.
+pub fn open(state: State, env: &Env) -> Rc<dyn Object> {
+    let shell = Rc::new(Shell {
+        state,
+        queue: env.queue(QUEUE).ok(),
+        machine: RefCell::new(Machine::new(storage::seed())),
+        alarm: Alarm::default(),
+        failures: Cell::new(0),
+        saving: Cell::new(false),
+        stored: Cell::new(false),
+    });
+    let loading = Rc::clone(&shell);
+    // No event is delivered before the stored rows are read.
+    let _loaded = shell.state.block_concurrency_while(async move {
+        let rows = storage::rows(&loading.state).await?;
+        loading.stored.set(!rows.is_empty());
+        loading.machine.borrow_mut().restore(&rows);
+        // The alarm of the instance before may have been lost with it.
+        loading.arm(now())
+    });
+    shell
+}
 
-    /// Answers the worker.
-    ///
-    /// # Errors
-    /// When the question or the storage is broken.
-    pub fn ask(&self, what: String, text: String) -> std::result::Result<JsValue, JsValue> {
-        let inner = Rc::clone(&self.inner);
-        storage::now_or_later(async move {
-            let (answer, effects) = inner.answer(&what, &text)?;
-            inner.apply(effects).await?;
+impl Object for Shell {
+    fn ask(self: Rc<Self>, what: String, text: String) -> Work {
+        Box::pin(async move {
+            let (answer, effects) = self.answer(&what, &text)?;
+            self.apply(effects).await?;
             Ok(JsValue::from(answer))
         })
     }
 
-    /// Sends what Postgres has not confirmed on its way.
-    ///
-    /// # Errors
-    /// When the alarm cannot be set again; the platform rings again then.
-    pub fn alarm(&self) -> std::result::Result<JsValue, JsValue> {
-        let inner = Rc::clone(&self.inner);
-        storage::now_or_later(async move {
-            inner.alarm.rung();
-            inner.report().await?;
+    /// Sends what PostgreSQL has not confirmed on its way.
+    fn alarm(self: Rc<Self>) -> Work {
+        Box::pin(async move {
+            self.alarm.rung();
+            self.report().await?;
             Ok(JsValue::UNDEFINED)
         })
     }
 }
 
-impl Inner {
+impl Shell {
     /// What the rules say, and what they ask for in turn.
     fn answer(&self, what: &str, text: &str) -> Result<(String, Effects)> {
         let now = now();

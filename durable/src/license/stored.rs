@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::announced::Announced;
+
 /// Key of the license as Postgres showed it.
 pub const SNAPSHOT: &str = "license";
 /// Key of [`Core`].
@@ -45,7 +47,7 @@ pub struct Core {
     pub holds: Vec<Hold>,
     /// Changes that may be committed by now.
     #[serde(default)]
-    pub announced: Vec<Announced>,
+    pub announced: Announced,
     /// The license was cancelled: nothing needs to be kept of it.
     #[serde(default)]
     pub ended: bool,
@@ -59,15 +61,6 @@ pub struct Stop {
     /// How often the license had been reactivated then: one reactivation more
     /// lifts it, whatever else is known.
     pub reactivations: u32,
-}
-
-/// A change that was announced and of which nothing was heard since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Announced {
-    /// The change.
-    pub change: Uuid,
-    /// In Unix milliseconds: by then it is committed or never will be.
-    pub until: i64,
 }
 
 /// A slot held for a manual bind that is under way.

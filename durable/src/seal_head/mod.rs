@@ -6,5 +6,5 @@ mod object;
 mod rules;
 
 pub use client::{advance, read};
-pub use object::SealHeadObject;
+pub(crate) use object::open;
 pub use rules::{Step, advanced};

@@ -4,37 +4,36 @@ use std::rc::Rc;
 
 use celaest_domain::audit::Head;
 use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
-use worker::{Env, Error, Result, State, worker_sys};
+use worker::{Error, Result, State};
 
 use super::rules::{Step, advanced};
-use crate::storage;
+use crate::object::{Object, Work};
 
 /// Where the head is stored, as JSON text.
 const HEAD: &str = "head";
 
 /// The newest seal of one tenant.
-#[wasm_bindgen]
-pub struct SealHeadObject {
-    state: Rc<State>,
+struct Shell {
+    state: State,
 }
 
-#[wasm_bindgen]
-impl SealHeadObject {
-    /// The object, with what it had stored.
-    #[wasm_bindgen(constructor)]
-    pub fn new(state: worker_sys::DurableObjectState, _env: Env) -> Self {
-        let state = Rc::new(State::from(state));
-        Self { state }
+/// The object, with what it had stored.
+pub fn open(state: State) -> Rc<dyn Object> {
+    Rc::new(Shell { state })
+}
+
+impl Object for Shell {
+    /// Answers with the head, after the step if there is one.
+    fn ask(self: Rc<Self>, what: String, text: String) -> Work {
+        Box::pin(async move {
+            let answer = answer(&self.state, &what, &text).await;
+            answer.map(JsValue::from)
+        })
     }
 
-    /// Answers the worker: the head, after the step if there is one.
-    ///
-    /// # Errors
-    /// When the question or the storage is broken.
-    pub fn ask(&self, what: String, text: String) -> std::result::Result<JsValue, JsValue> {
-        let state = Rc::clone(&self.state);
-        storage::now_or_later(async move { answer(&state, &what, &text).await.map(JsValue::from) })
+    /// Nothing sets it.
+    fn alarm(self: Rc<Self>) -> Work {
+        Box::pin(async { Ok(JsValue::UNDEFINED) })
     }
 }
 

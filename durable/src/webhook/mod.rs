@@ -16,5 +16,5 @@ mod wire;
 mod tests;
 
 pub use client::{configure, enqueue};
-pub use object::WebhookObject;
+pub(crate) use object::open;
 pub use wire::{Attempt, Endpoint, Enqueue, Event, Reason, Report, SealedSecret, Status};

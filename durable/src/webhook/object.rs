@@ -13,15 +13,15 @@ use futures_util::StreamExt;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use futures_util::stream::FuturesUnordered;
 use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
 use worker::js_sys::{self, futures::JsFuture};
-use worker::{Delay, Env, Error, Queue, Result, State, console_error, worker_sys};
+use worker::{Delay, Env, Error, Queue, Result, State, console_error};
 
 use super::rules::{Due, Machine, Message, Outcome, Settings};
 use super::send;
 use super::store::Sqlite;
 use super::wire::{Endpoint, Enqueue};
 use crate::ids::Ids;
+use crate::object::{Object, Work};
 use crate::storage::{self, now};
 
 /// Queue binding of the log.
@@ -41,12 +41,7 @@ const LOCKED_PAUSE_MS: i64 = 60_000;
 const DISABLE_AFTER_S: u32 = 432_000;
 
 /// One webhook.
-#[wasm_bindgen]
-pub struct WebhookObject {
-    inner: Rc<Inner>,
-}
-
-struct Inner {
+struct Shell {
     state: State,
     queue: Option<Queue>,
     vault: Option<Vault>,
@@ -68,35 +63,23 @@ enum Done {
     Tick,
 }
 
-#[wasm_bindgen]
-impl WebhookObject {
-    /// The object, with what it had stored.
-    #[wasm_bindgen(constructor)]
-    pub fn new(state: worker_sys::DurableObjectState, env: Env) -> Self {
-        let inner = Rc::new(Inner::new(State::from(state), &env));
-        Self { inner }
-    }
+/// The object, with what it had stored.
+pub fn open(state: State, env: &Env) -> Rc<dyn Object> {
+    Rc::new(Shell::new(state, env))
+}
 
-    /// Answers the worker.
-    ///
-    /// # Errors
-    /// When the question or the storage is broken.
-    pub fn ask(&self, what: String, text: String) -> std::result::Result<JsValue, JsValue> {
-        let inner = Rc::clone(&self.inner);
-        storage::now_or_later(async move { inner.answer(&what, &text).await.map(JsValue::from) })
+impl Object for Shell {
+    fn ask(self: Rc<Self>, what: String, text: String) -> Work {
+        Box::pin(async move { self.answer(&what, &text).await.map(JsValue::from) })
     }
 
     /// Sends what is due.
-    ///
-    /// # Errors
-    /// When the storage fails; the platform rings again then.
-    pub fn alarm(&self) -> std::result::Result<JsValue, JsValue> {
-        let inner = Rc::clone(&self.inner);
-        storage::now_or_later(async move { inner.rung().await.map(|()| JsValue::UNDEFINED) })
+    fn alarm(self: Rc<Self>) -> Work {
+        Box::pin(async move { self.rung().await.map(|()| JsValue::UNDEFINED) })
     }
 }
 
-impl Inner {
+impl Shell {
     fn new(state: State, env: &Env) -> Self {
         let variable = |name| env.var(name).ok().map(|value| value.to_string());
         let disable_after = variable("WEBHOOK_DISABLE_AFTER_SECONDS");

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod address;
+pub mod ai;
 pub mod audit;
 pub mod calendar;
 pub mod contact;

@@ -7,15 +7,9 @@ use uuid::Uuid;
 
 use super::reports::Outgoing;
 use super::{Machine, slot};
-use crate::license::stored::{Announced, CORE, SNAPSHOT};
+use crate::license::stored::{CORE, SNAPSHOT};
 use crate::license::wire::{Outcome, Pending};
 use crate::storage::Effects;
-
-/// By then an announced change is committed or never will be: four times what
-/// the longest statement of a transaction may take.
-const ANNOUNCED_MS: i64 = 60_000;
-/// Changes under way at a time that are told apart.
-const MAX_ANNOUNCED: usize = 100;
 
 impl Machine {
     /// A change of the license is about to be committed. Until its outcome is
@@ -23,16 +17,7 @@ impl Machine {
     /// nothing read meanwhile counts for longer than one verdict.
     pub fn announce(&mut self, change: Uuid, now: i64) -> Effects {
         let mut effects = self.drop_snapshot();
-        let until = now + ANNOUNCED_MS;
-        let announced = &mut self.core.announced;
-        announced.retain(|one| one.until > now && one.change != change);
-        if announced.len() >= MAX_ANNOUNCED {
-            // Which of them end no longer matters.
-            announced.clear();
-            let change = Uuid::nil();
-            announced.push(Announced { change, until });
-        }
-        announced.push(Announced { change, until });
+        self.core.announced.add(change, now);
         effects.put(CORE, &self.core);
         effects
     }
@@ -46,11 +31,9 @@ impl Machine {
             false => self.drop_snapshot(),
         };
         let before = self.core.clone();
-        let ours = |change: &Uuid| outcome.change == Some(*change);
-        self.core
-            .announced
-            .retain(|one| one.until > now && !ours(&one.change));
-        self.core.holds.retain(|held| !ours(&held.change));
+        self.core.announced.end(outcome.change, now);
+        let holds = &mut self.core.holds;
+        holds.retain(|held| Some(held.change) != outcome.change);
         self.core.ended |= outcome.ended;
         if self.core != before {
             effects.put(CORE, &self.core);
@@ -67,11 +50,6 @@ impl Machine {
             effects.delete.push(SNAPSHOT.to_owned());
         }
         effects
-    }
-
-    /// Whether a change may be committed by now.
-    pub(super) fn is_changing(&self, now: i64) -> bool {
-        self.core.announced.iter().any(|one| one.until > now)
     }
 
     /// Of a cancelled license nothing is kept but what Postgres must still get.

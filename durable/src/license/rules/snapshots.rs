@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Loaded, Machine, Malformed, slot};
+use crate::announced::Announced;
 use crate::license::collisions::Window;
 use crate::license::stored::{CORE, Core, Owner, SNAPSHOT, StoredSnapshot};
 use crate::license::wire::{Found, Supply};
@@ -40,7 +41,7 @@ impl Machine {
         now: i64,
         effects: &mut Effects,
     ) -> Result<Ready, Malformed> {
-        let changing = self.is_changing(now);
+        let changing = self.core.announced.is_changing(now);
         match supply {
             Some(Supply::Data { token, data }) if *token == self.token => {
                 self.install(data, changing, now, effects)?;
@@ -131,7 +132,7 @@ impl Machine {
             }
             return Ok(());
         }
-        self.core.announced.clear();
+        self.core.announced = Announced::default();
         let bound = &self.bound;
         self.core
             .holds

@@ -1,0 +1,225 @@
+// The Postman collection, made from the OpenAPI document: a folder for each module, in it what makes things,
+// then what reads, changes and deletes them. What one request makes, the next ones use by its variable.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from './paths.mjs';
+
+const METHODS = ['get', 'post', 'patch', 'delete'];
+const SCHEMA = 'https://schema.getpostman.com/json/collection/v2.1.0/collection.json';
+const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
+
+/**
+ * What the document does not say: which variables a request takes instead of those that its path names, what
+ * is sent instead of the example, and what else may be right where the thing is not made by a request.
+ *
+ * `vars` replaces the path's variables, `body` the example, `query` adds parameters; `answers` are statuses that
+ * are right besides the documented ones; `last` is
+ * the place of what ends the sign-in, `late` is for what undoes another action, `saves` names variables and the fields of the answer that they take.
+ */
+const SPECIAL = {
+  acceptInvitation: { answers: [400, 401, 403, 404, 409, 422, 503], why: 'needs the token of an e-mail' },
+  refreshToken: { answers: [400, 401, 422, 503], body: { refresh_token: '{{refresh_token}}' }, why: 'needs a refresh token of the sign-in provider' },
+  logOut: { last: 2, answers: [401], why: 'is refused to whoever has left' },
+  leaveOrganization: { last: 1, answers: [409], why: 'is refused to the last administrator' },
+  validateLicense: { body: { license_key: '{{license_key}}' } },
+  validateLicenses: { body: { items: [{ license_key: '{{license_key}}' }] } },
+  reactivateLicense: { late: true },
+  createLicense: { saves: { license_key: 'license_key' } },
+  // Of the one who calls: somebody invited a moment ago has none.
+  listApiKeys: { vars: { user_id: 'me_id' } },
+  createApiKey: { vars: { user_id: 'me_id' } },
+  deleteApiKey: { vars: { user_id: 'me_id' } },
+  rotateApiKey: { vars: { user_id: 'me_id' } },
+  listUserSessions: { vars: { user_id: 'me_id' } },
+  endUserSession: { vars: { user_id: 'me_id', session_id: 'other_session_id' }, answers: [404], why: 'ends a sign-in elsewhere' },
+  getCaller: { saves: { me_id: 'profile.id' } },
+  unbindLicenseIp: { query: { ip_address: '192.0.2.9' } },
+  listTelemetryOfType: { vars: { event_key: 'event_type' } },
+  resolveLicenseCollision: { answers: [404], why: 'needs a collision' },
+  replayWebhookDelivery: { answers: [404, 409], why: 'needs a delivery' },
+  getDeadLetter: { answers: [404], why: 'needs a dead letter' },
+  replayDeadLetter: { answers: [404], why: 'needs a dead letter' },
+  discardDeadLetter: { answers: [404], why: 'needs a dead letter' },
+};
+
+/** Values of variables that no request gives. */
+const INITIAL = { event_type: 'page' };
+
+/** The id of what nothing has been made of yet. */
+const NOWHERE = '00000000-0000-4000-8000-000000000000';
+
+/** The folders that others take ids from. */
+const FIRST = ['auth', 'plans'];
+
+/** Runs before each request: takes a token where there is none that lasts another minute. */
+const FETCH_TOKEN = `
+const until = Number(pm.collectionVariables.get('token_until') || 0);
+if (pm.collectionVariables.get('token') && until > Date.now() + 60000) return;
+const keep = (token, seconds) => {
+  pm.collectionVariables.set('token', token);
+  pm.collectionVariables.set('token_until', Date.now() + seconds * 1000);
+};
+if (pm.environment.get('supabase_email')) {
+  pm.sendRequest({
+    url: pm.environment.get('supabase_url') + '/auth/v1/token?grant_type=password', method: 'POST',
+    header: { apikey: pm.environment.get('supabase_anon_key'), 'content-type': 'application/json' },
+    body: { mode: 'raw', raw: JSON.stringify({ email: pm.environment.get('supabase_email'), password: pm.environment.get('supabase_password') }) },
+  }, (error, response) => {
+    if (error || response.code !== 200) throw new Error('Supabase gave no token: ' + (error || response.text()));
+    const { access_token: token, expires_in: seconds, refresh_token: refresh } = response.json();
+    pm.collectionVariables.set('refresh_token', refresh);
+    keep(token, seconds);
+  });
+} else {
+  // A worker on this machine: signed with the secret of its .dev.vars, as Supabase would.
+  const encode = (value) => CryptoJS.enc.Base64.stringify(value).replace(/=+$/, '').replace(/\\+/g, '-').replace(/\\//g, '_');
+  const part = (value) => encode(CryptoJS.enc.Utf8.parse(JSON.stringify(value)));
+  const now = Math.floor(Date.now() / 1000);
+  const claims = {
+    sub: pm.environment.get('local_user_id'), iss: pm.environment.get('supabase_url') + '/auth/v1', aud: 'authenticated', role: 'authenticated',
+    iat: now, exp: now + 3600, session_id: pm.variables.replaceIn('{{$guid}}'),
+  };
+  const signed = part({ alg: 'HS256', typ: 'JWT' }) + '.' + part(claims);
+  keep(signed + '.' + encode(CryptoJS.HmacSHA256(signed, pm.environment.get('local_jwt_secret'))), 3600);
+}`.trim().split('\n');
+
+/** `feature-flags` → `feature_flag`. */
+function singular(segment) {
+  const name = segment.replaceAll('-', '_');
+  if (name.endsWith('ies')) return `${name.slice(0, -3)}y`;
+  return name.replace(/(ses|xes|s)$/, (end) => (end === 's' ? '' : end.slice(0, -2)));
+}
+
+/** The variables that stand for the braces of a path, in their order: each is named after the segment before it. */
+function variablesOf(path, replaced = {}) {
+  const segments = path.split('/');
+  return segments.flatMap((segment, index) => {
+    const inner = /^\{(\w+)\}$/.exec(segment)?.[1];
+    if (!inner) return [];
+    const name = `${singular(segments[index - 1])}_${inner === 'key' ? 'key' : 'id'}`;
+    return [replaced[name] ?? name];
+  });
+}
+
+/** Text of an example that another run may send too: unique where the example was. */
+function fresh(value, known, key) {
+  if (Array.isArray(value)) return value.map((one) => fresh(one, known, key));
+  if (value !== null && typeof value === 'object') {
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, fresh(inner, known, name)]));
+  }
+  if (typeof value !== 'string') return value;
+  if (known.has(key) && value.match(UUID)?.[0] === value) return `{{some_${key}}}`;
+  if (/^\d{4}-\d\d-\d\dT/.test(value)) return '{{$isoTimestamp}}';
+  return value.replaceAll(UUID, '{{$randomUUID}}');
+}
+
+/** Make, read, change, act, delete; what is deeper in the path later when made and earlier when deleted. */
+function rank({ method, path, id, operation }) {
+  const depth = path.split('/').length;
+  if (SPECIAL[id]?.last) return 1000 + SPECIAL[id].last;
+  const hasId = path.includes('{');
+  if (method === 'GET' && !hasId) return 100 + depth;
+  if (method === 'POST' && (operation.responses[201] || !hasId)) return depth;
+  if (method === 'GET') return 200 + depth;
+  if (method === 'PATCH') return 300 + depth;
+  if (method === 'POST') return 400 + depth + (SPECIAL[id]?.late ? 1 : 0);
+  return 900 - depth;
+}
+
+/** The script that judges an answer and keeps what it made. */
+function judge({ operation, path, method, id }) {
+  const special = SPECIAL[id] ?? {};
+  const statuses = [...Object.keys(operation.responses).filter((status) => status !== 'default').map(Number), ...(special.answers ?? [])];
+  const lines = [
+    `pm.test('answers ${statuses.join(' or ')}', () => pm.expect(pm.response.code, pm.response.text()).to.be.oneOf(${JSON.stringify(statuses)}));`,
+  ];
+  const last = path.split('/').findLast((segment) => !segment.startsWith('{'));
+  const saves = Object.entries(special.saves ?? {});
+  if (['GET', 'POST'].includes(method) && !path.endsWith('}') && operation.responses[200 in operation.responses ? 200 : 201]) {
+    lines.push(
+      'const answer = pm.response.code < 300 && pm.response.headers.get(\'content-type\').includes(\'json\') ? pm.response.json() : {};',
+      'const made = Array.isArray(answer.data) ? answer.data[0] : answer.data;',
+      `const keep = (name, value) => { if (value && (${method === 'POST'} || [undefined, '', '${NOWHERE}'].includes(pm.collectionVariables.get(name)))) pm.collectionVariables.set(name, value); };`,
+      `keep('${singular(last)}_id', made && made.id);`,
+      `const other = Array.isArray(answer.data) && answer.data.find((one) => one.id !== pm.collectionVariables.get('${singular(last)}_id'));`,
+      `keep('some_${singular(last)}_id', other && other.id);`,
+      `keep('${singular(last)}_key', made && (made.flag_key || made.key));`,
+      ...saves.map(([name, field]) => `keep('${name}', made && made.${field});`),
+    );
+  }
+  return lines;
+}
+
+const described = ({ operation, id }) => [operation.description, SPECIAL[id]?.why && `In a run of the whole collection it may be refused: it ${SPECIAL[id].why}.`]
+  .filter(Boolean).join('\n\n');
+
+/** One request of the collection. */
+function item(entry, known) {
+  const { operation, path, method, id } = entry;
+  const special = SPECIAL[id] ?? {};
+  const names = variablesOf(path, special.vars);
+  const filled = path.split('/').slice(1).map((segment) => (segment.startsWith('{') ? `{{${names.shift()}}}` : segment));
+  const required = (operation.parameters ?? []).filter((one) => one.in === 'query');
+  const query = required.map((one) => ({
+    key: one.name, value: String(special.query?.[one.name] ?? fresh(one.example ?? one.schema?.default ?? '', known, one.name)),
+    description: one.description, disabled: !one.required && special.query?.[one.name] === undefined,
+  }));
+  const body = special.body ?? operation.requestBody?.content['application/json']?.example;
+  return {
+    name: operation.summary,
+    event: [{ listen: 'test', script: { type: 'text/javascript', exec: judge(entry) } }],
+    request: {
+      ...(operation.security?.length ? {} : { auth: { type: 'noauth' } }),
+      description: described(entry),
+      method,
+      header: body === undefined ? [] : [{ key: 'Content-Type', value: 'application/json' }],
+      ...(body === undefined ? {} : {
+        body: { mode: 'raw', raw: JSON.stringify(fresh(body, known), null, 2), options: { raw: { language: 'json' } } },
+      }),
+      url: { raw: `{{base_url}}/${filled.join('/')}`, host: ['{{base_url}}'], path: filled, query },
+    },
+  };
+}
+
+/** The collection of an OpenAPI document. */
+export function collectionOf(document) {
+  const entries = Object.entries(document.paths).flatMap(([path, methods]) => METHODS.filter((method) => methods[method])
+    .map((method) => ({ path, method: method.toUpperCase(), operation: methods[method], id: methods[method].operationId })));
+  const known = new Set(entries.flatMap(({ path }) => variablesOf(path)));
+  const inOrder = (list) => list.map((entry, index) => [rank(entry), index, entry]).sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(([, , entry]) => entry);
+  const folder = (name, description, list) => ({ name, description, item: inOrder(list).map((entry) => item(entry, known)) });
+  const ends = ({ id }) => SPECIAL[id]?.last;
+  const place = ({ name }) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
+  const tags = document.tags.toSorted((a, b) => place(a) - place(b));
+  return {
+    info: { name: document.info.title, description: document.info.description, schema: SCHEMA },
+    auth: { type: 'bearer', bearer: [{ key: 'token', value: '{{token}}', type: 'string' }] },
+    event: [{ listen: 'prerequest', script: { type: 'text/javascript', exec: FETCH_TOKEN } }],
+    variable: ['token', 'token_until', 'refresh_token', 'license_key', 'me_id', 'other_session_id', 'event_type', ...known,
+      ...[...known].filter((name) => name.endsWith('_id')).map((name) => `some_${name}`)]
+      .map((key) => ({ key, value: INITIAL[key] ?? (key.endsWith('_id') ? NOWHERE : '') })),
+    item: [
+      ...tags.map(({ name, description }) => folder(name, description, entries.filter((entry) => entry.operation.tags.includes(name) && !ends(entry)))),
+      folder('the end', 'What ends the sign-in.', entries.filter(ends)),
+    ],
+  };
+}
+
+/** An environment for the collection; what is left out is for its user to fill in. */
+export function environmentOf(name, values = {}) {
+  const secret = ['supabase_anon_key', 'supabase_password', 'local_jwt_secret'];
+  const keys = ['base_url', 'supabase_url', 'supabase_anon_key', 'supabase_email', 'supabase_password', 'local_jwt_secret', 'local_user_id'];
+  return {
+    name,
+    values: keys.map((key) => ({ key, value: values[key] ?? '', type: secret.includes(key) ? 'secret' : 'default', enabled: true })),
+  };
+}
+
+/** Writes the collection of a document and an empty environment to `postman/`. */
+export function writePostman(document) {
+  const folder = join(ROOT, 'postman');
+  mkdirSync(folder, { recursive: true });
+  const files = { 'celaest.postman_collection.json': collectionOf(document), 'celaest.postman_environment.json': environmentOf('CELAEST Core') };
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), `${JSON.stringify(content, null, 2)}\n`);
+}

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Starts the runtime: secrets from files, the database's address into the configuration.
+#
+#   DATABASE_URL   postgresql://user:password@host:port/database, the run-time role (or DATABASE_URL_FILE)
+#   DATA           where objects and messages are kept, /data
+#   ADDRESS        where requests come in, *:8080
+#   QUEUES_ADDRESS where an operator asks what waits in the queues, 127.0.0.1:8081
+#   NAME_FILE      for each NAME of the file `variables`: the file that has its value
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+while read -r name; do
+  eval "file=\${${name}_FILE:-}"
+  [ -z "$file" ] || export "$name=$(cat "$file")"
+done < "$here/variables"
+
+: "${DATABASE_URL:?is not set: give the connection string of the run-time role}"
+DATA=${DATA:-/data}
+rest=${DATABASE_URL#*://}
+who=${rest%@*}
+where=${rest##*@}
+# What is asked of a connection is the runtime's own business.
+where=${where%%\?*}
+mkdir -p "$DATA/objects" "$DATA/messages"
+
+# What stands in a sed replacement or in a quoted text of the configuration, escaped.
+quoted() { printf '%s' "$1" | sed -e 's/["\\]/\\&/g' -e 's/[\\&|]/\\&/g'; }
+networks='"public"'
+[ "${ALLOW_PRIVATE_NETWORK:-false}" = true ] && networks='"public", "private"'
+
+umask 077
+config="$here/config.capnp"
+run=$(mktemp -d)
+cp -R "$here/." "$run/"
+sed -e "s|@DATABASE_HOST@|$(quoted "${where%%/*}")|" -e "s|@DATABASE@|$(quoted "${where#*/}")|" \
+  -e "s|@DATABASE_USER@|$(quoted "${who%%:*}")|" -e "s|@DATABASE_PASSWORD@|$(quoted "${who#*:}")|" \
+  -e "s|@DATA@|$(quoted "$DATA")|" -e "s|@ADDRESS@|$(quoted "${ADDRESS:-*:8080}")|" -e "s|@QUEUES_ADDRESS@|$(quoted "${QUEUES_ADDRESS:-127.0.0.1:8081}")|" \
+  -e "s|@NETWORKS@|$networks|" \
+  "$config" > "$run/config.capnp"
+unset DATABASE_URL
+cd "$run"
+exec "${WORKERD:-workerd}" serve --experimental config.capnp config
