@@ -100,7 +100,8 @@ pub async fn by_words(tx: &mut Tx, rows: Rows, asked: &Asked<'_>) -> Result<Foun
     let rows = rows.when(format!("c.{column} @@ {wanted}"), Some(asked.text()));
     let query = rows.read(&format!("c.product_id, c.{column} AS words, c.popularity"));
     let search = Statement {
-        matching: query.wrapped(|rows| format!("{rows} ORDER BY c.popularity DESC, c.product_id DESC")),
+        matching: query
+            .wrapped(|rows| format!("{rows} ORDER BY c.popularity DESC, c.product_id DESC")),
         wanted: &wanted,
         rank: "ts_rank_cd('{0.1,0.3,0.6,1.0}', k.words, (SELECT wanted FROM asked))",
     };
@@ -112,7 +113,8 @@ pub async fn by_words(tx: &mut Tx, rows: Rows, asked: &Asked<'_>) -> Result<Foun
 /// # Errors
 /// When the database fails.
 pub async fn by_likeness(mut tx: Tx, rows: Rows, asked: &Asked<'_>) -> Result<Found> {
-    let threshold = sql("SELECT set_config('pg_trgm.word_similarity_threshold', $1, true)").bind(ALIKE);
+    let threshold =
+        sql("SELECT set_config('pg_trgm.word_similarity_threshold', $1, true)").bind(ALIKE);
     tx.execute(threshold).await?;
     let rows = rows.when("c.words %> folded({})", Some(asked.text()));
     let search = Statement {
@@ -134,7 +136,9 @@ impl Statement<'_> {
     /// Of what matches the page, and what all of it has in common.
     fn query(self, asked: &Asked<'_>) -> Query {
         let matching = self.matching.bind(asked.text());
-        let wanted = self.wanted.replace("{}", &format!("${}", matching.places()));
+        let wanted = self
+            .wanted
+            .replace("{}", &format!("${}", matching.places()));
         found(matching, asked.page, &wanted, self.rank)
     }
 }
