@@ -334,9 +334,12 @@ impl Rows {
         let with = match &parent {
             None => String::new(),
             Some(parent) => {
-                let (table, alias, id) = (parent.rows.table, parent.rows.alias, parent.rows.identity);
+                let (table, alias, id) =
+                    (parent.rows.table, parent.rows.alias, parent.rows.identity);
                 let conditions = parent.rows.clone().conditions(&mut query);
-                format!("parent AS (SELECT {alias}.{id} AS id FROM {table} {alias} WHERE {conditions}), ")
+                format!(
+                    "parent AS (SELECT {alias}.{id} AS id FROM {table} {alias} WHERE {conditions}), "
+                )
             }
         };
         let search = self.search(&mut query);

@@ -147,9 +147,7 @@ pub fn slug(value: &impl Given<str>, _: &()) -> Result {
 /// Up to `MAX` short lines, each once.
 pub fn names<const MAX: usize>(value: &impl Given<[String]>, _: &()) -> Result {
     let good = |name: &String| {
-        !name.trim().is_empty()
-            && name.chars().count() <= 100
-            && !name.contains(char::is_control)
+        !name.trim().is_empty() && name.chars().count() <= 100 && !name.contains(char::is_control)
     };
     let distinct = |list: &[String]| list.iter().collect::<BTreeSet<_>>().len() == list.len();
     check(

@@ -91,7 +91,8 @@ impl Object {
 
     async fn call(&self, what: &str, body: String) -> Result<Answer> {
         let key = self.config.supabase_service_key.as_ref();
-        let key = key.ok_or_else(|| Error::unavailable("variable SUPABASE_SERVICE_KEY is not set"))?;
+        let key =
+            key.ok_or_else(|| Error::unavailable("variable SUPABASE_SERVICE_KEY is not set"))?;
         let bearer = format!("Bearer {}", key.expose());
         let headers = [
             ("apikey", key.expose()),

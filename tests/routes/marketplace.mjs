@@ -70,7 +70,7 @@ const releases = { permission: 'releases:write', ...RELEASE, make: release({ sta
 
 export default {
   'GET /api/categories': { open: true },
-  'GET /api/categories/{id}': { open: true, make: category },
+  'GET /api/categories/{id}': { open: true, errorWhenUnknown: 'CATEGORY_NOT_FOUND', make: category },
   'GET /api/categories/all': { permission: 'categories:write' },
   'POST /api/categories': {
     permission: 'categories:write', status: 201, make: async () => ({ body: { name: 'Route', slug: `r-${randomUUID()}` } }),
@@ -84,9 +84,9 @@ export default {
   'GET /api/products/by-slug/{key}': {
     open: true, make: async ({ stack, ours }) => ({ key: (await createProduct(stack, ours.id)).slug }),
   },
-  'GET /api/products/{id}': { open: true, make: product() },
-  'GET /api/products/{id}/reviews': { open: true, make: product() },
-  'GET /api/products/{id}/releases': { open: true, make: product() },
+  'GET /api/products/{id}': { open: true, ...PRODUCT, make: product() },
+  'GET /api/products/{id}/reviews': { open: true, ...PRODUCT, make: product() },
+  'GET /api/products/{id}/releases': { open: true, ...PRODUCT, make: product() },
   'GET /api/my/products': { permission: 'products:read', rowsOfNewTenant: 1 },
   'GET /api/my/products/{id}': { permission: 'products:read', ...PRODUCT, make: product({ status: 'draft' }) },
   'POST /api/products': {
@@ -115,15 +115,15 @@ export default {
   },
 
   'GET /api/releases/latest/{id}': {
-    open: true, query: { channel: 'stable', current: '0.9.0' },
+    open: true, errorWhenUnknown: 'NO_RELEASE', query: { channel: 'stable', current: '0.9.0' },
     make: async ({ stack, ours }) => {
       const of = await createProduct(stack, ours.id);
       await insertRelease(stack, of);
       return { id: of.id };
     },
   },
-  'GET /api/releases/{id}': { open: true, make: release() },
-  'GET /api/releases/{id}/changelog': { open: true, make: release({ release_notes: '# New\n\n- this' }) },
+  'GET /api/releases/{id}': { open: true, ...RELEASE, make: release() },
+  'GET /api/releases/{id}/changelog': { open: true, ...RELEASE, make: release({ release_notes: '# New\n\n- this' }) },
   'GET /api/my/products/{id}/releases': { permission: 'products:read', ...PRODUCT, make: product() },
   'GET /api/my/releases/{id}': { permission: 'products:read', ...RELEASE, make: release({ status: 'draft' }) },
   'POST /api/products/{id}/releases': {

@@ -49,7 +49,8 @@ struct File {
     replaced_by: Option<Uuid>,
 }
 
-const FILE: &str = "r.id, r.product_id, r.organization_id, r.version, r.status, r.storage_path, r.file_name,
+const FILE: &str =
+    "r.id, r.product_id, r.organization_id, r.version, r.status, r.storage_path, r.file_name,
     r.file_size_bytes, r.checksum_sha256, r.signature, r.yanked_reason, r.replaced_by";
 
 /// Gives a link to the file of something owned.
@@ -120,8 +121,16 @@ async fn file(tx: &mut Tx, owned: &Owned, which: &Which) -> Result<File> {
         let rows = of("r.version_order = version_order({})", Some(version.clone()));
         return tx.one(rows.read(FILE), Code::ReleaseNotFound).await;
     }
-    let statuses: Vec<_> = which.channel.offers().iter().map(|one| one.as_str()).collect();
-    let rows = of("r.status::text = ANY (string_to_array({}, ' '))", Some(statuses.join(" ")));
+    let statuses: Vec<_> = which
+        .channel
+        .offers()
+        .iter()
+        .map(|one| one.as_str())
+        .collect();
+    let rows = of(
+        "r.status::text = ANY (string_to_array({}, ' '))",
+        Some(statuses.join(" ")),
+    );
     tx.one(releases::latest(rows.read(FILE)), Code::NoRelease)
         .await
 }

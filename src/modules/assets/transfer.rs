@@ -38,8 +38,10 @@ pub async fn transfer(
     }
     let known: bool = tx
         .value(
-            sql("SELECT to_json(EXISTS (SELECT 1 FROM users_profile u WHERE u.id = $1::uuid
-                   AND u.organization_id = $2::uuid AND u.deleted_at IS NULL))::text")
+            sql(
+                "SELECT to_json(EXISTS (SELECT 1 FROM users_profile u WHERE u.id = $1::uuid
+                   AND u.organization_id = $2::uuid AND u.deleted_at IS NULL))::text",
+            )
             .bind(to.user_id)
             .bind(owned.organization_id),
         )
@@ -47,16 +49,24 @@ pub async fn transfer(
     if !known {
         return Err(Error::field("user_id", "does not exist").into());
     }
-    let set = Set::new()
-        .to("user_id = {}::uuid", to.user_id)
-        .along("transferred_at = {}::timestamptz", crate::platform::clock::now());
+    let set = Set::new().to("user_id = {}::uuid", to.user_id).along(
+        "transferred_at = {}::timestamptz",
+        crate::platform::clock::now(),
+    );
     let query = mine(&tx).id(id).set(set, "a.id");
     let moved: Option<serde_json::Value> = tx.row(query).await?;
-    if moved.is_some() && let Some(license) = owned.license_id {
+    if moved.is_some()
+        && let Some(license) = owned.license_id
+    {
         let before = licenses::queries::lock(&mut tx, license).await?;
         let set = Set::new().to("owner_id = {}::uuid", to.user_id);
         let after = licenses::queries::set(&mut tx, license, set).await?;
-        tx.record_change(&licenses::queries::LICENSE, "license.updated", &before.row, &after);
+        tx.record_change(
+            &licenses::queries::LICENSE,
+            "license.updated",
+            &before.row,
+            &after,
+        );
     }
     let query = mine(&tx).id(id).read(COLUMNS);
     let after: Raw<Asset> = tx.one(query, Code::AssetNotFound).await?;

@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 /// The columns of [`Category`], from alias `c`.
-pub const COLUMNS: &str = "c.id, c.parent_id, c.name, c.slug, c.description, c.icon, c.sort_order, c.is_active,
+pub const COLUMNS: &str =
+    "c.id, c.parent_id, c.name, c.slug, c.description, c.icon, c.sort_order, c.is_active,
     c.created_at, c.updated_at";
 
 /// What the log learns of a category.
@@ -61,7 +62,8 @@ pub async fn lock_tree(tx: &mut Tx) -> Result<HashMap<Uuid, Option<Uuid>>> {
         id: Uuid,
         parent_id: Option<Uuid>,
     }
-    let query = sql("SELECT c.id, c.parent_id FROM product_categories c ORDER BY c.id FOR NO KEY UPDATE");
+    let query =
+        sql("SELECT c.id, c.parent_id FROM product_categories c ORDER BY c.id FOR NO KEY UPDATE");
     let places: Vec<Place> = tx.rows(query).await?;
     let places = places.into_iter();
     Ok(places.map(|place| (place.id, place.parent_id)).collect())

@@ -37,8 +37,14 @@ pub async fn list(
     let tx = permit.begin();
     let found = mine(&tx)
         .growing(&[("created_at", "timestamptz"), ("id", "uuid")])
-        .when("p.status = {}::product_status", f.status.map(Status::as_str))
-        .when("p.product_type = {}::product_type", f.product_type.map(ProductType::as_str))
+        .when(
+            "p.status = {}::product_status",
+            f.status.map(Status::as_str),
+        )
+        .when(
+            "p.product_type = {}::product_type",
+            f.product_type.map(ProductType::as_str),
+        )
         .when("p.category_id = {}::uuid", f.category_id)
         .sought(
             "(p.code ILIKE {} OR p.name ILIKE {} OR p.slug ILIKE {})",

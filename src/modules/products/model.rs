@@ -319,9 +319,7 @@ impl Given<[Image]> for Patch<Vec<Image>> {
 fn are_images(value: &impl Given<[Image]>, (): &()) -> garde::Result {
     let good = |image: &Image| {
         let alt = image.alt.as_deref().unwrap_or_default();
-        is_https_url(&image.url)
-            && alt.chars().count() <= 200
-            && !alt.contains(char::is_control)
+        is_https_url(&image.url) && alt.chars().count() <= 200 && !alt.contains(char::is_control)
     };
     match value
         .given()
@@ -341,7 +339,9 @@ fn is_code(code: &str, (): &()) -> garde::Result {
             .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
     match good {
         true => Ok(()),
-        false => Err(garde::Error::new("must be 1 to 10 capital letters and digits")),
+        false => Err(garde::Error::new(
+            "must be 1 to 10 capital letters and digits",
+        )),
     }
 }
 

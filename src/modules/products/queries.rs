@@ -72,7 +72,10 @@ impl Facts {
     /// # Errors
     /// 422 naming the field.
     pub fn check(&self) -> Result<()> {
-        let prices = [("price", Some(self.price)), ("original_price", self.original_price)];
+        let prices = [
+            ("price", Some(self.price)),
+            ("original_price", self.original_price),
+        ];
         for (field, price) in prices {
             if price.is_some_and(|price| !is_payable(&self.currency, price.hundredths())) {
                 return Err(Error::field(field, "must be whole in this currency"));
@@ -82,10 +85,16 @@ impl Facts {
             .original_price
             .is_some_and(|before| before.hundredths() < self.price.hundredths())
         {
-            return Err(Error::field("original_price", "must not be below the price"));
+            return Err(Error::field(
+                "original_price",
+                "must not be below the price",
+            ));
         }
         if self.is_subscription && self.billing_cycle.is_none() {
-            return Err(Error::field("billing_cycle", "is required for a subscription"));
+            return Err(Error::field(
+                "billing_cycle",
+                "is required for a subscription",
+            ));
         }
         Ok(())
     }
@@ -147,7 +156,10 @@ pub fn named(query: Query) -> Query {
     query
         .on("products_slug_key", Code::ProductSlugTaken)
         .on("products_organization_code_key", Code::ProductCodeTaken)
-        .on("products_category_id_fkey", Error::field("category_id", "does not exist"))
+        .on(
+            "products_category_id_fkey",
+            Error::field("category_id", "does not exist"),
+        )
 }
 
 /// Whether licenses of the vendor's own are for the product.

@@ -55,7 +55,10 @@ pub async fn update(
         .patch_json(TAGS, &wanted.tags)
         .patch("image_url = {}", &wanted.image_url)
         .patch_json("images = coalesce({}::jsonb, '[]')", &wanted.images)
-        .patch_json("requirements = coalesce({}::jsonb, '{}')", &wanted.requirements)
+        .patch_json(
+            "requirements = coalesce({}::jsonb, '{}')",
+            &wanted.requirements,
+        )
         .patch_json("metadata = coalesce({}::jsonb, '{}')", &wanted.metadata);
     let query = queries::named(mine(&tx).id(id).set(set, COLUMNS));
     let row: Raw<Product> = tx.one(query, Code::ProductNotFound).await?;

@@ -47,7 +47,10 @@ pub async fn read(
             .when("r.product_id = {}::uuid", Some(up.product_id))
             .when("r.version_order > version_order({})", Some(from))
             .when("r.version_order <= version_order({})", Some(&up.version))
-            .when("(r.status <> 'yanked' OR r.release_id = {}::uuid)", Some(id)),
+            .when(
+                "(r.status <> 'yanked' OR r.release_id = {}::uuid)",
+                Some(id),
+            ),
     };
     let query = rows.read(
         "r.release_id AS id, r.version, r.status, r.title, r.is_critical, r.published_at,

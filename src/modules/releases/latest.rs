@@ -76,7 +76,12 @@ async fn compare(mut tx: Tx, product: Uuid, told: &mut Latest) -> Result<()> {
                 .count(),
         )
         .await?;
-    let minimum = told.release.min_version.as_deref().map(parsed).transpose()?;
+    let minimum = told
+        .release
+        .min_version
+        .as_deref()
+        .map(parsed)
+        .transpose()?;
     let update = release::update(
         &parsed(current)?,
         &parsed(&told.release.version)?,

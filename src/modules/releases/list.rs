@@ -37,7 +37,10 @@ pub async fn list(
     let found = public()
         .within(product, "r.product_id", Code::ProductNotFound)
         .growing(KEY)
-        .when("r.status = {}::release_status", f.status.map(Status::as_str));
+        .when(
+            "r.status = {}::release_status",
+            f.status.map(Status::as_str),
+        );
     let page = call.begin_open().page(found, PUBLIC, BY, &page).await?;
     Ok(Shared(page))
 }
@@ -52,7 +55,10 @@ pub async fn own(
     let product = products::queries::mine(&tx).id(id);
     let found = mine(&tx)
         .within(product, "r.product_id", Code::ProductNotFound)
-        .when("r.status = {}::release_status", f.status.map(Status::as_str));
+        .when(
+            "r.status = {}::release_status",
+            f.status.map(Status::as_str),
+        );
     tx.page(found, COLUMNS, "r.version_order {}, r.id {}", &page)
         .await
 }

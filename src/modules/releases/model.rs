@@ -299,7 +299,9 @@ fn check(good: bool, problem: &str) -> garde::Result {
 /// A version.
 pub fn is_version(value: &impl Given<str>, (): &()) -> garde::Result {
     check(
-        value.given().is_none_or(|text| release::parse(text).is_some()),
+        value
+            .given()
+            .is_none_or(|text| release::parse(text).is_some()),
         "is not a semantic version such as 2.1.0 or 2.1.0-beta.1",
     )
 }

@@ -8,7 +8,8 @@ use crate::error::{Code, Result};
 use uuid::Uuid;
 
 /// The columns of [`super::model::PublicReview`], from alias `r`.
-pub const PUBLIC: &str = "r.review_id AS id, r.product_id, r.rating, r.title, r.comment, r.author_name, r.is_verified,
+pub const PUBLIC: &str =
+    "r.review_id AS id, r.product_id, r.rating, r.title, r.comment, r.author_name, r.is_verified,
     r.helpful_count, r.reply, r.replied_at, r.created_at, r.edited_at";
 
 /// The columns of [`Review`], from alias `r`.

@@ -15,8 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-const COLUMNS: &str =
-    "a.review_id AS id, a.product_id, a.organization_id, a.user_id, a.reply, a.created_at, a.updated_at";
+const COLUMNS: &str = "a.review_id AS id, a.product_id, a.organization_id, a.user_id, a.reply, a.created_at, a.updated_at";
 
 const REPLY: Subject = Subject {
     kind: "review",

@@ -26,10 +26,7 @@ pub async fn update(
         .patch("title = {}", &wanted.title)
         .patch("comment = {}", &wanted.comment)
         .along("edited_at = {}::timestamptz", clock::now())
-        .along(
-            &format!("is_verified = {{}}::boolean OR {HAS_IT}"),
-            false,
-        );
+        .along(&format!("is_verified = {{}}::boolean OR {HAS_IT}"), false);
     let after: Option<Raw<Review>> = tx.row(own.set(set, COLUMNS)).await?;
     let after = after.unwrap_or_else(|| before.clone());
     tx.record_change(&REVIEW, "review.updated", &before, &after);

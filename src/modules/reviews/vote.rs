@@ -31,8 +31,10 @@ pub async fn vote(
         return Err(Code::OwnReview.into());
     }
     tx.execute(
-        sql("INSERT INTO product_review_votes (review_id, organization_id, user_id)
-             VALUES ($1::uuid, $2::uuid, $3::uuid) ON CONFLICT DO NOTHING")
+        sql(
+            "INSERT INTO product_review_votes (review_id, organization_id, user_id)
+             VALUES ($1::uuid, $2::uuid, $3::uuid) ON CONFLICT DO NOTHING",
+        )
         .bind(id)
         .bind(organization)
         .bind(user),

@@ -172,7 +172,10 @@ mod tests {
         };
         assert_eq!(with(|_| ()), Ok(()));
         assert_eq!(with(|f| f.status = Status::Revoked), Err(Refusal::Revoked));
-        assert_eq!(with(|f| f.status = Status::Suspended), Err(Refusal::Suspended));
+        assert_eq!(
+            with(|f| f.status = Status::Suspended),
+            Err(Refusal::Suspended)
+        );
         assert_eq!(with(|f| f.status = Status::Expired), Err(Refusal::Expired));
         for (status, end, good) in [
             ("active", None, true),
@@ -195,10 +198,19 @@ mod tests {
         let mut counted = facts();
         counted.download_limit = Some(2);
         counted.download_count = 2;
-        assert_eq!(counted.downloadable(stable, true, false, now), Err(Refusal::Limit));
+        assert_eq!(
+            counted.downloadable(stable, true, false, now),
+            Err(Refusal::Limit)
+        );
         assert_eq!(counted.downloadable(stable, true, true, now), Ok(()));
         let yanked = release::Status::Yanked;
-        assert_eq!(facts().downloadable(yanked, true, false, now), Err(Refusal::Yanked));
-        assert_eq!(facts().downloadable(stable, false, false, now), Err(Refusal::NoFile));
+        assert_eq!(
+            facts().downloadable(yanked, true, false, now),
+            Err(Refusal::Yanked)
+        );
+        assert_eq!(
+            facts().downloadable(stable, false, false, now),
+            Err(Refusal::NoFile)
+        );
     }
 }

@@ -92,7 +92,16 @@ mod tests {
 
     #[test]
     fn what_is_inside_goes_along() {
-        let deep = tree(&[(1, 0), (2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (10, 0), (11, 10)]);
+        let deep = tree(&[
+            (1, 0),
+            (2, 1),
+            (3, 2),
+            (4, 3),
+            (5, 4),
+            (6, 5),
+            (10, 0),
+            (11, 10),
+        ]);
         assert_eq!(place(&deep, 7, Some(6)), Err(Misplaced::TooDeep));
         assert_eq!(place(&deep, 7, Some(5)), Ok(()));
         assert_eq!(place(&deep, 10, Some(5)), Err(Misplaced::TooDeep));

@@ -119,11 +119,20 @@ mod tests {
     #[test]
     fn markdown_becomes_html() {
         for (markdown, expected) in [
-            ("# New\n\n- *one*\n- **two** `x<y`", "<h2>New</h2><ul><li><em>one</em></li><li><strong>two</strong> <code>x&lt;y</code></li></ul>"),
+            (
+                "# New\n\n- *one*\n- **two** `x<y`",
+                "<h2>New</h2><ul><li><em>one</em></li><li><strong>two</strong> <code>x&lt;y</code></li></ul>",
+            ),
             ("a\nb  \nc", "<p>a\nb<br>c</p>"),
-            ("```rust\nlet x = \"&\";\n```", "<pre><code class=\"language-rust\">let x = &quot;&amp;&quot;;\n</code></pre>"),
+            (
+                "```rust\nlet x = \"&\";\n```",
+                "<pre><code class=\"language-rust\">let x = &quot;&amp;&quot;;\n</code></pre>",
+            ),
             ("3. c", "<ol start=\"3\"><li>c</li></ol>"),
-            ("[site](https://a.test/?x=1&y=2)", "<p><a href=\"https://a.test/?x=1&amp;y=2\" rel=\"nofollow noopener noreferrer\">site</a></p>"),
+            (
+                "[site](https://a.test/?x=1&y=2)",
+                "<p><a href=\"https://a.test/?x=1&amp;y=2\" rel=\"nofollow noopener noreferrer\">site</a></p>",
+            ),
             ("![alt](https://a.test/x.png)", "<p>alt</p>"),
         ] {
             assert_eq!(html(markdown), expected, "{markdown}");
@@ -147,7 +156,15 @@ mod tests {
             "[x](https://a.test/\"onmouseover=\"alert(1))",
         ] {
             let made = html(attack).to_lowercase();
-            for sign in ["<script", "<img", "href=\"javascript", "href=\"data", "href=\"vbscript", "secret@", " onmouseover=\""] {
+            for sign in [
+                "<script",
+                "<img",
+                "href=\"javascript",
+                "href=\"data",
+                "href=\"vbscript",
+                "secret@",
+                " onmouseover=\"",
+            ] {
                 assert!(!made.contains(sign), "{attack}: {made}");
             }
         }

@@ -12,7 +12,9 @@ const MAX_NUMBER: u64 = 999_999_999;
 /// A version, when it is one that is kept here.
 #[must_use]
 pub fn parse(text: &str) -> Option<Version> {
-    let version = Version::parse(text).ok().filter(|_| text.len() <= MAX_VERSION)?;
+    let version = Version::parse(text)
+        .ok()
+        .filter(|_| text.len() <= MAX_VERSION)?;
     let numbers = [version.major, version.minor, version.patch];
     numbers
         .iter()
@@ -177,10 +179,23 @@ mod tests {
     #[test]
     fn versions_are_ordered_as_semver_says() {
         let all: Vec<_> = ORDERED.iter().map(|text| parse(text).unwrap()).collect();
-        assert!(all.windows(2).all(|pair| pair[0].cmp_precedence(&pair[1]).is_lt()));
+        assert!(
+            all.windows(2)
+                .all(|pair| pair[0].cmp_precedence(&pair[1]).is_lt())
+        );
         let [one, other] = ["1.0.0+a", "1.0.0+b"].map(|text| parse(text).unwrap());
         assert!(one.cmp_precedence(&other).is_eq());
-        for wrong in ["1", "1.2", "v1.2.3", "01.2.3", "1.2.3-01", "1.2.3-", "1.0.1000000000", "1.2.3 ", ""] {
+        for wrong in [
+            "1",
+            "1.2",
+            "v1.2.3",
+            "01.2.3",
+            "1.2.3-01",
+            "1.2.3-",
+            "1.0.1000000000",
+            "1.2.3 ",
+            "",
+        ] {
             assert!(parse(wrong).is_none(), "{wrong}");
         }
         assert!(parse(&format!("1.0.0-{}", "a".repeat(50))).is_none());
@@ -191,16 +206,27 @@ mod tests {
         use Status::{Alpha, Beta, Deprecated, Draft, Stable, Yanked};
         let version = parse("1.0.0").unwrap();
         let may = |one: Status, next| one.become_of(next, &version, true).is_ok();
-        assert!(may(Draft, Stable) && may(Alpha, Beta) && may(Beta, Stable) && may(Stable, Deprecated));
+        assert!(
+            may(Draft, Stable) && may(Alpha, Beta) && may(Beta, Stable) && may(Stable, Deprecated)
+        );
         assert!(may(Deprecated, Stable) && may(Deprecated, Yanked) && may(Yanked, Yanked));
         for (one, next) in [
-            (Draft, Yanked), (Draft, Deprecated), (Stable, Beta), (Stable, Draft), (Beta, Alpha), (Yanked, Stable),
-            (Yanked, Draft), (Deprecated, Beta),
+            (Draft, Yanked),
+            (Draft, Deprecated),
+            (Stable, Beta),
+            (Stable, Draft),
+            (Beta, Alpha),
+            (Yanked, Stable),
+            (Yanked, Draft),
+            (Deprecated, Beta),
         ] {
             assert!(!may(one, next), "{one:?} {next:?}");
         }
         let early = parse("1.0.0-rc.1").unwrap();
-        assert_eq!(Draft.become_of(Stable, &early, true), Err(Refusal::PreRelease));
+        assert_eq!(
+            Draft.become_of(Stable, &early, true),
+            Err(Refusal::PreRelease)
+        );
         assert_eq!(Draft.become_of(Beta, &early, true), Ok(()));
         assert_eq!(Draft.become_of(Beta, &early, false), Err(Refusal::NoFile));
     }
@@ -213,13 +239,23 @@ mod tests {
             update(&v(current), &v(offered), least.as_ref(), critical, yanked)
         };
         let (no, yes) = (false, true);
-        let is = |available, required, direct| Update { available, required, direct };
+        let is = |available, required, direct| Update {
+            available,
+            required,
+            direct,
+        };
         assert_eq!(told("1.0.0", "1.0.0+7", None, yes, no), is(no, no, no));
         assert_eq!(told("2.0.0", "1.0.0", None, yes, yes), is(no, no, no));
         assert_eq!(told("1.0.0-rc.1", "1.0.0", None, no, no), is(yes, no, yes));
         assert_eq!(told("1.0.0", "1.1.0", None, yes, no), is(yes, yes, yes));
         assert_eq!(told("1.0.0", "1.1.0", None, no, yes), is(yes, yes, yes));
-        assert_eq!(told("1.0.0", "3.0.0", Some("2.0.0"), no, no), is(yes, no, no));
-        assert_eq!(told("2.0.0", "3.0.0", Some("2.0.0"), no, no), is(yes, no, yes));
+        assert_eq!(
+            told("1.0.0", "3.0.0", Some("2.0.0"), no, no),
+            is(yes, no, no)
+        );
+        assert_eq!(
+            told("2.0.0", "3.0.0", Some("2.0.0"), no, no),
+            is(yes, no, yes)
+        );
     }
 }

@@ -41,7 +41,11 @@ pub fn folded(word: &str) -> String {
 }
 
 fn trigrams(word: &str) -> BTreeSet<[char; 3]> {
-    let padded: Vec<char> = "  ".chars().chain(word.chars()).chain(" ".chars()).collect();
+    let padded: Vec<char> = "  "
+        .chars()
+        .chain(word.chars())
+        .chain(" ".chars())
+        .collect();
     padded
         .windows(3)
         .map(|three| [three[0], three[1], three[2]])
@@ -154,7 +158,10 @@ mod tests {
 
     #[test]
     fn words_are_letters_and_digits() {
-        assert_eq!(words("  gestión de-cobros, 2.0'); DROP"), ["gestión", "de", "cobros", "2", "0", "DROP"]);
+        assert_eq!(
+            words("  gestión de-cobros, 2.0'); DROP"),
+            ["gestión", "de", "cobros", "2", "0", "DROP"]
+        );
         assert_eq!(words("& | ! <-> :*"), Vec::<String>::new());
         assert_eq!(words(&"x ".repeat(50)).len(), MAX_WORDS);
         assert_eq!(words(&"y".repeat(500))[0].len(), MAX_WORD);
@@ -163,11 +170,31 @@ mod tests {
     #[test]
     fn what_was_found_is_marked() {
         for (text, asked, expected) in [
-            ("Gestor de Automatización", "automatizacion", "Gestor de <mark>Automatización</mark>"),
-            ("Gestor de licencias", "lice", "Gestor de <mark>licencias</mark>"),
-            ("Gestor de licencias", "lisencias", "Gestor de <mark>licencias</mark>"),
-            ("Automatizaciones", "automatización", "<mark>Automatizaciones</mark>"),
-            ("a <b>bold</b> & b", "bold", "a &lt;b&gt;<mark>bold</mark>&lt;/b&gt; &amp; b"),
+            (
+                "Gestor de Automatización",
+                "automatizacion",
+                "Gestor de <mark>Automatización</mark>",
+            ),
+            (
+                "Gestor de licencias",
+                "lice",
+                "Gestor de <mark>licencias</mark>",
+            ),
+            (
+                "Gestor de licencias",
+                "lisencias",
+                "Gestor de <mark>licencias</mark>",
+            ),
+            (
+                "Automatizaciones",
+                "automatización",
+                "<mark>Automatizaciones</mark>",
+            ),
+            (
+                "a <b>bold</b> & b",
+                "bold",
+                "a &lt;b&gt;<mark>bold</mark>&lt;/b&gt; &amp; b",
+            ),
         ] {
             assert_eq!(marked(text, asked).as_deref(), Some(expected), "{asked}");
         }

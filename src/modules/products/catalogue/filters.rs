@@ -63,7 +63,10 @@ impl<More> Filters<More> {
     pub fn rows(&self) -> Rows {
         queries::all()
             .when(format!("c.category_id IN {WITHIN}"), self.category_id)
-            .when("c.product_type = {}::product_type", self.product_type.map(ProductType::as_str))
+            .when(
+                "c.product_type = {}::product_type",
+                self.product_type.map(ProductType::as_str),
+            )
             .when("c.vendor_id = {}::uuid", self.vendor_id)
             .when("c.currency = {}", self.currency.as_deref())
             .when("c.price >= {}::numeric", self.min_price)

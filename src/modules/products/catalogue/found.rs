@@ -4,6 +4,7 @@ use super::model::{CatalogueProduct, Facets, Highlight, Hit, Match, SearchResult
 use super::queries::COLUMNS;
 use crate::db::{Page, Query, Rows, Tx, sql};
 use crate::error::Result;
+use crate::http::params;
 use crate::language::Language;
 use celaest_domain::market::search::highlighted;
 use serde::Deserialize;
@@ -98,12 +99,13 @@ pub async fn by_words(tx: &mut Tx, rows: Rows, asked: &Asked<'_>) -> Result<Foun
     let wanted = format!("search_query('{stems}', string_to_array({{}}, ' '))");
     let rows = rows.when(format!("c.{column} @@ {wanted}"), Some(asked.text()));
     let query = rows.read(&format!("c.product_id, c.{column} AS words, c.popularity"));
-    let query = with_text(query, asked);
-    let rank = format!(
-        "ts_rank_cd('{{0.1,0.3,0.6,1.0}}', k.words, search_query('{stems}', string_to_array((SELECT text FROM asked), ' ')))"
-    );
-    tx.value(statement(query, asked, "ORDER BY c.popularity DESC, c.product_id DESC", &rank))
-        .await
+    let search = Statement {
+        matching: query
+            .wrapped(|rows| format!("{rows} ORDER BY c.popularity DESC, c.product_id DESC")),
+        wanted: &wanted,
+        rank: "ts_rank_cd('{0.1,0.3,0.6,1.0}', k.words, (SELECT wanted FROM asked))",
+    };
+    tx.value(search.query(asked)).await
 }
 
 /// What has words that look like those.
@@ -111,24 +113,39 @@ pub async fn by_words(tx: &mut Tx, rows: Rows, asked: &Asked<'_>) -> Result<Foun
 /// # Errors
 /// When the database fails.
 pub async fn by_likeness(mut tx: Tx, rows: Rows, asked: &Asked<'_>) -> Result<Found> {
-    let threshold = sql("SELECT set_config('pg_trgm.word_similarity_threshold', $1, true)").bind(ALIKE);
+    let threshold =
+        sql("SELECT set_config('pg_trgm.word_similarity_threshold', $1, true)").bind(ALIKE);
     tx.execute(threshold).await?;
     let rows = rows.when("c.words %> folded({})", Some(asked.text()));
-    let query = with_text(rows.read("c.product_id, c.words, c.popularity"), asked);
-    let rank = "word_similarity(folded((SELECT text FROM asked)), k.words)";
-    tx.only_value(statement(query, asked, "", rank)).await
+    let search = Statement {
+        matching: rows.read("c.product_id, c.words, c.popularity"),
+        wanted: "folded({})",
+        rank: "word_similarity((SELECT wanted FROM asked), k.words)",
+    };
+    tx.only_value(search.query(asked)).await
 }
 
-/// The same with one more parameter at its end: what was typed.
-fn with_text(query: Query, asked: &Asked<'_>) -> Query {
-    query.bind(asked.text())
+/// A search: what matches, what is wanted of it (`{}` stand for what was typed), and how good it is.
+struct Statement<'a> {
+    matching: Query,
+    wanted: &'a str,
+    rank: &'a str,
 }
 
-/// The statement of a search: what matches, of it the page, and what all of it has in common.
-fn statement(matching: Query, asked: &Asked<'_>, order: &str, rank: &str) -> Query {
-    let (limit, offset) = (asked.page.per_page, u64::from(asked.page.page - 1) * u64::from(asked.page.per_page));
+impl Statement<'_> {
+    /// Of what matches the page, and what all of it has in common.
+    fn query(self, asked: &Asked<'_>) -> Query {
+        let matching = self.matching.bind(asked.text());
+        let wanted = self
+            .wanted
+            .replace("{}", &format!("${}", matching.places()));
+        found(matching, asked.page, &wanted, self.rank)
+    }
+}
+
+fn found(matching: Query, page: &Page, wanted: &str, rank: &str) -> Query {
+    let (limit, offset) = (page.per_page, params::offset(page.page, page.per_page));
     let most = LOOKED_AT + 1;
-    let last = matching.places();
     let facet = |value: &str, from: &str| {
         format!(
             "(SELECT coalesce(json_agg(json_build_object('value', f.value, 'name', NULL, 'count', f.count)
@@ -145,7 +162,7 @@ fn statement(matching: Query, asked: &Asked<'_>, order: &str, rank: &str) -> Que
     );
     matching.wrapped(|matching| {
         format!(
-            "WITH asked AS (SELECT ${last} AS text), candidates AS MATERIALIZED ({matching} {order} LIMIT {most}),
+            "WITH asked AS (SELECT {wanted} AS wanted), candidates AS MATERIALIZED ({matching} LIMIT {most}),
              looked AS MATERIALIZED (SELECT * FROM candidates LIMIT {LOOKED_AT}),
              ranked AS (SELECT k.product_id, {rank} AS rank, k.popularity FROM looked k),
              chosen AS MATERIALIZED (

@@ -14,7 +14,7 @@ pub fn entry() -> String {
     let stable = Status::Stable.as_str();
     format!(
         "{COLUMNS}, c.description, c.features, c.images, c.requirements, c.plan_id, c.download_limit,
-         c.rating_counts, c.updated_at,
+         c.rating_counts, c.changed_at AS updated_at,
          (SELECT r.version FROM catalogue_releases r
           WHERE r.product_id = c.product_id AND r.status = '{stable}'
           ORDER BY r.version_order DESC LIMIT 1) AS latest_version"

@@ -44,7 +44,10 @@ pub async fn search(
     let text = f.more.q.as_str();
     let wanted = words(text);
     if wanted.is_empty() || text.chars().count() > MAX_TEXT {
-        return Err(Error::field("q", "must be 1 to 200 characters with a word in them"));
+        return Err(Error::field(
+            "q",
+            "must be 1 to 200 characters with a word in them",
+        ));
     }
     let language = match f.more.lang {
         Some(Lang::Es) => Language::Es,
@@ -62,7 +65,11 @@ pub async fn search(
         false => (found, Match::Words),
         true => {
             let similar = found::by_likeness(tx, f.rows(), &asked).await?;
-            let matched = if similar.is_empty() { Match::None } else { Match::Similar };
+            let matched = if similar.is_empty() {
+                Match::None
+            } else {
+                Match::Similar
+            };
             (similar, matched)
         }
     };

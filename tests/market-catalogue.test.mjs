@@ -120,7 +120,7 @@ describe('what is on sale', () => {
     const inside = await newCategory({ parent_id: category.id });
     const [a, b, c] = [
       await createProduct(stack, vendor.id, { name: 'A', price: 5, currency: 'EUR', category_id: inside.id, tags: ['x', 'y'] }),
-      await createProduct(stack, vendor.id, { name: 'B', price: 50, product_type: 'course', avg_rating: 4.5 }),
+      await createProduct(stack, vendor.id, { name: 'B', price: 50, product_type: 'course', avg_rating: 4.5, review_count: 10 }),
       await createProduct(stack, vendor.id, { name: 'C', price: 500, is_subscription: true, billing_cycle: 'monthly', is_featured: true }),
     ];
     const names = async (query) => good(await nobody('GET', '/api/products', { query: { vendor_id: vendor.id, ...query } })).map(({ name }) => name).join('');
