@@ -3,7 +3,10 @@
 -- change, because what is read under row-level security can use no index whose
 -- operator might leak (full text, trigrams): the copy holds nothing to be hidden.
 
+-- Its functions are for everybody, unlike those of ours.
+ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO PUBLIC;
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 -- ------------------------------------------------------------------- products
 
@@ -62,9 +65,11 @@ CREATE FUNCTION searchable(language regconfig, words text, weight "char") RETURN
         || to_tsvector('pg_catalog.simple', folded(coalesce(words, ''))), weight);
 
 -- What is searched for: of each word the stem or the beginning, all of them. Words that
--- say nothing in the language are left out, unless there are no others.
+-- say nothing in the language are left out, unless there are no others. Immutable, so
+-- that it is made once for a statement and not for each row, and its matches are known
+-- to the planner.
 CREATE FUNCTION search_query(language regconfig, words text[]) RETURNS tsquery
-    LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT coalesce(
         string_agg(format('(%s)', stem || start), ' & ') FILTER (WHERE numnode(stem) > 0),
         string_agg(format('(%s)', start), ' & '), '')::tsquery
@@ -102,7 +107,8 @@ CREATE TABLE catalogue_products (
     images            jsonb         NOT NULL,
     requirements      jsonb         NOT NULL,
     published_at      timestamptz   NOT NULL,
-    updated_at        timestamptz   NOT NULL,
+    -- When the product last changed.
+    changed_at        timestamptz   NOT NULL,
     -- Tags and features as one text.
     keywords          text          NOT NULL,
     -- Unrated products come after rated ones.
@@ -162,7 +168,7 @@ BEGIN
         product_id, vendor_id, vendor_name, category_id, name, slug, short_description, description,
         product_type, price, original_price, currency, is_subscription, billing_cycle, plan_id,
         download_limit, is_featured, is_popular, avg_rating, rating_counts, review_count,
-        download_count, features, tags, image_url, images, requirements, published_at, updated_at,
+        download_count, features, tags, image_url, images, requirements, published_at, changed_at,
         keywords)
     SELECT p.id, p.organization_id, o.name, p.category_id, p.name, p.slug, p.short_description,
         p.description, p.product_type, p.price, p.original_price, p.currency, p.is_subscription,
@@ -189,7 +195,7 @@ BEGIN
         review_count = excluded.review_count, download_count = excluded.download_count,
         features = excluded.features, tags = excluded.tags, image_url = excluded.image_url,
         images = excluded.images, requirements = excluded.requirements,
-        published_at = excluded.published_at, updated_at = excluded.updated_at,
+        published_at = excluded.published_at, changed_at = excluded.changed_at,
         keywords = excluded.keywords;
     INSERT INTO catalogue_slugs (slug, product_id)
     SELECT slug, product_id FROM catalogue_products WHERE product_id = ANY (ids)
@@ -202,11 +208,10 @@ CREATE FUNCTION products_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     access text := current_setting('celaest.access', true);
+    counts text[] := ARRAY['avg_rating', 'rating_counts', 'review_count', 'download_count', 'sold_at'];
 BEGIN
     -- Ratings and downloads come often: only their columns change then, and no text.
-    IF TG_OP = 'UPDATE'
-        AND NEW.updated_at = OLD.updated_at
-        AND (NEW.status, NEW.deleted_at) IS NOT DISTINCT FROM (OLD.status, OLD.deleted_at) THEN
+    IF TG_OP = 'UPDATE' AND to_jsonb(NEW) - counts = to_jsonb(OLD) - counts THEN
         PERFORM set_config('celaest.access', 'system', true);
         UPDATE catalogue_products
         SET avg_rating = NEW.avg_rating, rating_counts = NEW.rating_counts,

@@ -8,6 +8,7 @@ use crate::http::endpoint::{Door, Input, Needs, Prepared};
 use crate::http::params::Params;
 use crate::identity::{self, Principal, Wants};
 use celaest_domain::access::Permission;
+use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::marker::PhantomData;
@@ -54,6 +55,14 @@ permissions!(
     SettingsWrite,
     PlansRead,
     PlansWrite,
+    CategoriesWrite,
+    ProductsRead,
+    ProductsWrite,
+    ReleasesWrite,
+    ReviewsWrite,
+    ReviewsModerate,
+    AssetsRead,
+    AssetsWrite,
     FeatureFlagsRead,
     FeatureFlagsWrite,
     FlagsEvaluate,
@@ -76,6 +85,12 @@ permissions!(
     CouponsWrite,
     TaxRatesRead,
     TaxRatesWrite,
+    AiRead,
+    AiUse,
+    AiPromptsWrite,
+    AiKeysRead,
+    AiKeysWrite,
+    AiModelsWrite,
 );
 
 /// A caller that may go on, and its way to the data. Only the door makes one.
@@ -96,6 +111,7 @@ pub struct Access {
 pub async fn enter(call: &Rc<Call>, needs: &Needs, params: &Params) -> Result<Access> {
     let wants = match needs.door {
         _ if needs.profile => Wants::Profile,
+        _ if needs.light => Wants::Nothing,
         Door::Permit(_) | Door::OnPerson { .. } => Wants::Connection,
         _ => Wants::Nothing,
     };
@@ -156,8 +172,8 @@ impl Access {
             (Scope::Tenant { .. }, Some(_)) => {
                 Err(Error::field("organization_id", "does not exist"))
             }
-            (Scope::System, Some(named)) => Ok(named),
-            (Scope::System, None) => self
+            (Scope::System | Scope::Nobody, Some(named)) => Ok(named),
+            (Scope::System | Scope::Nobody, None) => self
                 .principal
                 .organization_id
                 .ok_or_else(|| Error::field("organization_id", "is required for super_admin")),
@@ -172,7 +188,7 @@ impl Access {
     pub fn reach(&self, named: Option<Uuid>) -> Result<Option<Uuid>> {
         match self.scope {
             Scope::Tenant { .. } => self.organization(named).map(Some),
-            Scope::System => Ok(named),
+            Scope::System | Scope::Nobody => Ok(named),
         }
     }
 
@@ -180,10 +196,12 @@ impl Access {
     ///
     /// # Errors
     /// When the commit fails; nothing remains then.
-    pub async fn commit_aside(&self, tx: Tx) -> Result<()> {
-        let messages = tx.commit().await?;
-        Call::publish(&self.call, messages);
-        Ok(())
+    pub fn commit_aside(&self, tx: Tx) -> LocalBoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let messages = tx.commit().await?;
+            Call::publish(&self.call, messages);
+            Ok(())
+        })
     }
 }
 
@@ -206,6 +224,28 @@ impl<P: Required> Input for Permit<P> {
 
     fn take(from: &mut Prepared) -> Result<Self> {
         from.access().map(|access| Self(access, PhantomData))
+    }
+}
+
+/// A [`Permit`] for what usually asks PostgreSQL nothing: no connection is opened before it is needed.
+pub struct Light<P>(Permit<P>);
+
+impl<P> Deref for Light<P> {
+    type Target = Access;
+
+    fn deref(&self) -> &Access {
+        &self.0
+    }
+}
+
+impl<P: Required> Input for Light<P> {
+    const NEEDS: Needs = Needs {
+        light: true,
+        ..Permit::<P>::NEEDS
+    };
+
+    fn take(from: &mut Prepared) -> Result<Self> {
+        Permit::take(from).map(Self)
     }
 }
 

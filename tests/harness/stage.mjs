@@ -14,6 +14,7 @@ import { BUILD, LOGS, ROOT } from '../../scripts/lib/paths.mjs';
 import { APP_ROLE, OWNER, randomPassword } from '../../scripts/lib/postgres.mjs';
 import { commandOf, freePort } from '../../scripts/lib/processes.mjs';
 import { readWorker, startWorker } from '../../scripts/lib/worker.mjs';
+import { startStorage } from '../fakes/storage.mjs';
 import { startStripe } from '../fakes/stripe.mjs';
 import { Server } from './server.mjs';
 
@@ -67,6 +68,8 @@ export class Stage {
     // For files that pay without looking at what the gateway is told; others start their own.
     this.stripe = await startStripe();
     Object.assign(this.vars, { STRIPE_API_URL: this.stripe.url, STRIPE_SECRET_KEY: this.stripe.key });
+    this.storage = await startStorage(this.vars.SUPABASE_SERVICE_KEY);
+    this.vars.STORAGE_URL = this.storage.url;
     return `${applied} migrations applied, sample data added`;
   }
 
@@ -181,6 +184,7 @@ export class Stage {
     this.stripe?.close();
     this.door?.closeAllConnections();
     this.door?.close();
+    this.storage?.close();
     const logs = join(this.folder, 'logs');
     if (existsSync(logs)) {
       const kept = join(LOGS, 'test');

@@ -3,18 +3,20 @@
 
 const EVERYBODY = [
   'licenses:read', 'account:read', 'account:write', 'organizations:read', 'plans:read', 'flags:evaluate',
-  'telemetry:write', 'orders:read', 'invoices:read', 'coupons:read', 'tax_rates:read',
+  'telemetry:write', 'ai:read', 'reviews:write', 'assets:read', 'orders:read', 'invoices:read', 'coupons:read', 'tax_rates:read',
 ];
 const BUYER = ['orders:write', 'invoices:send', 'payment_methods:read', 'payment_methods:write'];
-const MANAGER = ['users:read', 'users:write', 'audit:read', 'telemetry:read', ...BUYER, 'coupons:write'];
+const MANAGER = [
+  'users:read', 'users:write', 'audit:read', 'telemetry:read', 'ai:use', 'products:read', 'assets:write', ...BUYER, 'coupons:write',
+];
 const DEVELOPER = [
   'licenses:validate', 'licenses:write', 'licenses:delete', 'licenses:revoke', 'webhooks:read', 'webhooks:write',
-  'telemetry:read',
+  'telemetry:read', 'ai:use', 'ai_prompts:write', 'ai_keys:read', 'ai_keys:write', 'products:read', 'products:write', 'releases:write',
 ];
 const ADMIN = ['organizations:write', 'api_keys:read', 'api_keys:write', 'settings:read', 'audit:export', 'orders:refund'];
 const SUPER_ONLY = [
   'organizations:create', 'organizations:delete', 'settings:write', 'plans:write', 'feature_flags:read',
-  'feature_flags:write', 'system:read', 'system:write', 'tax_rates:write',
+  'feature_flags:write', 'system:read', 'system:write', 'ai_models:write', 'categories:write', 'reviews:moderate', 'tax_rates:write',
 ];
 
 /** What somebody can be in an organization. */
@@ -29,8 +31,8 @@ export const GRANTED = {
   admin: PERMISSIONS.filter((permission) => !SUPER_ONLY.includes(permission)),
   manager: [...EVERYBODY, ...MANAGER],
   developer: [...EVERYBODY, ...DEVELOPER],
-  operator: EVERYBODY,
-  client: [...EVERYBODY, ...BUYER],
+  operator: [...EVERYBODY, 'ai:use'],
+  client: [...EVERYBODY, 'ai:use', ...BUYER],
   viewer: EVERYBODY,
 };
 

@@ -20,8 +20,6 @@ export const FIELDS = [
   'rowsOfNewTenant', 'clientSeesOwnOnly', 'belongsToNoTenant',
   // The good call changes nothing that belongs in the audit log, though it is no GET.
   'leavesNoAuditRow',
-  // Open, and the good call leaves a row somewhere all the same.
-  'keepsSomething',
 ];
 
 /** What each route needs, by `METHOD /path`. */

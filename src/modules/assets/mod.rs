@@ -1,3 +1,7 @@
-//! Module 7, what customers own.
+//! Modules 7 and 8, what customers own, and how they get it. The URLs are in `router.rs`.
 
+pub mod download;
+pub mod list;
+pub mod model;
 pub mod queries;
+pub mod transfer;

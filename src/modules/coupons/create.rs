@@ -23,7 +23,7 @@ pub async fn create(
         Currency::parse(code).ok_or_else(|| Error::field("currency", "does not exist"))?;
     let value = new.discount_value.text().unwrap_or_default();
     let right = match new.discount_type {
-        DiscountType::Percentage => new.discount_value.is_within(1, 10_000),
+        DiscountType::Percentage => (1..=10_000).contains(&new.discount_value.hundredths()),
         DiscountType::FixedAmount => currency.minor(&value).is_some_and(|amount| amount > 0),
     };
     if !right {

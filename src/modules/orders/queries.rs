@@ -82,6 +82,7 @@ pub fn both(tx: &Tx) -> Rows {
     let rows = Rows::of("orders", "o");
     match tx.scope() {
         Scope::System => rows,
+        Scope::Nobody => rows.only("false"),
         Scope::Tenant { owner: Some(_), .. } => mine(tx),
         Scope::Tenant { organization, .. } => rows.when(
             "(o.organization_id = {}::uuid OR o.seller_id = {}::uuid)",
@@ -329,6 +330,7 @@ pub fn refunds(tx: &Tx, id: Uuid) -> Rows {
     let rows = Rows::of("refunds", "r");
     let rows = match tx.scope() {
         Scope::System => rows,
+        Scope::Nobody => rows.only("false"),
         Scope::Tenant { organization, .. } => rows.when(
             "(r.organization_id = {}::uuid OR r.seller_id = {}::uuid)",
             Some(organization),

@@ -2,9 +2,10 @@
 
 use crate::db::{Tx, sql};
 use crate::error::Result;
-use crate::modules::assets::queries::{AssetStatus, set_status_of_order};
+use crate::modules::assets::queries::set_status_of_order;
 use crate::modules::licenses::sold::{self, Hold};
 use crate::modules::orders::queries::Parts;
+use celaest_domain::market::asset;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -81,9 +82,9 @@ pub async fn settle(tx: &mut Tx, order: &Parts, now: DateTime<Utc>) -> Result<Ve
         keys.extend(sold::settle(tx, id, hold.map(Why::hold), now).await?);
     }
     let (status, reason) = match standing.hold.map(Why::hold) {
-        Some(hold @ Hold::Refund) => (AssetStatus::Revoked, hold.as_str()),
-        Some(hold) => (AssetStatus::Suspended, hold.as_str()),
-        None => (AssetStatus::Active, "paid"),
+        Some(hold @ Hold::Refund) => (asset::Status::Revoked, hold.as_str()),
+        Some(hold) => (asset::Status::Suspended, hold.as_str()),
+        None => (asset::Status::Active, "paid"),
     };
     if let Some(first) = standing.first {
         set_status_of_order(tx, order.organization_id, first, status, reason).await?;

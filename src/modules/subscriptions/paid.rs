@@ -66,13 +66,10 @@ pub async fn renewed(tx: &mut Tx, order: &Order, now: DateTime<Utc>) -> Result<V
         Some(_) => end.max(now),
         None => end,
     };
-    let next = calendar::renewed_expiry(
-        subscription.created_at,
-        start,
-        start - chrono::TimeDelta::seconds(1),
-        months,
-    )
-    .ok_or_else(|| Error::internal("a period beyond the years that are stored"))?;
+    let day = calendar::renewal_day(subscription.created_at, start);
+    let before = start - chrono::TimeDelta::seconds(1);
+    let (next, _) = calendar::renewed_expiry(day, start, before, months)
+        .ok_or_else(|| Error::internal("a period beyond the years that are stored"))?;
     let set = Set::new()
         .fixed("status = 'active', first_failed_at = NULL, suspended_at = NULL, next_plan_id = NULL, next_unit_price = NULL")
         .fixed("plan_id = coalesce(s.next_plan_id, s.plan_id), unit_price = coalesce(s.next_unit_price, s.unit_price)")

@@ -47,6 +47,7 @@ pub fn sold(tx: &Tx) -> Rows {
 pub fn both(tx: &Tx) -> Rows {
     match tx.scope() {
         Scope::System => Rows::of("subscriptions", "s"),
+        Scope::Nobody => Rows::of("subscriptions", "s").only("false"),
         Scope::Tenant { owner: Some(_), .. } => mine(tx),
         Scope::Tenant { organization, .. } => Rows::of("subscriptions", "s").when(
             "(s.organization_id = {}::uuid OR s.seller_id = {}::uuid)",
