@@ -2,9 +2,10 @@
 // what its answers become.
 
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { eventsOf, openMesh, says, streams, tenant } from './support/ai.mjs';
-import { good } from './support/api.mjs';
+import { good, refused, refusedFields } from './support/api.mjs';
 
 /** Of each provider one or more models, for what differs between them. */
 const MODELS = [
@@ -138,6 +139,37 @@ for (const [provider, model] of MODELS) {
     });
   });
 }
+
+test('an image by its URL: passed on, or fetched for those that take only images themselves', async (t) => {
+  const bytes = Buffer.from(PIXEL.split(',')[1], 'base64');
+  const answers = { '/a.png': [200, 'image/png', bytes], '/page': [200, 'text/html', 'x'], '/gone.png': [404, 'image/png', 'x'] };
+  const server = http.createServer(({ url }, response) => {
+    const [status, type, body] = answers[url];
+    response.writeHead(status, { 'content-type': type }).end(body);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const ask = (provider, model, url) => chat(provider, model, {
+    messages: [{ role: 'user', content: [{ type: 'text', text: 'What is this?' }, { type: 'image_url', image_url: { url } }] }],
+  });
+  const there = 'https://images.example.com/a.png?signature=abc';
+  for (const [provider, model] of [['openai', 'gpt-4o'], ['anthropic', 'claude-opus-5-5'], ['groq', 'qwen/qwen3.6-27b']]) {
+    good(await ask(provider, model, there));
+    assert.ok(JSON.stringify(sent()).includes(there));
+  }
+  const here = `http://127.0.0.1:${server.address().port}`;
+  for (const [provider, model] of [['gemini', 'gemini-3.8-flash'], ['local', 'llama3.2']]) {
+    good(await ask(provider, model, `${here}/a.png`));
+    assert.ok(JSON.stringify(sent()).includes(bytes.toString('base64')));
+    stack.ai.calls.length = 0;
+    for (const path of ['/page', '/gone.png']) refused(await ask(provider, model, here + path), 422, 'PROVIDER_REJECTED');
+    assert.equal(stack.ai.calls.length, 0);
+  }
+  for (const url of ['ftp://example.com/a.png', 'data:image/svg+xml;base64,AAAA', 'https://']) {
+    refusedFields(await ask('openai', 'gpt-4o', url), 'messages[0].content[1].image_url.url');
+  }
+  assert.deepEqual(stack.ai.problems, []);
+});
 
 test('held back: the reason is content_filter, whatever the provider calls it', async () => {
   stack.ai.on({}, { text: '', finish: 'content_filter' });

@@ -65,6 +65,7 @@ impl Error {
                 "invalid_api_key".to_owned()
             }
             Code::QuotaExceeded => "insufficient_quota".to_owned(),
+            Code::ContextTooLong => "context_length_exceeded".to_owned(),
             Code::RateLimited | Code::ConcurrencyLimit => "rate_limit_exceeded".to_owned(),
             code => code.as_str().to_ascii_lowercase(),
         }

@@ -13,14 +13,19 @@ use worker::web_sys::{AbortController, ReadableStreamDefaultReader, Response};
 
 // One step out of WebAssembly for a request, and one for what its answer begins with.
 #[wasm_bindgen(
-    inline_js = "export const post = (url, headers, body, signal) => fetch(url, { method: 'POST', \
-                 headers: Object.fromEntries(headers.split('\\n').map((line) => { const at = line.indexOf(': '); \
+    inline_js = "export const send = (url, headers, body, signal) => fetch(url, { method: body === undefined ? 'GET' : 'POST', \
+                 headers: Object.fromEntries(headers.split('\\n').filter(Boolean).map((line) => { const at = line.indexOf(': '); \
                  return [line.slice(0, at), line.slice(at + 2)]; })), body, signal, redirect: 'manual' }); \
                  export const head = (response) => [...response.headers].map(([name, value]) => `${name}: ${value}`).join('\\n');"
 )]
 extern "C" {
     #[wasm_bindgen(catch)]
-    fn post(url: &str, headers: &str, body: &str, signal: &JsValue) -> Result<Promise, JsValue>;
+    fn send(
+        url: &str,
+        headers: &str,
+        body: Option<&str>,
+        signal: &JsValue,
+    ) -> Result<Promise, JsValue>;
 
     fn head(response: &Response) -> String;
 }
@@ -65,14 +70,15 @@ impl Drop for Guard {
 }
 
 impl Exchange {
-    /// POSTs `body` and waits for what the answer begins with. Redirects are not followed.
+    /// POSTs `body`, or GETs where there is none, and waits for what the answer begins with. Redirects are not
+    /// followed.
     ///
     /// # Errors
     /// [`Trouble`]; every status is an answer.
     pub async fn open(
         url: &str,
         headers: &[(&'static str, String)],
-        body: &str,
+        body: Option<&str>,
         patience: Duration,
     ) -> Result<Self, Trouble> {
         let abort = AbortController::new().map_err(|_| Trouble::Broken)?;
@@ -84,7 +90,7 @@ impl Exchange {
             .iter()
             .map(|(name, value)| format!("{name}: {value}"))
             .collect();
-        let sent = post(url, &lines.join("\n"), body, &abort.signal());
+        let sent = send(url, &lines.join("\n"), body, &abort.signal());
         let response = JsFuture::from(sent.map_err(|_| Trouble::Broken)?);
         let response = within(patience, response)
             .await?

@@ -92,6 +92,8 @@ class AiProvider {
     });
     this.server.keepAliveTimeout = 60_000;
     await new Promise((resolve, reject) => this.server.once('error', reject).listen(port, host, resolve));
+    // Whoever has nothing else to do may end.
+    this.server.unref();
     this.url = `http://${host}:${this.server.address().port}`;
     this.baseUrls = Object.fromEntries(Object.entries(PATHS).map(([name, path]) => [name, `${this.url}/${name}${path}`]));
     /** The variable that leads the worker here. */
@@ -279,5 +281,6 @@ export function startAiProvider({ port, host } = {}) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const ai = await startAiProvider({ port: Number(process.argv[2] ?? 0) });
+  ai.server.ref();
   process.stdout.write(`${ai.url}\n`);
 }

@@ -29,6 +29,8 @@ export async function addModel(stack, provider, name, columns = {}) {
     id: randomUUID(), provider, model_id: name, display_name: name, capabilities: CAN, context_window: 100_000,
     max_tokens_output: 8_000, cost_per_1k_input: '0.001', cost_per_1k_output: '0.002', ...columns,
   };
+  // The sample data may have it.
+  await stack.pg.query('DELETE FROM ai_models WHERE provider = $1 AND model_id = $2', [provider, name]);
   await insert(stack, 'ai_models', row);
   return row.id;
 }

@@ -6,6 +6,7 @@ pub mod chat;
 pub mod engine;
 pub mod host;
 pub mod models;
+pub mod openai;
 pub mod pool;
 pub mod prompts;
 pub mod records;

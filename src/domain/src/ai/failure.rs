@@ -128,7 +128,7 @@ impl Failure {
 
     /// With the provider's own words.
     #[must_use]
-    pub(super) fn saying(mut self, words: &str) -> Self {
+    pub fn saying(mut self, words: &str) -> Self {
         self.message = Some(clean(words)).filter(|words| !words.is_empty());
         self
     }

@@ -28,7 +28,9 @@ pub async fn cancel(
     let cancel = sql(
         "WITH place AS MATERIALIZED (
            SELECT q.task_id, q.task_created_at, q.lease FROM ai_task_queue q
-           WHERE q.batch_id = $1::uuid AND NOT q.is_cancelled ORDER BY q.task_id FOR UPDATE
+           WHERE q.batch_id = $1::uuid AND NOT q.is_cancelled
+             AND ($2::uuid IS NULL OR q.organization_id = $2::uuid) AND ($3::uuid IS NULL OR q.user_id = $3::uuid)
+           ORDER BY q.task_id FOR UPDATE
          ), held AS (
            UPDATE ai_task_queue q SET is_cancelled = true FROM place p WHERE q.task_id = p.task_id AND p.lease IS NOT NULL
          ), free AS (
@@ -39,7 +41,9 @@ pub async fn cancel(
            RETURNING t.id)
          SELECT to_json(count(*))::text FROM task",
     );
-    let cancelled: u64 = tx.value(cancel.bind(id)).await?;
+    let scope = tx.scope();
+    let cancel = cancel.bind(id).bind(scope.organization());
+    let cancelled: u64 = tx.value(cancel.bind(scope.owner())).await?;
     turns::count_cancelled(&mut tx, id, cancelled).await?;
     let after = queries::find(&mut tx, id).await?;
     tx.record_change(&BATCH, "ai.batch.cancelled", &before, &after);
@@ -54,9 +58,8 @@ pub async fn retry(
 ) -> Outcome<Accepted<Batch>> {
     let mut tx = permit.begin_once(key).await?;
     let before = queries::find(&mut tx, id).await?;
-    let query = sql(again("t.batch_id = $1::uuid"));
     let key = permit.principal.api_key_id;
-    let queued: usize = tx.value(query.bind(id).bind(key)).await?;
+    let queued = again(&mut tx, "t.batch_id = $1::uuid", id, key).await?;
     let after = queries::find(&mut tx, id).await?;
     for _ in 0..drain::consumers(queued) {
         tx.tell(TOPIC, json!({}));

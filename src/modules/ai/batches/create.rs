@@ -29,7 +29,10 @@ pub async fn create(
     new.options.check()?;
     let license = license::of(&permit, new.license_id.map(|id| id.0)).await?;
     if new.items.len() > license.batch {
-        let problem = format!("has more than the {} entries that the license allows", license.batch);
+        let problem = format!(
+            "has more than the {} entries that the license allows",
+            license.batch
+        );
         return Err(Error::field("items", &problem).into());
     }
     let prompt = new.prompt_id.map(|id| id.0);

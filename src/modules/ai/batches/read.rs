@@ -49,7 +49,8 @@ pub async fn list(
         .when("b.license_id = {}::uuid", f.license_id)
         .when("b.user_id = {}::uuid", f.user_id)
         .sought("b.status = {}::task_status", f.status.map(Status::as_str));
-    tx.page(found, COLUMNS, "b.created_at {}, b.id {}", &page).await
+    tx.page(found, COLUMNS, "b.created_at {}, b.id {}", &page)
+        .await
 }
 
 /// One batch, with its progress.
@@ -72,5 +73,6 @@ pub async fn tasks(
         .growing(tasks::queries::KEY)
         .sought("t.status = {}::task_status", f.status.map(Status::as_str));
     let by = "t.created_at {}, t.id {}";
-    tx.page(found, tasks::queries::COLUMNS, by, &page.rising()).await
+    tx.page(found, tasks::queries::COLUMNS, by, &page.rising())
+        .await
 }

@@ -1,5 +1,6 @@
 //! One attempt: a model is asked with a key.
 
+use super::images;
 use crate::modules::ai::models::Model;
 use crate::modules::ai::pool::Lent;
 use crate::platform::clock;
@@ -56,14 +57,15 @@ pub async fn ask(
         max_output: model.max_tokens_output,
         json_schema: Some(model.capabilities.json_schema),
     };
-    let http = wire::request(&target, request, streams)?;
     let end = clock::now_ms() + patience.left_ms;
+    let request = images::put_in(request, model.provider, end).await?;
+    let http = wire::request(&target, &request, streams)?;
     let left = |end: i64| milliseconds(end - clock::now_ms());
     let first = match streams {
         true => end.min(clock::now_ms() + i64::from(patience.first_ms)),
         false => end,
     };
-    let mut exchange = Exchange::open(&http.url, &http.headers, &http.body, left(first))
+    let mut exchange = Exchange::open(&http.url, &http.headers, Some(&http.body), left(first))
         .await
         .map_err(failure)?;
     let head = Head {

@@ -7,6 +7,7 @@
 mod attempt;
 mod choice;
 mod closing;
+mod images;
 pub mod license;
 mod outcome;
 mod run;

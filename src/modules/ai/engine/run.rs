@@ -136,7 +136,7 @@ pub(super) async fn whole<H: Host>(
 /// Reserves and asks, one after the other, until somebody answers.
 pub(super) async fn begin<H: Host>(host: &H, ask: Ask, streams: bool) -> Result<Begun, Stopped> {
     let now = clock::now_ms();
-    checked(&ask)?;
+    checked(&ask, host.config()?.webhook_allow_private)?;
     let license = license::of(host, &ask.who, ask.license).await?;
     let catalogue = models::catalogue(host).await?;
     let tokens = ask.request.estimate_tokens();
@@ -397,8 +397,8 @@ fn late() -> Failed {
     Failed::refused(Error::new(Code::DeadlineExceeded))
 }
 
-fn checked(ask: &Ask) -> error::Result<()> {
-    let Err(problems) = ask.request.validate() else {
+fn checked(ask: &Ask, allow_private: bool) -> error::Result<()> {
+    let Err(problems) = ask.request.validate(allow_private) else {
         return Ok(());
     };
     let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -70,8 +70,16 @@ pub async fn import(host: &impl Host) -> Result<usize> {
     if made.is_empty() {
         return Ok(0);
     }
-    log::info(host.name(), "keys of AI providers were imported", json!({ "keys": made.len() }));
-    let mut providers: Vec<_> = config.ai_keys.iter().map(|(provider, _)| *provider).collect();
+    log::info(
+        host.name(),
+        "keys of AI providers were imported",
+        json!({ "keys": made.len() }),
+    );
+    let mut providers: Vec<_> = config
+        .ai_keys
+        .iter()
+        .map(|(provider, _)| *provider)
+        .collect();
     providers.dedup();
     for provider in providers {
         let pool = name_of(provider, None);

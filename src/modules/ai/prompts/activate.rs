@@ -1,7 +1,7 @@
 //! `POST /api/ai/prompts/{id}/activate`
 
-use super::model::{Activation, Prompt};
 use super::active;
+use super::model::{Activation, Prompt};
 use super::queries::{self, COLUMNS, PROMPT, mine};
 use crate::db::{Raw, Set};
 use crate::error::Code;

@@ -55,7 +55,8 @@ struct Stored {
     weight: u32,
 }
 
-const COLUMNS: &str = "p.id, p.organization_id, p.slug, p.version, p.system_prompt, p.user_prompt_template,
+const COLUMNS: &str =
+    "p.id, p.organization_id, p.slug, p.version, p.system_prompt, p.user_prompt_template,
     p.preferred_model_id, p.temperature, p.max_tokens, p.top_p, p.weight";
 
 /// The versions of a prompt that serve an organization's calls, and when they were read.

@@ -1,7 +1,7 @@
 //! `POST /api/ai/prompts`
 
-use super::model::{NewPrompt, Prompt};
 use super::active;
+use super::model::{NewPrompt, Prompt};
 use super::queries::{COLUMNS, PROMPT, TAGS, checked, decimal};
 use super::wording;
 use crate::db::{Raw, Scope, Set, sql};
@@ -28,14 +28,17 @@ pub async fn create(
     let mut tx = permit.begin_once(key).await?;
     let texts = wording::read(&mut tx, owner, &new.slug, &new.system_prompt, template).await?;
     let variables = wording::variables(&texts, declared)?;
+    let scope = tx.scope().organization();
     // A prompt that was deleted goes on counting: its versions are still what was measured of them.
     let next: Option<i64> = tx
         .value(
             sql("SELECT to_json(CASE WHEN count(*) FILTER (WHERE deleted_at IS NULL) = 0
                    THEN coalesce(max(version), 0) + 1 END)::text
-                 FROM prompts_master WHERE slug = $1 AND organization_id IS NOT DISTINCT FROM $2::uuid")
+                 FROM prompts_master p WHERE p.slug = $1 AND p.organization_id IS NOT DISTINCT FROM $2::uuid
+                   AND ($3::uuid IS NULL OR p.organization_id = $3::uuid)")
             .bind(&new.slug)
-            .bind(owner),
+            .bind(owner)
+            .bind(scope),
         )
         .await?;
     let next = next.ok_or(Code::PromptSlugTaken)?;
@@ -58,11 +61,10 @@ pub async fn create(
         .to(TAGS, json!(new.tags))
         .to("notes = {}", new.notes.as_deref())
         .to("metadata = {}::jsonb", json!(new.metadata));
-    let query = checked(set.insert("prompts_master", "p", COLUMNS))
-        .on(
-            "prompts_master_organization_id_fkey",
-            Error::field("organization_id", "does not exist"),
-        );
+    let query = checked(set.insert("prompts_master", "p", COLUMNS)).on(
+        "prompts_master_organization_id_fkey",
+        Error::field("organization_id", "does not exist"),
+    );
     let prompt: Raw<Prompt> = tx.one(query, Code::Internal).await?;
     tx.record_new(&PROMPT, "prompt.created", &prompt);
     let slug = new.slug.clone();

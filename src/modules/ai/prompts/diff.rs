@@ -1,6 +1,6 @@
 //! `GET /api/ai/prompts/{id}/diff`
 
-use super::model::{PromptDiff, Prompt, ValueChange};
+use super::model::{Prompt, PromptDiff, ValueChange};
 use super::queries::{COLUMNS, usable};
 use crate::db::{Raw, Tx};
 use crate::error::{Code, Error, Result};
@@ -45,7 +45,9 @@ pub async fn diff(
 ) -> Result<Data<PromptDiff>> {
     let mut tx = permit.begin();
     let to = find(&mut tx, id).await?.ok_or(Code::PromptNotFound)?;
-    let parent = to["parent_id"].as_str().and_then(|id| Uuid::try_parse(id).ok());
+    let parent = to["parent_id"]
+        .as_str()
+        .and_then(|id| Uuid::try_parse(id).ok());
     let from = match (with.from, parent) {
         (Some(Ident(from)), _) => find(&mut tx, from).await?,
         (None, Some(parent)) => find(&mut tx, parent).await?,
@@ -55,7 +57,8 @@ pub async fn diff(
         }
     };
     let from = from.ok_or_else(|| Error::field("from", "does not exist"))?;
-    let text = |version: &Value, field: &str| version[field].as_str().unwrap_or_default().to_owned();
+    let text =
+        |version: &Value, field: &str| version[field].as_str().unwrap_or_default().to_owned();
     let lines = |field| diff::lines(&text(&from, field), &text(&to, field));
     let fields: BTreeMap<String, ValueChange> = COMPARED
         .into_iter()

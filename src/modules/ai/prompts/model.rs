@@ -347,12 +347,16 @@ fn tags_if_set(patch: &Patch<Vec<String>>, context: &()) -> garde::Result {
 }
 
 fn temperature_if_set(patch: &Patch<f64>, (): &()) -> garde::Result {
-    let fits = patch.value().is_none_or(|value| (0.0..=2.0).contains(value));
+    let fits = patch
+        .value()
+        .is_none_or(|value| (0.0..=2.0).contains(value));
     unless(!fits, "must be 0 to 2")
 }
 
 fn share_if_set(patch: &Patch<f64>, (): &()) -> garde::Result {
-    let fits = patch.value().is_none_or(|value| (0.01..=1.0).contains(value));
+    let fits = patch
+        .value()
+        .is_none_or(|value| (0.01..=1.0).contains(value));
     unless(!fits, "must be 0.01 to 1")
 }
 

@@ -89,14 +89,12 @@ pub fn facts(row: &Raw<Prompt>) -> Result<Facts> {
 /// # Errors
 /// 404; 403 for the platform's, which a tenant sees and does not change.
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
-    let hold = sql(
-        "WITH held AS (
+    let hold = sql("WITH held AS (
            SELECT p.id FROM prompts_master p JOIN prompts_master o
              ON o.slug = p.slug AND o.organization_id IS NOT DISTINCT FROM p.organization_id
            WHERE o.id = $1::uuid AND ($2::uuid IS NULL OR o.organization_id = $2::uuid)
            ORDER BY p.version FOR NO KEY UPDATE OF p)
-         SELECT to_json(count(*))::text FROM held",
-    );
+         SELECT to_json(count(*))::text FROM held");
     let scope = tx.scope().organization();
     let _: u64 = tx.value(hold.bind(id).bind(scope)).await?;
     let row: Option<Raw<Prompt>> = tx.row(mine(tx).id(id).read(COLUMNS)).await?;
@@ -124,10 +122,11 @@ pub async fn deactivate_others(tx: &mut Tx, of: &Facts) -> Result<()> {
     let query = sql(
         "UPDATE prompts_master p SET is_active = false
          WHERE p.slug = $1 AND p.organization_id IS NOT DISTINCT FROM $2::uuid AND p.id <> $3::uuid
-           AND p.is_active AND p.deleted_at IS NULL",
+           AND ($4::uuid IS NULL OR p.organization_id = $4::uuid) AND p.is_active AND p.deleted_at IS NULL",
     );
-    tx.execute(query.bind(&of.slug).bind(of.organization_id).bind(of.id))
-        .await
+    let scope = tx.scope().organization();
+    let query = query.bind(&of.slug).bind(of.organization_id);
+    tx.execute(query.bind(of.id).bind(scope)).await
 }
 
 /// Whether a call was served by a version, or is waiting for it.
@@ -135,10 +134,14 @@ pub async fn deactivate_others(tx: &mut Tx, of: &Facts) -> Result<()> {
 /// # Errors
 /// When the database fails.
 pub async fn is_used(tx: &mut Tx, id: Uuid) -> Result<bool> {
+    let scope = tx.scope().organization();
     tx.value(
-        sql("SELECT to_json(EXISTS (SELECT FROM prompts_master p WHERE p.id = $1::uuid AND p.usage_count > 0)
-               OR EXISTS (SELECT FROM processed_tasks t WHERE t.prompt_id = $1::uuid))::text")
-        .bind(id),
+        sql("SELECT to_json(EXISTS (SELECT FROM prompts_master p WHERE p.id = $1::uuid AND p.usage_count > 0
+                 AND ($2::uuid IS NULL OR p.organization_id = $2::uuid))
+               OR EXISTS (SELECT FROM processed_tasks t WHERE t.prompt_id = $1::uuid
+                 AND ($2::uuid IS NULL OR t.organization_id = $2::uuid)))::text")
+        .bind(id)
+        .bind(scope),
     )
     .await
 }

@@ -1,7 +1,7 @@
 //! `DELETE /api/ai/prompts/{id}`
 
-use super::model::Prompt;
 use super::active;
+use super::model::Prompt;
 use super::queries::{self, COLUMNS, PROMPT, mine};
 use crate::db::{Raw, Set};
 use crate::error::Code;

@@ -69,12 +69,22 @@ pub fn messages(
         (Some(input), true, _) if !variables.contains_key(INPUT) => {
             variables.insert(INPUT.to_owned(), Value::String(input));
         }
-        (Some(_), true, _) => return Err(wrong("input_text", "is given twice: it is among the variables too")),
+        (Some(_), true, _) => {
+            return Err(wrong(
+                "input_text",
+                "is given twice: it is among the variables too",
+            ));
+        }
         (Some(input), false, None) => question = Some(input),
         (Some(_), false, Some(_)) => {
             return Err(wrong("input_text", "is nothing that the prompt asks for"));
         }
-        (None, _, None) => return Err(wrong("input_text", "is required for a prompt without a template")),
+        (None, _, None) => {
+            return Err(wrong(
+                "input_text",
+                "is required for a prompt without a template",
+            ));
+        }
         (None, _, Some(_)) => {}
     }
     template::check_values(&all, variables.keys().map(String::as_str))

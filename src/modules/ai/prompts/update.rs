@@ -1,7 +1,7 @@
 //! `PATCH /api/ai/prompts/{id}`
 
-use super::model::{Prompt, PromptChanges};
 use super::active;
+use super::model::{Prompt, PromptChanges};
 use super::queries::{self, COLUMNS, PROMPT, checked, mine};
 use super::wording;
 use crate::db::Raw;

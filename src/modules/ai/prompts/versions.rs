@@ -1,7 +1,7 @@
 //! `GET` and `POST /api/ai/prompts/{id}/versions`
 
-use super::model::{Prompt, PromptChanges};
 use super::active;
+use super::model::{Prompt, PromptChanges};
 use super::queries::{self, COLUMNS, MAX_VERSIONS, PROMPT, checked, mine, usable};
 use super::wording;
 use crate::db::{Listing, Raw, sql};
@@ -63,13 +63,14 @@ pub async fn create(
     let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx, id).await?;
     let variables = wording::after(&mut tx, &before.facts, &wanted).await?;
+    let scope = tx.scope().organization();
     let made: Option<Uuid> = tx
         .value(
             sql("WITH last AS (
                    SELECT max(n.version) AS version, count(*) FILTER (WHERE n.deleted_at IS NULL) AS alive
                    FROM prompts_master n JOIN prompts_master p
                      ON n.slug = p.slug AND n.organization_id IS NOT DISTINCT FROM p.organization_id
-                   WHERE p.id = $1::uuid
+                   WHERE p.id = $1::uuid AND ($3::uuid IS NULL OR p.organization_id = $3::uuid)
                  ), made AS (
                    INSERT INTO prompts_master (organization_id, slug, version, parent_id, name, description, category,
                      subcategory, system_prompt, user_prompt_template, variables, preferred_model_id, temperature,
@@ -77,11 +78,14 @@ pub async fn create(
                    SELECT p.organization_id, p.slug, last.version + 1, p.id, p.name, p.description, p.category,
                      p.subcategory, p.system_prompt, p.user_prompt_template, p.variables, p.preferred_model_id, p.temperature,
                      p.max_tokens, p.top_p, false, p.weight, p.tags, p.metadata
-                   FROM prompts_master p, last WHERE p.id = $1::uuid AND last.alive < $2::integer
+                   FROM prompts_master p, last
+                   WHERE p.id = $1::uuid AND ($3::uuid IS NULL OR p.organization_id = $3::uuid)
+                     AND last.alive < $2::integer
                    RETURNING id)
                  SELECT to_json((SELECT id FROM made))::text")
             .bind(id)
-            .bind(MAX_VERSIONS),
+            .bind(MAX_VERSIONS)
+            .bind(scope),
         )
         .await?;
     let made = made.ok_or(Code::PromptVersionLimit)?;

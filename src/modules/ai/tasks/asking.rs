@@ -100,7 +100,10 @@ impl Options {
     /// 422 naming the field.
     pub fn check(&self) -> Result<()> {
         self.provider()?;
-        if self.deadline_ms.is_some_and(|ms| !DEADLINES_MS.contains(&ms)) {
+        if self
+            .deadline_ms
+            .is_some_and(|ms| !DEADLINES_MS.contains(&ms))
+        {
             return Err(Error::field("deadline_ms", "must be 1000 to 300000"));
         }
         if self.model.as_ref().is_some_and(|name| name.len() > 200) {
@@ -146,12 +149,6 @@ impl Options {
             reasoning_effort: self.reasoning_effort.clone(),
         }
     }
-
-    /// The model that is asked for: the named one, or the stored prompt's.
-    pub fn model(&self, version: Option<&Version>) -> Option<String> {
-        let preferred = || version?.preferred_model_id.map(|id| id.to_string());
-        self.model.clone().or_else(preferred)
-    }
 }
 
 impl Item {
@@ -163,20 +160,29 @@ impl Item {
         let wrong = |field: &str, problem: &str| Error::field(&format!("{path}{field}"), problem);
         let Some(version) = version else {
             if !self.variables.is_empty() {
-                return Err(wrong("variables", "are for a stored prompt, and none is named"));
+                return Err(wrong(
+                    "variables",
+                    "are for a stored prompt, and none is named",
+                ));
             }
             return match (self.messages, self.prompt.or(self.input_text)) {
                 (Some(messages), None) => Ok(messages),
                 (None, Some(text)) => Ok(vec![Message::text(Role::User, text)]),
                 (Some(_), Some(_)) => Err(wrong("messages", "cannot be there beside a text")),
-                (None, None) => Err(wrong("prompt", "is required, unless there are messages or a stored prompt")),
+                (None, None) => Err(wrong(
+                    "prompt",
+                    "is required, unless there are messages or a stored prompt",
+                )),
             };
         };
         if self.messages.is_some() {
             return Err(wrong("messages", "cannot be there beside a stored prompt"));
         }
         if self.prompt.is_some() {
-            return Err(wrong("prompt", "cannot be there beside a stored prompt: see input_text"));
+            return Err(wrong(
+                "prompt",
+                "cannot be there beside a stored prompt: see input_text",
+            ));
         }
         render::messages(version, self.variables, self.input_text, path)
     }
@@ -187,7 +193,7 @@ impl Item {
 /// # Errors
 /// 422 naming every field that is not as it must be, after `path`.
 pub fn check(request: &ChatRequest, path: &str) -> Result<()> {
-    let Err(problems) = request.validate() else {
+    let Err(problems) = request.validate(false) else {
         return Ok(());
     };
     let mut fields = Map::new();
@@ -209,12 +215,22 @@ pub fn check(request: &ChatRequest, path: &str) -> Result<()> {
 ///
 /// # Errors
 /// 404 when there is none, 422 when two are named.
-pub async fn version(access: &Access, slug: Option<&str>, id: Option<Uuid>) -> Result<Option<Version>> {
+pub async fn version(
+    access: &Access,
+    slug: Option<&str>,
+    id: Option<Uuid>,
+) -> Result<Option<Version>> {
     match (slug, id) {
         (None, None) => Ok(None),
-        (Some(_), Some(_)) => Err(Error::field("prompt_id", "cannot be there beside prompt_slug")),
+        (Some(_), Some(_)) => Err(Error::field(
+            "prompt_id",
+            "cannot be there beside prompt_slug",
+        )),
         (Some(slug), None) => {
-            let organization = access.scope().organization().or(access.principal.organization_id);
+            let organization = access
+                .scope()
+                .organization()
+                .or(access.principal.organization_id);
             let caller = access.caller().to_string();
             active::for_caller(&access.call.database, organization, slug, &caller)
                 .await

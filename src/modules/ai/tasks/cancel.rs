@@ -38,10 +38,14 @@ pub async fn cancel(
     }
     let unqueue = sql(
         "WITH held AS (
-           UPDATE ai_task_queue SET is_cancelled = true WHERE task_id = $1::uuid AND lease IS NOT NULL)
-         DELETE FROM ai_task_queue WHERE task_id = $1::uuid AND lease IS NULL",
+           UPDATE ai_task_queue q SET is_cancelled = true WHERE q.task_id = $1::uuid AND q.lease IS NOT NULL
+             AND ($2::uuid IS NULL OR q.organization_id = $2::uuid) AND ($3::uuid IS NULL OR q.user_id = $3::uuid))
+         DELETE FROM ai_task_queue q WHERE q.task_id = $1::uuid AND q.lease IS NULL
+           AND ($2::uuid IS NULL OR q.organization_id = $2::uuid) AND ($3::uuid IS NULL OR q.user_id = $3::uuid)",
     );
-    tx.execute(unqueue.bind(id)).await?;
+    let scope = tx.scope();
+    let unqueue = unqueue.bind(id).bind(scope.organization());
+    tx.execute(unqueue.bind(scope.owner())).await?;
     let set = Set::new()
         .fixed("status = 'cancelled'")
         .fixed("completed_at = now()");

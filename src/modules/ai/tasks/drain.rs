@@ -176,7 +176,11 @@ async fn call_later(run: &Run, wait_s: u64) {
     let delay_s = u32::try_from(wait_s).unwrap_or(u32::MAX);
     let body = json!({ "topic": TOPIC }).to_string();
     if let Err(error) = queues::send_later(&run.env, "AI_TASKS", body, delay_s).await {
-        log::warn(&run.name, "nobody is called for a task that comes again", &error);
+        log::warn(
+            &run.name,
+            "nobody is called for a task that comes again",
+            &error,
+        );
     }
 }
 
@@ -254,7 +258,10 @@ async fn ask(host: &Run, turn: Turn, versions: &Versions) -> Result<Ask> {
     };
     let version = version.as_deref();
     let options = options(&turn).clone();
-    let mut variables = turn.common.map(|common| common.variables).unwrap_or_default();
+    let mut variables = turn
+        .common
+        .map(|common| common.variables)
+        .unwrap_or_default();
     variables.extend(turn.request.variables);
     let item = Item {
         prompt: None,
@@ -278,11 +285,12 @@ async fn ask(host: &Run, turn: Turn, versions: &Versions) -> Result<Ask> {
     };
     Ok(Ask {
         license: Some(turn.license_id),
-        model: options.model(version),
+        preferred: version.and_then(|version| version.preferred_model_id),
         provider: options.provider()?,
         prompt: turn.prompt_id,
         fallback: options.fallback.unwrap_or(true),
         deadline_ms: options.deadline_ms.unwrap_or(DEADLINE_MS),
+        model: options.model,
         task: Some(TaskRef {
             id: turn.task_id,
             last: turn.attempts >= turns::MOST_ATTEMPTS,
@@ -362,7 +370,8 @@ fn failed_turn(settled: Settled, failed: Failed, attempts: u32) -> Settled {
         retry_after_ms: failed.retry_after_ms,
     };
     // Without randomness they come back together, which is no harm.
-    let chance = random::bytes::<2>().map_or(0, |bytes| u64::from(u16::from_be_bytes(bytes)) % 1_000);
+    let chance =
+        random::bytes::<2>().map_or(0, |bytes| u64::from(u16::from_be_bytes(bytes)) % 1_000);
     let next = task::after(failure, chance);
     let (status, wait_s, hold_s) = match next {
         Next::Fail => ("failed", None, None),

@@ -37,7 +37,10 @@ struct Found {
 /// 404 for one that is not the caller's, 403 for one that is not in force, or when there is none.
 pub async fn of(access: &Access, named: Option<Uuid>) -> Result<License> {
     let tx = access.begin();
-    let organization = tx.scope().organization().or(access.principal.organization_id);
+    let organization = tx
+        .scope()
+        .organization()
+        .or(access.principal.organization_id);
     let owner = tx.scope().owner();
     if organization.is_none() && named.is_none() {
         return Err(Error::field("license_id", "is required for super_admin"));

@@ -49,5 +49,6 @@ pub async fn list(permit: Permit<AiRead>, Paged(f, page): Paged<Filters>) -> Res
         .when("t.created_at < {}::timestamptz", f.created_before)
         .sought("t.status = {}::task_status", f.status.map(Status::as_str))
         .sought("t.input_type = {}", f.input_type);
-    tx.page(found, COLUMNS, "t.created_at {}, t.id {}", &page).await
+    tx.page(found, COLUMNS, "t.created_at {}, t.id {}", &page)
+        .await
 }

@@ -3,8 +3,8 @@
 use super::asking::Options;
 use crate::http::checks;
 use crate::http::types::Ident;
-pub use celaest_domain::ai::task::Status;
 use celaest_domain::ai::chat::Message;
+pub use celaest_domain::ai::task::Status;
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

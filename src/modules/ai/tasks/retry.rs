@@ -3,8 +3,8 @@
 use super::cancel::TASK;
 use super::model::Task;
 use super::queries::{self, COLUMNS, TOPIC, mine};
-use crate::db::{Raw, sql};
-use crate::error::Code;
+use crate::db::{Raw, Tx, sql};
+use crate::error::{Code, Result};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
@@ -15,6 +15,7 @@ use garde::Validate;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
+use uuid::Uuid;
 
 /// Nothing has to be said.
 #[derive(Debug, Default, Deserialize, JsonSchema, Validate)]
@@ -23,14 +24,19 @@ use serde_json::json;
 #[schemars(rename = "AiTaskRetry")]
 pub struct Again {}
 
-/// Puts failed or cancelled tasks `t` of the condition back into the queue, with a call of their own; returns how
-/// many. Those that were asked at once have nothing to be asked again with. One whose holder is still at it stays
-/// cancelled.
-pub fn again(condition: &str) -> String {
-    format!(
+/// Puts failed or cancelled tasks of the caller back into the queue, each with a call of its own; returns how many.
+/// `which` is a condition on `t` with `$1` in it, which is `id`. Those that were asked at once have nothing to be
+/// asked again with. One whose holder is still at it stays cancelled.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn again(tx: &mut Tx, which: &str, id: Uuid, key: Option<Uuid>) -> Result<usize> {
+    let scope = tx.scope();
+    let query = sql(format!(
         "WITH t AS (
            SELECT t.* FROM processed_tasks t
-           WHERE {condition} AND t.status IN ('failed', 'cancelled') AND t.request IS NOT NULL
+           WHERE {which} AND ($3::uuid IS NULL OR t.organization_id = $3::uuid)
+             AND ($4::uuid IS NULL OR t.user_id = $4::uuid) AND t.status IN ('failed', 'cancelled') AND t.request IS NOT NULL
              AND NOT EXISTS (SELECT FROM ai_task_queue q WHERE q.task_id = t.id)
            ORDER BY t.id FOR NO KEY UPDATE
          ), queued AS (
@@ -55,7 +61,10 @@ pub fn again(condition: &str) -> String {
            WHERE b.id = locked.id AND n.batch_id = b.id
          )
          SELECT to_json(count(*))::text FROM task"
-    )
+    ));
+    let query = query.bind(id).bind(key);
+    tx.value(query.bind(scope.organization()).bind(scope.owner()))
+        .await
 }
 
 /// Has a task done again that failed or was cancelled.
@@ -69,10 +78,8 @@ pub async fn retry(
     if !before.status.may_retry() {
         return Err(queries::conflict(before.status).into());
     }
-    let query = sql(again("t.id = $1::uuid"));
     let key = permit.principal.api_key_id;
-    let queued: u64 = tx.value(query.bind(id).bind(key)).await?;
-    if queued == 0 {
+    if again(&mut tx, "t.id = $1::uuid", id, key).await? == 0 {
         return Err(queries::conflict(before.status).into());
     }
     let query = mine(&tx).id(id).read(COLUMNS);

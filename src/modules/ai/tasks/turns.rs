@@ -326,11 +326,15 @@ pub async fn count_cancelled(tx: &mut Tx, batch: Uuid, tasks: u64) -> Result<()>
         "WITH batch AS (
            UPDATE task_batches b SET cancelled_tasks = b.cancelled_tasks + n.cancelled, {PROGRESS}
            FROM (SELECT 0 AS completed, 0 AS failed, $2::integer AS cancelled) n
-           WHERE b.id = $1::uuid AND n.cancelled > 0
+           WHERE b.id = $1::uuid AND n.cancelled > 0 AND ($3::uuid IS NULL OR b.organization_id = $3::uuid)
+             AND ($4::uuid IS NULL OR b.user_id = $4::uuid)
            RETURNING b.*)
          SELECT {BATCH} FROM batch b WHERE b.completed_at IS NOT NULL"
     ));
-    let ended: Option<Value> = tx.row(query.bind(batch).bind(tasks)).await?;
+    let scope = tx.scope();
+    let query = query.bind(batch).bind(tasks);
+    let query = query.bind(scope.organization()).bind(scope.owner());
+    let ended: Option<Value> = tx.row(query).await?;
     if let Some(ended) = ended {
         let organization = ended["organization_id"].as_str();
         tx.record(Fact {

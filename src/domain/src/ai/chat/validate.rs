@@ -4,13 +4,14 @@ use serde_json::Value;
 
 use super::{ChatRequest, Content, Format, ImageUrl, Message, Part, Role, ToolChoice, ToolMode};
 use crate::ai::provider::Provider;
+use crate::egress;
 
 /// Messages in a conversation.
-pub const MAX_MESSAGES: usize = 1_000;
+const MAX_MESSAGES: usize = 1_000;
 /// Functions that a model may be told of, and that it may ask for at once.
 pub const MAX_TOOLS: usize = 128;
 /// Images in a conversation.
-pub const MAX_IMAGES: usize = 20;
+const MAX_IMAGES: usize = 20;
 /// Texts at which an answer ends.
 const MAX_STOPS: usize = 4;
 /// The longest of these, in bytes.
@@ -20,7 +21,9 @@ const MAX_NAME: usize = 64;
 /// The longest id of a call, in bytes.
 const MAX_CALL_ID: usize = 256;
 /// The media types that every provider that takes images takes.
-const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+pub const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+/// The longest URL of an image, in bytes: those that are signed are long.
+const MAX_IMAGE_URL: usize = 4_096;
 /// How long to think.
 const EFFORTS: [&str; 6] = ["none", "minimal", "low", "medium", "high", "xhigh"];
 
@@ -49,13 +52,14 @@ impl Problems {
 }
 
 impl ChatRequest {
-    /// Whether this can be asked of anybody.
+    /// Whether this can be asked of anybody. `allow_private` is for local development: images may then be
+    /// anywhere.
     ///
     /// # Errors
     /// Every field that is not as it must be.
-    pub fn validate(&self) -> Result<(), Vec<Problem>> {
+    pub fn validate(&self, allow_private: bool) -> Result<(), Vec<Problem>> {
         let mut problems = Problems::default();
-        self.check_messages(&mut problems);
+        self.check_messages(allow_private, &mut problems);
         self.check_numbers(&mut problems);
         self.check_tools(&mut problems);
         match problems.0.is_empty() {
@@ -64,7 +68,7 @@ impl ChatRequest {
         }
     }
 
-    fn check_messages(&self, problems: &mut Problems) {
+    fn check_messages(&self, allow_private: bool, problems: &mut Problems) {
         let count = self.messages.len();
         problems.unless(count > 0, "messages", "must not be empty");
         problems.unless(count <= MAX_MESSAGES, "messages", "too many messages");
@@ -88,6 +92,7 @@ impl ChatRequest {
         for (at, message) in self.messages.iter().enumerate() {
             let field = |name: &str| format!("messages[{at}].{name}");
             check_message(message, &field, problems);
+            check_images(message, allow_private, &field, problems);
             if let (Role::Tool, Some(id)) = (message.role, &message.tool_call_id) {
                 let known = open.iter().position(|it| it == id);
                 problems.unless(
@@ -239,14 +244,6 @@ impl ChatRequest {
             }
         }
     }
-
-    /// Whether an image belongs to the question.
-    #[must_use]
-    pub fn has_images(&self) -> bool {
-        self.messages
-            .iter()
-            .any(|it| it.content.images().next().is_some())
-    }
 }
 
 const NAME: &str = "1 to 64 letters, digits, _ or -";
@@ -308,28 +305,40 @@ fn check_message(message: &Message, field: &dyn Fn(&str) -> String, problems: &m
                 inner("type"),
                 "only the assistant refuses",
             ),
-            Part::ImageUrl { image_url } => {
+            Part::ImageUrl { .. } => {
                 problems.unless(role == Role::User, inner("type"), "only users send images");
-                problems.unless(
-                    is_image(image_url),
-                    inner("image_url.url"),
-                    "must begin with https:// or be data:image/…;base64,… of a JPEG, PNG, GIF or WebP image",
-                );
             }
         }
     }
 }
 
-fn is_image(image: &ImageUrl) -> bool {
+fn check_images(
+    message: &Message,
+    allow_private: bool,
+    field: &dyn Fn(&str) -> String,
+    problems: &mut Problems,
+) {
+    let Content::Parts(parts) = &message.content else {
+        return;
+    };
+    for (at, part) in parts.iter().enumerate() {
+        if let Part::ImageUrl { image_url } = part {
+            problems.unless(
+                is_image(image_url, allow_private),
+                field(&format!("content[{at}].image_url.url")),
+                "must be a public https:// URL or data:image/…;base64,… of a JPEG, PNG, GIF or WebP image",
+            );
+        }
+    }
+}
+
+fn is_image(image: &ImageUrl, allow_private: bool) -> bool {
     let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
     match image.data() {
         Some((media_type, data)) => {
             IMAGES.contains(&media_type) && !data.is_empty() && data.bytes().all(base64)
         }
-        None => image
-            .url
-            .strip_prefix("https://")
-            .is_some_and(|rest| !rest.is_empty()),
+        None => egress::check_up_to(&image.url, MAX_IMAGE_URL, allow_private).is_ok(),
     }
 }
 

@@ -17,7 +17,7 @@ fn target(provider: Provider, model: &str) -> Target<'_> {
 
 fn asked(value: Value) -> ChatRequest {
     let request: ChatRequest = serde_json::from_value(value).unwrap();
-    assert_eq!(request.validate(), Ok(()));
+    assert_eq!(request.validate(false), Ok(()));
     request
 }
 
