@@ -14,6 +14,8 @@ INSERT INTO license_usage_log (license_id, organization_id, period_start, period
 SELECT id, organization_id, '2026-01-01', '2026-02-01' FROM licenses WHERE organization_id = $ORG;
 INSERT INTO prompts_master (organization_id, slug, name, category, system_prompt)
 VALUES ($ORG, 'summary', 'Summary', 'text', 'Summarise');
+INSERT INTO ai_api_pool (organization_id, provider, key_name, key_value_encrypted)
+VALUES ($ORG, 'groq', 'own', '\x00');
 INSERT INTO task_batches (organization_id, user_id) VALUES ($ORG, $USER);
 INSERT INTO processed_tasks (organization_id, user_id, batch_id)
 SELECT organization_id, user_id, id FROM task_batches WHERE organization_id = $ORG;
