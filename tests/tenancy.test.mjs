@@ -31,6 +31,7 @@ const MODULES = {
     license_collisions: inside('licenses', 'license_id'),
     license_usage_log: inside('licenses', 'license_id'),
     license_usage_counts: inside('licenses', 'license_id'),
+    license_key_spending: inside('licenses', 'license_id'),
     v_active_licenses: owned('owner_id'),
   },
   settings: { system_config: everybodys },
