@@ -40,7 +40,7 @@ const MODULES = {
   audit: { audit_logs: owned('user_id'), audit_seals: tenants },
   telemetry: { telemetry_events: owned('user_id'), system_events: systems },
   ai: {
-    ai_models: everybodys, ai_api_pool: systems, v_api_pool_status: systems,
+    ai_models: everybodys, ai_api_pool: tenants, v_api_pool_status: systems, ai_key_imports: systems,
     prompts_master: tenants, task_batches: owned('user_id'), processed_tasks: owned('user_id'),
     ai_task_queue: owned('user_id'), ai_task_turns: systems, v_daily_task_metrics: tenants,
     roi_metrics: tenants,
@@ -48,6 +48,8 @@ const MODULES = {
   marketplace: {
     product_categories: everybodys, products: tenants, v_products_published: tenants, product_releases: tenants,
     product_reviews: tenants, customer_assets: owned('user_id'), asset_downloads: owned('user_id'),
+    product_review_votes: owned('user_id'), product_review_replies: tenants,
+    catalogue_products: everybodys, catalogue_slugs: everybodys, catalogue_reviews: everybodys, catalogue_releases: everybodys,
   },
   billing: {
     payment_gateways: everybodys, tax_rates: everybodys, coupons: tenants, payment_methods: owned('user_id'),
@@ -65,6 +67,7 @@ const SYSTEM_ROWS = `
   INSERT INTO dead_letters (queue, body, body_hash, reason, queued_at) VALUES ('celaest-events', '{}', 'x', 'test', now());
   INSERT INTO job_runs (name, started_at, finished_at) VALUES ('test', now(), now());
   INSERT INTO ai_api_pool (provider, key_name, key_value_encrypted) VALUES ('groq', 'test', '\\x00');
+  INSERT INTO ai_key_imports (key_fingerprint, variable) VALUES ('x', 'test');
   INSERT INTO payment_events (provider, event_id, type, payload) VALUES ('test', 'test', 'test', '{}');
   INSERT INTO system_events (event_type, source, message) VALUES ('test', 'test', 'test');
   INSERT INTO feature_flags (flag_key, name) VALUES ('test', 'Test');

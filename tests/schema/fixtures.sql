@@ -14,6 +14,8 @@ INSERT INTO license_usage_log (license_id, organization_id, period_start, period
 SELECT id, organization_id, '2026-01-01', '2026-02-01' FROM licenses WHERE organization_id = $ORG;
 INSERT INTO prompts_master (organization_id, slug, name, category, system_prompt)
 VALUES ($ORG, 'summary', 'Summary', 'text', 'Summarise');
+INSERT INTO ai_api_pool (organization_id, provider, key_name, key_value_encrypted)
+VALUES ($ORG, 'groq', 'own', '\x00');
 INSERT INTO task_batches (organization_id, user_id) VALUES ($ORG, $USER);
 INSERT INTO processed_tasks (organization_id, user_id, batch_id)
 SELECT organization_id, user_id, id FROM task_batches WHERE organization_id = $ORG;
@@ -35,6 +37,10 @@ INSERT INTO invoices (organization_id, user_id, order_id)
 SELECT organization_id, user_id, id FROM orders WHERE organization_id = $ORG;
 INSERT INTO product_reviews (product_id, organization_id, user_id, rating)
 SELECT id, organization_id, $USER, 5 FROM products WHERE organization_id = $ORG LIMIT 1;
+INSERT INTO product_review_votes (review_id, organization_id, user_id)
+SELECT id, organization_id, $USER FROM product_reviews WHERE organization_id = $ORG;
+INSERT INTO product_review_replies (review_id, product_id, organization_id, user_id, reply)
+SELECT r.id, r.product_id, $ORG, $USER, 'Thank you' FROM product_reviews r WHERE r.organization_id = $ORG;
 INSERT INTO customer_assets (organization_id, user_id, product_id)
 SELECT organization_id, $USER, id FROM products WHERE organization_id = $ORG LIMIT 1;
 INSERT INTO asset_downloads (asset_id, organization_id, release_id, user_id)
