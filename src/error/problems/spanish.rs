@@ -2,6 +2,14 @@
 
 /// Sentences with a `{}` wherever a value stands; the values keep their order.
 pub const SPANISH: &[(&str, &str)] = &[
+    (
+        "must be {} to {} characters",
+        "debe tener de {} a {} caracteres",
+    ),
+    (
+        "must be at most {} words of {} to {} characters",
+        "debe ser como máximo {} palabras de {} a {} caracteres",
+    ),
     // What the parsers of bodies and query strings say.
     ("{} at line {} column {}", "{} en la línea {}, columna {}"),
     (
@@ -332,10 +340,7 @@ pub const SPANISH: &[(&str, &str)] = &[
         "is not possible here; use /api/ai/chat",
         "no es posible aquí; use /api/ai/chat",
     ),
-    (
-        "differs from X-License-ID",
-        "no coincide con X-License-ID",
-    ),
+    ("differs from X-License-ID", "no coincide con X-License-ID"),
     (
         "cannot be combined with Idempotency-Key",
         "no puede combinarse con Idempotency-Key",
@@ -438,5 +443,77 @@ pub const SPANISH: &[(&str, &str)] = &[
     (
         "expected a percentage: 0 to 100 with at most four decimals",
         "se esperaba un porcentaje: de 0 a 100 con cuatro decimales como máximo",
+    ),
+    ("is only for super_admin", "es solo para super_admin"),
+    (
+        "is required for a version that was made from no other",
+        "hace falta para una versión que no se hizo a partir de otra",
+    ),
+    (
+        "cannot be there beside prompt_slug",
+        "no puede estar junto a prompt_slug",
+    ),
+    (
+        "is none of those that there are",
+        "no es ninguno de los que hay",
+    ),
+    (
+        "are for a stored prompt, and none is named",
+        "son para un prompt guardado, y no se indica ninguno",
+    ),
+    (
+        "cannot be there beside a text",
+        "no puede estar junto a un texto",
+    ),
+    (
+        "is required, unless there are messages or a stored prompt",
+        "hace falta, salvo que haya mensajes o un prompt guardado",
+    ),
+    (
+        "cannot be there beside a stored prompt",
+        "no puede estar junto a un prompt guardado",
+    ),
+    (
+        "cannot be there beside a stored prompt: see input_text",
+        "no puede estar junto a un prompt guardado: vea input_text",
+    ),
+    (
+        "is given twice: it is among the variables too",
+        "está dos veces: también está entre las variables",
+    ),
+    (
+        "is nothing that the prompt asks for",
+        "no es nada que el prompt pida",
+    ),
+    (
+        "is required for a prompt without a template",
+        "hace falta para un prompt sin plantilla",
+    ),
+    (
+        "has more than the {} entries that the license allows",
+        "tiene más de las {} entradas que admite la licencia",
+    ),
+    (
+        "used but not declared: {}",
+        "se usan y no están declaradas: {}",
+    ),
+    (
+        "declared but not used: {}",
+        "están declaradas y no se usan: {}",
+    ),
+    ("without a value: {}", "sin valor: {}"),
+    (
+        "not variables of this template: {}",
+        "no son variables de esta plantilla: {}",
+    ),
+    ("includes itself: {}", "se incluye a sí misma: {}"),
+    ("there is no template {}", "no hay ninguna plantilla {}"),
+    (
+        "the braces at byte {} are not closed",
+        "las llaves del byte {} no se cierran",
+    ),
+    (
+        "the braces at byte {} hold neither a name nor '> slug'",
+        "las llaves del byte {} no contienen ni un nombre ni '> slug'",
     ),
 ];
