@@ -25,7 +25,7 @@ const theirReview = async ({ stack, theirs }) => {
 };
 const votedReview = async (world) => {
   const made = await theirReview(world);
-  for (const { id, users } of [world.ours, world.theirs]) {
+  for (const { id, users } of new Set([world.ours, world.theirs])) {
     await insert(world.stack, 'product_review_votes', { review_id: made.id, organization_id: id, user_id: users.admin });
   }
   return made;
