@@ -26,7 +26,7 @@ const SWEPT: [&str; 3] = [
 
 /// Rows that go after their days, in tables without partitions. A sign-in that was ended stays: it is what
 /// refuses its tokens.
-const AGED: [(&str, &str); 3] = [
+const AGED: &[(&str, &str)] = &[
     (
         "user_sessions",
         "DELETE FROM user_sessions WHERE ctid = ANY (ARRAY(
