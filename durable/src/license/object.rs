@@ -10,7 +10,8 @@ use worker::{Delay, Env, Error, Queue, Result, State, console_error};
 
 use super::rules::{Machine, Malformed};
 use crate::call;
-use crate::object::{Object, Work};
+use crate::later::Work;
+use crate::object::Object;
 use crate::storage::{self, Alarm, Effects, now};
 
 /// Queue binding of what is reported.

@@ -8,7 +8,8 @@ use worker::{Error, Result, State};
 
 use super::rules::{Step, advanced};
 use crate::call;
-use crate::object::{Object, Work};
+use crate::later::Work;
+use crate::object::Object;
 
 /// Where the head is stored, as JSON text.
 const HEAD: &str = "head";
