@@ -7,8 +7,10 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::{Env, Error, State, worker_sys};
 
-use crate::later::{Work, now_or_later};
-use crate::{caller, license, seal_head, webhook};
+use crate::later::now_or_later;
+use crate::{caller, key_pool, license, seal_head, webhook};
+
+pub use crate::later::Work;
 
 /// One object with its storage.
 pub trait Object {
@@ -40,6 +42,7 @@ impl ObjectDoor {
         let state = State::from(state);
         let object: Rc<dyn Object> = match class {
             "CallerObject" => caller::open(state, &env),
+            "KeyPoolObject" => key_pool::open(state, &env),
             "LicenseObject" => license::open(state, &env),
             "SealHeadObject" => seal_head::open(state),
             "WebhookObject" => webhook::open(state, &env),

@@ -96,7 +96,7 @@ impl Page {
         };
         let values = Cursor::decode(text, key).ok_or_else(|| {
             Error::new(Code::InvalidQuery)
-                .with_details(json!({ "problem": "cursor: is not one of this list" }))
+                .with_details(json!({ "problem": "not a cursor of this list" }))
         })?;
         let columns = columns(key, alias);
         let places: Vec<_> = key
@@ -188,6 +188,7 @@ impl Cursor {
                     "uuid" => Uuid::try_parse(&text).is_ok(),
                     "timestamptz" => calendar::parse_timestamp(&text).is_some(),
                     "text" => !text.contains('\0'),
+                    "numeric" => text.parse::<f64>().is_ok_and(f64::is_finite),
                     _ => text.parse::<i64>().is_ok(),
                 };
                 fits.then_some(text)

@@ -116,6 +116,20 @@ impl Claim {
         }
     }
 
+    /// Refuses a key where an answer cannot be given again.
+    ///
+    /// # Errors
+    /// 422 for the field that makes it so.
+    pub fn refuse(&self, field: &str) -> Result<()> {
+        match &self.key {
+            Some(_) => Err(Error::field(
+                field,
+                "cannot be combined with Idempotency-Key",
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// Claims the key in `tx`. `Some` is the answer that was given before: return it and change nothing.
     ///
     /// # Errors

@@ -5,23 +5,82 @@ use crate::error::{Code, Error, Result, plain};
 use celaest_domain::json::{self, Misread};
 use garde::Validate;
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+use std::fmt;
 
 /// Parses JSON strictly.
 ///
 /// # Errors
-/// 400 naming the place that is wrong. Text with a NUL character is refused here for every field,
-/// because PostgreSQL cannot store one.
+/// 400 naming the place that is wrong, also within what is kept as it came: see [`Sound`].
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    if std::str::from_utf8(bytes).is_ok_and(has_nul) {
-        return Err(refuse(
-            String::new(),
-            "text must not contain the NUL character".into(),
-        ));
+    let parsed = parse_parts(bytes)?;
+    let Sound = parse_parts(bytes)?;
+    Ok(parsed)
+}
+
+/// JSON of which every reader makes the same, and that PostgreSQL can store: no object has a name twice (RFC
+/// 8259, 4: what becomes of those is anybody's guess), and no text has a NUL character.
+struct Sound;
+
+impl<'de> Deserialize<'de> for Sound {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
     }
-    parse_parts(bytes)
+}
+
+impl<'de> Visitor<'de> for Sound {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<Self, E> {
+        match text.contains('\0') {
+            true => Err(E::custom("text must not contain the NUL character")),
+            false => Ok(self),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> std::result::Result<Self, A::Error> {
+        let mut names = HashSet::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            Self.visit_str(&name)?;
+            fields.next_value::<Self>()?;
+            if let Some(twice) = names.replace(name) {
+                return Err(de::Error::custom(format!("duplicate field `{twice}`")));
+            }
+        }
+        Ok(self)
+    }
 }
 
 fn refuse(path: String, problem: String) -> Error {
@@ -31,7 +90,7 @@ fn refuse(path: String, problem: String) -> Error {
 /// [`parse`] for what has parts that are kept as they came, and parsed later.
 ///
 /// # Errors
-/// As [`parse`], but for a NUL character.
+/// As [`parse`], but for what is wrong within those parts.
 #[inline(never)]
 pub fn parse_parts<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let text = object(bytes)?;
@@ -83,18 +142,6 @@ fn whole_numbers(text: &str) -> Option<String> {
         rest = &rest[length..];
     }
     (same.len() < text.len()).then_some(same)
-}
-
-/// Whether the JSON text contains the escape for U+0000 (an odd backslash before it, an even number is text).
-fn has_nul(text: &str) -> bool {
-    text.match_indices("\\u0000").any(|(at, _)| {
-        let backslashes = text[..at]
-            .bytes()
-            .rev()
-            .take_while(|byte| *byte == b'\\')
-            .count();
-        backslashes % 2 == 0
-    })
 }
 
 /// Checks the bounds that the type declares.
@@ -217,10 +264,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nul_is_found_only_where_it_is_one() {
-        assert!(has_nul(r#"{"a":"x\u0000"}"#));
-        assert!(!has_nul(r#"{"a":"\\u0000"}"#));
-        assert!(has_nul(r#"{"a":"\\\u0000"}"#));
+    fn what_is_kept_as_it_came_is_looked_through() {
+        let refused = |text: &str| {
+            let error = parse::<Map<String, Value>>(text.as_bytes()).err()?;
+            let details = error.details?;
+            let problem = details["problem"].as_str()?.split(" at line ").next()?;
+            Some(format!("{}: {problem}", details["path"].as_str()?))
+        };
+        let nul = "text must not contain the NUL character";
+        for (text, wrong) in [
+            (r#"{"a":"x\u0000"}"#, format!("a: {nul}")),
+            (r#"{"a":"\\\u0000"}"#, format!("a: {nul}")),
+            (r#"{"a":[{"\u0000":1}]}"#, format!("a[0]: {nul}")),
+            (r#"{"a":1,"a":1}"#, ".: duplicate field `a`".into()),
+            (
+                r#"{"m":{"b":[0,{"k":1,"\u006b":2}]}}"#,
+                "m.b[1]: duplicate field `k`".into(),
+            ),
+        ] {
+            assert_eq!(refused(text), Some(wrong), "{text}");
+        }
+        for text in [
+            r#"{"a":"\\u0000","b":{"a":[null,true,1e3,-1,{"a":""}]}}"#,
+            "{}",
+        ] {
+            assert_eq!(refused(text), None, "{text}");
+        }
     }
 
     #[test]

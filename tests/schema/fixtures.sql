@@ -17,6 +17,11 @@ VALUES ($ORG, 'summary', 'Summary', 'text', 'Summarise');
 INSERT INTO task_batches (organization_id, user_id) VALUES ($ORG, $USER);
 INSERT INTO processed_tasks (organization_id, user_id, batch_id)
 SELECT organization_id, user_id, id FROM task_batches WHERE organization_id = $ORG;
+INSERT INTO ai_task_queue (task_id, task_created_at, organization_id, user_id, license_id, batch_id, call_id)
+SELECT t.id, t.created_at, t.organization_id, t.user_id, l.id, t.batch_id, uuid_generate_v4() FROM processed_tasks t, licenses l
+WHERE t.organization_id = $ORG AND l.organization_id = $ORG LIMIT 1;
+INSERT INTO ai_task_turns (license_id, organization_id, served_at)
+SELECT id, organization_id, now() FROM licenses WHERE organization_id = $ORG;
 INSERT INTO roi_metrics (organization_id, period_type, period_start, period_end)
 VALUES ($ORG, 'daily', '2026-01-01', '2026-01-01');
 INSERT INTO payment_methods (organization_id, user_id) VALUES ($ORG, $USER);
@@ -30,6 +35,10 @@ INSERT INTO invoices (organization_id, user_id, order_id)
 SELECT organization_id, user_id, id FROM orders WHERE organization_id = $ORG;
 INSERT INTO product_reviews (product_id, organization_id, user_id, rating)
 SELECT id, organization_id, $USER, 5 FROM products WHERE organization_id = $ORG LIMIT 1;
+INSERT INTO product_review_votes (review_id, organization_id, user_id)
+SELECT id, organization_id, $USER FROM product_reviews WHERE organization_id = $ORG;
+INSERT INTO product_review_replies (review_id, product_id, organization_id, user_id, reply)
+SELECT r.id, r.product_id, $ORG, $USER, 'Thank you' FROM product_reviews r WHERE r.organization_id = $ORG;
 INSERT INTO customer_assets (organization_id, user_id, product_id)
 SELECT organization_id, $USER, id FROM products WHERE organization_id = $ORG LIMIT 1;
 INSERT INTO asset_downloads (asset_id, organization_id, release_id, user_id)

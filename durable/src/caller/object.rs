@@ -10,8 +10,7 @@ use worker::{Env, Error, Queue, Result, State};
 use super::rules::{BEHIND_MS, Machine};
 use super::wire::Ask;
 use crate::call;
-use crate::later::Work;
-use crate::object::Object;
+use crate::object::{Object, Work};
 use crate::storage::{self, Alarm, Effects};
 
 /// Queue binding of the reports.

@@ -22,8 +22,7 @@ use super::store::Sqlite;
 use super::wire::{Endpoint, Enqueue};
 use crate::call;
 use crate::ids::Ids;
-use crate::later::Work;
-use crate::object::Object;
+use crate::object::{Object, Work};
 use crate::storage::{self, now};
 
 /// Queue binding of the log.

@@ -64,6 +64,22 @@ permissions! {
     PlansRead = "plans:read",
     /// Make and change plans.
     PlansWrite = "plans:write",
+    /// Make, change and delete categories of the catalogue.
+    CategoriesWrite = "categories:write",
+    /// See the organization's own products and releases, also those that are no longer or not yet on sale.
+    ProductsRead = "products:read",
+    /// Make, change, publish and delete products, and reply to their reviews.
+    ProductsWrite = "products:write",
+    /// Make, change, publish and take back releases.
+    ReleasesWrite = "releases:write",
+    /// Review products and vote for reviews.
+    ReviewsWrite = "reviews:write",
+    /// Hide reviews, and show them again.
+    ReviewsModerate = "reviews:moderate",
+    /// See what was bought, and download it.
+    AssetsRead = "assets:read",
+    /// Hand over what was bought to somebody else of the organization.
+    AssetsWrite = "assets:write",
     /// See feature flags with their targets.
     FeatureFlagsRead = "feature_flags:read",
     /// Make, change and delete feature flags.
@@ -86,6 +102,18 @@ permissions! {
     SystemRead = "system:read",
     /// Send dead letters again, or drop them.
     SystemWrite = "system:write",
+    /// See models, prompts and AI tasks.
+    AiRead = "ai:read",
+    /// Ask models, and hand in AI tasks.
+    AiUse = "ai:use",
+    /// Make and change prompts, and say which version serves.
+    AiPromptsWrite = "ai_prompts:write",
+    /// See the keys of AI providers, never the keys themselves, and what was called with them.
+    AiKeysRead = "ai_keys:read",
+    /// Add, change, test and delete keys of AI providers.
+    AiKeysWrite = "ai_keys:write",
+    /// Make and change the models that can be called.
+    AiModelsWrite = "ai_models:write",
 }
 
 /// Permissions nobody but a super administrator holds, whatever a scope says.
@@ -94,8 +122,11 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::OrganizationsDelete,
     Permission::SettingsWrite,
     Permission::PlansWrite,
+    Permission::CategoriesWrite,
+    Permission::ReviewsModerate,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
+    Permission::AiModelsWrite,
     Permission::SystemRead,
     Permission::SystemWrite,
 ];
@@ -107,8 +138,11 @@ const EVERYBODY: &[Permission] = &[
     Permission::AccountWrite,
     Permission::OrganizationsRead,
     Permission::PlansRead,
+    Permission::ReviewsWrite,
+    Permission::AssetsRead,
     Permission::FlagsEvaluate,
     Permission::TelemetryWrite,
+    Permission::AiRead,
 ];
 
 impl fmt::Display for Permission {
@@ -173,17 +207,33 @@ impl Role {
         let more: &[Permission] = match self {
             Self::SuperAdmin => Permission::ALL,
             Self::Admin => return Permissions::of(Permission::ALL).without(SUPER_ONLY),
-            Self::Manager => &[UsersRead, UsersWrite, AuditRead, TelemetryRead],
+            Self::Manager => &[
+                UsersRead,
+                UsersWrite,
+                AuditRead,
+                TelemetryRead,
+                AiUse,
+                ProductsRead,
+                AssetsWrite,
+            ],
             Self::Developer => &[
                 LicensesWrite,
                 LicensesDelete,
                 LicensesRevoke,
                 LicensesValidate,
+                ProductsRead,
+                ProductsWrite,
+                ReleasesWrite,
                 WebhooksRead,
                 WebhooksWrite,
                 TelemetryRead,
+                AiUse,
+                AiPromptsWrite,
+                AiKeysRead,
+                AiKeysWrite,
             ],
-            Self::Operator | Self::Client | Self::Viewer => &[],
+            Self::Operator | Self::Client => &[AiUse],
+            Self::Viewer => &[],
         };
         Permissions::of(EVERYBODY).and(Permissions::of(more))
     }
