@@ -8,6 +8,7 @@ use crate::http::endpoint::{Door, Input, Needs, Prepared};
 use crate::http::params::Params;
 use crate::identity::{self, Principal, Wants};
 use celaest_domain::access::Permission;
+use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::marker::PhantomData;
@@ -169,10 +170,12 @@ impl Access {
     ///
     /// # Errors
     /// When the commit fails; nothing remains then.
-    pub async fn commit_aside(&self, tx: Tx) -> Result<()> {
-        let messages = tx.commit().await?;
-        Call::publish(&self.call, messages);
-        Ok(())
+    pub fn commit_aside(&self, tx: Tx) -> LocalBoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let messages = tx.commit().await?;
+            Call::publish(&self.call, messages);
+            Ok(())
+        })
     }
 }
 

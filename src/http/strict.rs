@@ -2,6 +2,7 @@
 
 use crate::db::page::{Order, Page};
 use crate::error::{Code, Error, Result, plain};
+use celaest_domain::json::{self, Misread};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor};
@@ -90,30 +91,31 @@ fn refuse(path: String, problem: String) -> Error {
 ///
 /// # Errors
 /// As [`parse`], but for what is wrong within those parts.
+#[inline(never)]
 pub fn parse_parts<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| refuse(String::new(), "the body is not UTF-8".into()))?;
-    // serde would read an array as a struct, field by field.
-    if text
-        .trim_start_matches([' ', '\t', '\r', '\n'])
-        .starts_with('[')
-    {
-        return Err(refuse(String::new(), "the body is not an object".into()));
+    let text = object(bytes)?;
+    let wrong = match json::parse(text) {
+        Ok(value) => return Ok(value),
+        Err(wrong) => wrong,
+    };
+    match whole_numbers(text) {
+        Some(same) => json::parse(&same).map_err(misread),
+        None => Err(misread(wrong)),
     }
-    read(text).or_else(|refused| match whole_numbers(text) {
-        Some(same) => read(&same),
-        None => Err(refused),
-    })
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| refuse(error.path().to_string(), plain(&error.inner().to_string())))?;
-    reader
-        .end()
-        .map_err(|error| refuse(String::new(), plain(&error.to_string())))?;
-    Ok(value)
+fn object(bytes: &[u8]) -> Result<&str> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| refuse(String::new(), "the body is not UTF-8".into()))?;
+    let start = text.trim_start_matches([' ', '\t', '\r', '\n']);
+    match start.starts_with('[') {
+        true => Err(refuse(String::new(), "the body is not an object".into())),
+        false => Ok(text),
+    }
+}
+
+fn misread(wrong: Misread) -> Error {
+    refuse(wrong.path, plain(&wrong.problem))
 }
 
 /// The text with 35 for 35.0, which is the same number: languages that have only one kind of number write
@@ -147,31 +149,41 @@ fn whole_numbers(text: &str) -> Option<String> {
 /// # Errors
 /// 422 with the problems of each field.
 pub fn validate<T: Validate<Context = ()>>(value: &T) -> Result<()> {
-    value.validate().map_err(|report| {
-        let mut fields = Map::new();
-        for (path, problem) in report.iter() {
-            let list = fields.entry(path.to_string()).or_insert_with(|| json!([]));
-            if let Value::Array(list) = list {
-                list.push(json!(problem.message()));
-            }
+    value.validate().map_err(out_of_bounds)
+}
+
+fn out_of_bounds(report: garde::Report) -> Error {
+    let mut fields = Map::new();
+    for (path, problem) in report.iter() {
+        let list = fields.entry(path.to_string()).or_insert_with(|| json!([]));
+        if let Value::Array(list) = list {
+            list.push(json!(problem.message()));
         }
-        Error::new(Code::ValidationFailed).with_details(json!({ "fields": fields }))
-    })
+    }
+    Error::new(Code::ValidationFailed).with_details(json!({ "fields": fields }))
 }
 
 /// A query string as `T`.
 ///
 /// # Errors
 /// 400 for what `T` does not know or cannot be, 422 for values out of bounds.
+#[inline(never)]
 pub fn query<T: DeserializeOwned + Validate<Context = ()>>(text: Option<&str>) -> Result<T> {
-    let text = text.unwrap_or_default();
-    if text.contains("%00") {
-        return Err(wrong_query("text must not contain the NUL character"));
-    }
-    let query: T = serde_urlencoded::from_str(text)
-        .map_err(|error| wrong_query(&plain(&error.to_string())))?;
+    let query: T = serde_urlencoded::from_str(without_nul(text)?).map_err(misspelt)?;
     validate(&query)?;
     Ok(query)
+}
+
+fn without_nul(text: Option<&str>) -> Result<&str> {
+    let text = text.unwrap_or_default();
+    match text.contains("%00") {
+        true => Err(wrong_query("text must not contain the NUL character")),
+        false => Ok(text),
+    }
+}
+
+fn misspelt(error: serde_urlencoded::de::Error) -> Error {
+    wrong_query(&plain(&error.to_string()))
 }
 
 /// Takes out of a query string what every list knows, and leaves the list's own filters.
@@ -263,7 +275,7 @@ mod tests {
         for (text, wrong) in [
             (r#"{"a":"x\u0000"}"#, format!("a: {nul}")),
             (r#"{"a":"\\\u0000"}"#, format!("a: {nul}")),
-            (r#"{"a":[{"\u0000":1}]}"#, format!("a[0]: {nul}")),
+            (r#"{"a":[{"\u0000":1}]}"#, format!("a[0].\0: {nul}")),
             (r#"{"a":1,"a":1}"#, ".: duplicate field `a`".into()),
             (
                 r#"{"m":{"b":[0,{"k":1,"\u006b":2}]}}"#,

@@ -44,7 +44,7 @@ pub async fn forget(env: &Env, key: &LicenseKey, outcome: Outcome) -> Result<()>
 /// # Errors
 /// The object could not be reached, twice.
 pub async fn pending(env: &Env, key: &LicenseKey) -> Result<Pending> {
-    Ok(serde_json::from_str(&ask(env, key, "pending", &()).await?)?)
+    call::read(&ask(env, key, "pending", &()).await?)
 }
 
 /// Tells the object that Postgres has these bindings and collisions.
@@ -64,9 +64,7 @@ pub async fn reserve(
     key: &LicenseKey,
     request: &ReserveRequest<'_>,
 ) -> Result<Reservation> {
-    Ok(serde_json::from_str(
-        &ask(env, key, "reserve", request).await?,
-    )?)
+    call::read(&ask(env, key, "reserve", request).await?)
 }
 
 async fn ask(env: &Env, key: &LicenseKey, what: &str, told: &impl Serialize) -> Result<String> {

@@ -55,5 +55,5 @@ async fn ask<T: DeserializeOwned>(
 ) -> Result<T> {
     let name = organization.map_or_else(|| NOBODY.to_owned(), |id| id.to_string());
     let answer = call::ask_twice(env, "SEAL_HEAD", &name, what, text).await?;
-    Ok(serde_json::from_str(&answer)?)
+    call::read(&answer)
 }

@@ -7,6 +7,7 @@ use wasm_bindgen::JsValue;
 use worker::{Error, Result, State};
 
 use super::rules::{Known, Restart, advanced, restarts};
+use crate::call;
 use crate::object::{Object, Work};
 use crate::storage::{self, Effects};
 
@@ -45,16 +46,16 @@ impl Object for Shell {
 async fn answer(state: &State, what: &str, text: &str) -> Result<String> {
     let storage = state.storage();
     let stored = storage.get::<String>(HEAD).await?;
-    let head: Option<Head> = stored.as_deref().map(serde_json::from_str).transpose()?;
+    let head: Option<Head> = stored.as_deref().map(call::read).transpose()?;
     if what == "advance" {
-        let next = advanced(head.as_ref(), &serde_json::from_str(text)?);
+        let next = advanced(head.as_ref(), &call::read(text)?);
         if let Some(next) = &next {
             storage.put(HEAD, serde_json::to_string(next)?).await?;
         }
         return Ok(serde_json::to_string(&next.or(head))?);
     }
     let stored = storage.get::<String>(RESTARTS).await?;
-    let made: Option<Vec<Restart>> = stored.as_deref().map(serde_json::from_str).transpose()?;
+    let made: Option<Vec<Restart>> = stored.as_deref().map(call::read).transpose()?;
     let mut known = Known {
         head,
         restarts: made.unwrap_or_default(),
@@ -64,7 +65,7 @@ async fn answer(state: &State, what: &str, text: &str) -> Result<String> {
         "restart" => {}
         _ => return Err(Error::RustError(format!("a head of seals knows no {what}"))),
     }
-    let restart: Restart = serde_json::from_str(text)?;
+    let restart: Restart = call::read(text)?;
     if restarts(&known, &restart) {
         known.head.clone_from(&restart.kept);
         known.restarts.push(restart);

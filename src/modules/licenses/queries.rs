@@ -5,6 +5,7 @@ use crate::db::facts::{Action, Fact, Subject};
 use crate::db::{Query, Raw, Rows, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use celaest_domain::address::Address;
+use celaest_domain::json;
 use celaest_domain::license::Life;
 use celaest_durable::license::Wanted;
 use serde::Deserialize;
@@ -77,7 +78,7 @@ struct Parts {
 
 impl Locked {
     fn of(row: Raw<License>) -> Result<Self> {
-        let parts: Parts = serde_json::from_str(row.text()).map_err(Error::internal)?;
+        let parts: Parts = json::read(row.text()).map_err(Error::internal)?;
         Ok(Self {
             row,
             id: parts.id,
