@@ -122,6 +122,11 @@ impl Call {
         }
     }
 
+    /// Ends when the caller has left before the end of the answer, which may be never.
+    pub async fn left(&self) {
+        self.incoming.left().await;
+    }
+
     /// A transaction that sees what everybody may read, and no row of any tenant: for routes that are open.
     pub fn begin_open(&self) -> Tx {
         self.database.begin(Scope::Nobody, Actor::default())
@@ -135,6 +140,11 @@ impl Call {
     /// Lets `work` go on after the answer has left.
     pub fn background(&self, work: impl Future<Output = ()> + 'static) {
         (self.background)(Box::pin(work));
+    }
+
+    /// [`Call::background`] for those who are handed the way itself.
+    pub fn in_background(&self) -> Background {
+        self.background.clone()
     }
 
     /// Sends outbox messages on their way after the answer.

@@ -1,6 +1,7 @@
 //! Variables and secrets, read and checked once per isolate. `Debug` never shows a secret.
 
 use crate::error::{Error, Result as Outcome};
+use celaest_domain::ai::provider::Provider;
 use celaest_domain::secrets::listed;
 use celaest_domain::vault::Vault;
 use std::fmt;
@@ -12,6 +13,11 @@ use worker::Env;
 pub struct Secret(String);
 
 impl Secret {
+    /// Hides a value.
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
     /// The value itself. Never log it.
     pub fn expose(&self) -> &str {
         &self.0
@@ -116,6 +122,10 @@ pub struct Config {
     pub dashboard_url: Option<String>,
     /// Age in seconds after which the edge reads a license from PostgreSQL again.
     pub snapshot_ttl_seconds: u32,
+    /// Keys of AI providers that the platform begins with.
+    pub ai_keys: Vec<(Provider, Secret)>,
+    /// Where the APIs of AI providers are, for those that are somewhere else.
+    ai_base_urls: Vec<(Provider, String)>,
 }
 
 static CONFIG: OnceLock<Config> = OnceLock::new();
@@ -179,6 +189,14 @@ impl Config {
             .map_err(|problem| Error::unavailable(format!("variable ENCRYPTION_KEY: {problem}")))
     }
 
+    /// Where the API of an AI provider is, without a slash at the end.
+    pub fn ai_base_url(&self, provider: Provider) -> &str {
+        let mut known = self.ai_base_urls.iter();
+        known
+            .find(|(other, _)| *other == provider)
+            .map_or(provider.base_url(), |(_, url)| url)
+    }
+
     fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let optional = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let required =
@@ -192,6 +210,12 @@ impl Config {
                 .ok()
                 .filter(|number| *number > 0)
                 .ok_or_else(|| format!("variable {name} must be a whole number above zero")),
+        };
+        let ai_keys = |provider: Provider| {
+            let keys = optional(&ai_keys_variable(provider)).unwrap_or_default();
+            let keys = keys.split(',').map(str::trim).map(str::to_owned);
+            let keys = keys.filter(|key| !key.is_empty());
+            keys.map(|key| (provider, Secret(key))).collect::<Vec<_>>()
         };
         let supabase_url = required("SUPABASE_URL")?.trim_end_matches('/').to_owned();
         Ok(Self {
@@ -230,8 +254,31 @@ impl Config {
             dashboard_url: optional("DASHBOARD_URL")
                 .map(|url| url.trim_end_matches('/').to_owned()),
             snapshot_ttl_seconds: number("SNAPSHOT_TTL_SECONDS", 300)?,
+            ai_keys: Provider::ALL.into_iter().flat_map(ai_keys).collect(),
+            ai_base_urls: base_urls(optional("AI_BASE_URLS").as_deref().unwrap_or_default())?,
         })
     }
+}
+
+/// The variable with the keys of a provider: `GEMINI_API_KEYS`.
+pub fn ai_keys_variable(provider: Provider) -> String {
+    format!("{}_API_KEYS", provider.as_str().to_ascii_uppercase())
+}
+
+/// Reads `local=http://127.0.0.1:11434,openai=https://…`.
+fn base_urls(text: &str) -> Result<Vec<(Provider, String)>, String> {
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, url) = pair.split_once('=').unwrap_or((pair, ""));
+            let provider = Provider::named(name.trim());
+            let is_url = url.trim().starts_with("http");
+            match provider.filter(|_| is_url) {
+                Some(provider) => Ok((provider, url.trim().trim_end_matches('/').to_owned())),
+                None => Err("variable AI_BASE_URLS must be a list such as local=http://host:11434,openai=https://host/v1".into()),
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -301,6 +348,27 @@ mod tests {
                 of(text).unwrap_err(),
                 "variable LICENSE_KEY_SECRET has an empty secret in its list"
             );
+        }
+    }
+
+    #[test]
+    fn keys_and_addresses_of_ai_providers() {
+        let config = Config::for_tests(&[
+            ("GEMINI_API_KEYS", "hush-1, hush-2,"),
+            ("LOCAL_API_KEYS", "any"),
+            ("AI_BASE_URLS", "local=http://127.0.0.1:1/, openai=https://x.example/v1"),
+        ]);
+        let of = |provider| {
+            let all = config.ai_keys.iter();
+            all.filter(|(other, _)| *other == provider).count()
+        };
+        assert_eq!((of(Provider::Gemini), of(Provider::Local), of(Provider::Groq)), (2, 1, 0));
+        assert_eq!(config.ai_base_url(Provider::Local), "http://127.0.0.1:1");
+        assert_eq!(config.ai_base_url(Provider::OpenAi), "https://x.example/v1");
+        assert_eq!(config.ai_base_url(Provider::Groq), Provider::Groq.base_url());
+        assert!(!format!("{config:?}").contains("hush"));
+        for wrong in ["local", "ollama=http://x", "local=x"] {
+            assert!(base_urls(wrong).is_err(), "{wrong}");
         }
     }
 

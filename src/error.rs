@@ -1,6 +1,7 @@
 //! One error type. Its public half (status, code, sentence, details) goes to the caller, its private
 //! half (the cause) to the log. The sentence is chosen when the response leaves, by the caller's language.
 
+mod openai;
 mod problems;
 
 pub use problems::plain;
@@ -77,6 +78,12 @@ codes! {
     BeyondApiKey = "API_KEY_OUTRANKED", 403, "Una clave de API no puede crear, reemplazar ni borrar otra que dure más o admita más solicitudes", "An API key cannot make, replace or delete one that lasts longer or allows more requests";
     /// The invitation was for another address than the one that the sign-in provider confirms.
     InvitationAddress = "INVITATION_ADDRESS_MISMATCH", 403, "Inicie sesión con la dirección de correo a la que se envió la invitación, una vez confirmada", "Sign in with the e-mail address that the invitation was sent to, once it is confirmed";
+    /// The license is past its time, or its trial is. `details.status` says which.
+    LicenseExpired = "LICENSE_EXPIRED", 403, "La licencia ha expirado", "The license has expired";
+    /// The license is not in force. `details.status` is the code of its verdict.
+    LicenseInactive = "LICENSE_INACTIVE", 403, "La licencia no está activa", "The license is not active";
+    /// An AI call needs a license, and the organization has none in force; name one with `license_id`.
+    LicenseRequired = "LICENSE_REQUIRED", 403, "La organización no tiene una licencia activa; indique license_id", "The organization has no active license; name one with license_id";
     /// The time of what was bought is over.
     AssetExpired = "ASSET_EXPIRED", 403, "El acceso a este producto ha caducado", "Access to this product has expired";
     /// What was bought is suspended, as while its payment is disputed. `details.reason` says why.
@@ -95,10 +102,18 @@ codes! {
     NotFound = "NOT_FOUND", 404, "El recurso no existe", "The resource does not exist";
     /// No such license, or it belongs to somebody else.
     LicenseNotFound = "LICENSE_NOT_FOUND", 404, "La licencia no existe", "The license does not exist";
+    /// No active model has that name, or none of that provider. `details.model` is what was asked for.
+    ModelNotFound = "MODEL_NOT_FOUND", 404, "El modelo no existe o no está activo", "The model does not exist or is not active";
     /// No such person, or of somebody else's organization.
     UserNotFound = "USER_NOT_FOUND", 404, "El usuario no existe", "The user does not exist";
     /// No such plan, or one that is not offered.
     PlanNotFound = "PLAN_NOT_FOUND", 404, "El plan no existe", "The plan does not exist";
+    /// No such prompt, or one without a version that serves calls.
+    PromptNotFound = "PROMPT_NOT_FOUND", 404, "El prompt no existe o no tiene ninguna versión activa", "The prompt does not exist or has no active version";
+    /// No such AI task, or somebody else's.
+    TaskNotFound = "TASK_NOT_FOUND", 404, "La tarea no existe", "The task does not exist";
+    /// No such batch of AI tasks, or somebody else's.
+    BatchNotFound = "BATCH_NOT_FOUND", 404, "El lote no existe", "The batch does not exist";
     /// No such category, or one that is not shown.
     CategoryNotFound = "CATEGORY_NOT_FOUND", 404, "La categoría no existe", "The category does not exist";
     /// No such product, one that is not on sale, or somebody else's.
@@ -117,6 +132,8 @@ codes! {
     OrganizationNotFound = "ORGANIZATION_NOT_FOUND", 404, "La organización no existe", "The organization does not exist";
     /// No such webhook, or it belongs to somebody else.
     WebhookNotFound = "WEBHOOK_NOT_FOUND", 404, "El webhook no existe", "The webhook does not exist";
+    /// No such key of an AI provider, or it belongs to somebody else.
+    AiKeyNotFound = "AI_KEY_NOT_FOUND", 404, "La clave del proveedor de IA no existe", "The key of the AI provider does not exist";
     /// The address is not bound to the license.
     IpNotBound = "IP_NOT_BOUND", 404, "La dirección no está vinculada a la licencia", "The address is not bound to the license";
     /// The route exists, the method does not.
@@ -189,20 +206,62 @@ codes! {
     WebhookSecretsFull = "WEBHOOK_SECRETS_FULL", 409, "Demasiadas rotaciones en 24 horas: los secretos anteriores siguen firmando", "Too many rotations within 24 hours: the secrets before still sign";
     /// A webhook that does not take deliveries.
     WebhookInactive = "WEBHOOK_INACTIVE", 409, "El webhook no está activo", "The webhook is not active";
+    /// A dead letter that cannot be sent again: no queue has its name, or it is larger than a queue takes. `details.problem` says which. It can be read and dropped.
+    LetterStuck = "DEAD_LETTER_STUCK", 409, "El mensaje no puede volver a su cola; léalo y bórrelo", "The message cannot go back to its queue; read it and drop it";
+    /// An audit log is acknowledged as cut off only where its verification says so.
+    NotCutOff = "AUDIT_NOT_CUT_OFF", 409, "El registro de auditoría no termina cortado ahí; verifíquelo antes", "The audit log is not cut off there; verify it first";
     /// Another feature flag has the key.
     FlagKeyTaken = "FLAG_KEY_TAKEN", 409, "Ya hay un indicador con esa clave", "There already is a flag with that key";
+    /// The organization has a prompt of that name; make a new version of it.
+    PromptSlugTaken = "PROMPT_SLUG_TAKEN", 409, "Ya hay un prompt con ese nombre; cree una versión nueva", "There already is a prompt with that name; make a new version of it";
+    /// Calls were served by the version: what the model is told stays as it was measured.
+    PromptInUse = "PROMPT_IN_USE", 409, "La versión ya se ha usado; cree una versión nueva", "The version has served calls; make a new version";
+    /// As many versions as a prompt may have.
+    PromptVersionLimit = "PROMPT_VERSION_LIMIT", 409, "El prompt no admite más versiones", "The prompt has no room for another version";
+    /// The task is not where this is possible: what is finished cannot be cancelled, what is not finished or went well cannot be retried. `details.status` says where it is.
+    TaskStatusConflict = "TASK_STATUS_CONFLICT", 409, "El estado de la tarea no permite esta operación", "The status of the task does not allow this";
+    /// The task has no result yet. `details.status` says where it is.
+    TaskNotFinished = "TASK_NOT_FINISHED", 409, "La tarea aún no ha terminado", "The task has not finished yet";
+    /// Its consumers ended before they had an answer, as often as it is tried. Only in tasks.
+    TaskAbandoned = "TASK_ABANDONED", 500, "La tarea se interrumpió demasiadas veces", "The task was interrupted too often";
+    /// It waited for a day, and there was no room for it. Only in tasks.
+    TaskExpired = "TASK_EXPIRED", 504, "La tarea esperó un día sin poder ejecutarse", "The task waited for a day without a chance";
+    /// Another key of the same provider and owner has the name.
+    AiKeyNameTaken = "AI_KEY_NAME_TAKEN", 409, "Ya hay una clave de este proveedor con ese nombre", "There already is a key of this provider with that name";
+    /// The key of an AI provider is there already.
+    AiKeyTaken = "AI_KEY_TAKEN", 409, "Esa clave del proveedor de IA ya está registrada", "That key of the AI provider is already there";
+    /// As many keys of an AI provider as one may have.
+    AiKeyLimitReached = "AI_KEY_LIMIT_REACHED", 409, "No se admiten más claves de este proveedor de IA", "There is no room for another key of this AI provider";
+    /// Another AI model of the provider has the name.
+    ModelTaken = "MODEL_TAKEN", 409, "Ya hay un modelo del proveedor con ese nombre", "There already is a model of the provider with that name";
     /// The same idempotency key was used for another request.
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 409, "La clave de idempotencia ya se usó con otra solicitud", "The idempotency key was already used for another request";
+    /// This AI call was made before.
+    CallRepeated = "CALL_REPEATED", 409, "Esta llamada de IA ya se hizo", "This AI call was made before";
     /// The body is larger than accepted.
     BodyTooLarge = "BODY_TOO_LARGE", 413, "El cuerpo de la solicitud es demasiado grande", "The request body is too large";
     /// The body is not JSON by its `Content-Type`, or compressed by its `Content-Encoding`. `details.header` names which.
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", 415, "El cuerpo debe ser JSON sin comprimir; envíe la cabecera Content-Type: application/json", "The body must be JSON that is not compressed; send the header Content-Type: application/json";
     /// Well-formed, but a value is out of bounds. `details.fields` names each one.
     ValidationFailed = "VALIDATION_FAILED", 422, "Hay valores que no son válidos", "Some values are not valid";
+    /// The conversation and its answer are longer than any model it may go to can take. `details` says what was counted.
+    ContextTooLong = "CONTEXT_LENGTH_EXCEEDED", 422, "La conversación supera la ventana de contexto del modelo", "The conversation is longer than the model's context window";
+    /// The model or its provider refuses the question as it is. `details` says what it said.
+    ProviderRejected = "PROVIDER_REJECTED", 422, "El proveedor de IA rechaza la solicitud tal como está", "The AI provider refuses the request as it is";
+    /// A limit of the license or of the API key is reached. `details` says which, what is left, and when it returns.
+    QuotaExceeded = "QUOTA_EXCEEDED", 429, "Se ha alcanzado el límite de uso de IA", "The limit for AI use is reached";
+    /// As many AI calls as the license allows at a time are under way.
+    ConcurrencyLimit = "CONCURRENCY_LIMIT", 429, "La licencia ya tiene en curso todas las llamadas de IA que admite", "The license has as many AI calls under way as it allows";
     /// Too many requests.
     RateLimited = "RATE_LIMITED", 429, "Demasiadas solicitudes; espere antes de reintentar", "Too many requests; wait before trying again";
     /// A defect of ours. The log has the cause under the request id.
     Internal = "INTERNAL", 500, "Error interno; indique el identificador de la solicitud al soporte", "Internal error; quote the request id to support";
+    /// Every provider that was asked failed. `details.attempts` says how.
+    ProvidersFailed = "PROVIDERS_FAILED", 502, "Ningún proveedor de IA ha podido responder", "No AI provider could answer";
+    /// No key of any provider is to be had right now. `Retry-After` says when the first comes back.
+    ProvidersUnavailable = "PROVIDERS_UNAVAILABLE", 503, "Ningún proveedor de IA está disponible; reintente más tarde", "No AI provider is available; try again later";
+    /// No provider answered in the time there was.
+    DeadlineExceeded = "DEADLINE_EXCEEDED", 504, "Ningún proveedor de IA respondió a tiempo", "No AI provider answered in time";
     /// Something we depend on is away.
     Unavailable = "SERVICE_UNAVAILABLE", 503, "El servicio no está disponible; reintente en unos segundos", "The service is unavailable; try again in a few seconds";
 }

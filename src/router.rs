@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::http::endpoint::Endpoint;
 use crate::http::params::Params;
 use crate::modules::{
-    assets, audit, auth, categories, feature_flags, health, licenses, organizations, plans, products,
+    ai, assets, audit, auth, categories, feature_flags, health, licenses, organizations, plans, products,
     releases, reviews, settings, system, telemetry, users, webhooks,
 };
 use std::cell::OnceCell;
@@ -103,6 +103,53 @@ endpoints! {
     patch  "/api/plans/{id}"                                => plans::update::update,                     "updatePlan",               "Changes a plan";
     delete "/api/plans/{id}"                                => plans::delete::delete,                     "deletePlan",               "Takes a plan off the list";
 
+    // AI: providers, models and the pool of keys
+    post   "/api/ai/chat"                                   => ai::chat::chat::chat,                      "createChat",               "Answers a conversation, whole or piece by piece";
+    post   "/api/ai/completions"                            => ai::chat::completions::complete,           "createCompletion",         "Answers a text, whole or piece by piece";
+    post   "/api/v1/ai/process"                             => ai::chat::process::process,                "processText",              "Processes a text with a prompt, as the dashboard asks for it";
+    post   "/v1/chat/completions"                           => ai::openai::chat::chat,                    "createOpenAiChat",         "Answers a conversation, as OpenAI's clients ask for it";
+    get    "/v1/models"                                     => ai::openai::models::list,                  "listOpenAiModels",         "The models that can be called, as OpenAI's clients ask for them";
+    get    "/api/ai/providers"                              => ai::models::providers::list,               "listAiProviders",          "The AI providers, and which can be called now";
+    get    "/api/ai/models"                                 => ai::models::list::list,                    "listAiModels",             "Lists AI models";
+    post   "/api/ai/models"                                 => ai::models::create::create,                "createAiModel",            "Makes an AI model known";
+    get    "/api/ai/models/{id}"                            => ai::models::list::read,                    "getAiModel",               "One AI model";
+    patch  "/api/ai/models/{id}"                            => ai::models::update::update,                "updateAiModel",            "Changes an AI model";
+    delete "/api/ai/models/{id}"                            => ai::models::remove::remove,                "deleteAiModel",            "Takes an AI model out of the catalogue";
+    get    "/api/ai/pool/stats"                             => ai::pool::stats::stats,                    "getAiPoolStats",           "What was called in the last hour and day, and how the keys are";
+    get    "/api/ai/pool/keys"                              => ai::pool::list::list,                      "listAiKeys",               "Lists the keys of AI providers";
+    post   "/api/ai/pool/keys"                              => ai::pool::create::create,                  "createAiKey",              "Adds a key of an AI provider";
+    get    "/api/ai/pool/keys/{id}"                         => ai::pool::list::read,                      "getAiKey",                 "One key of an AI provider, but for the key itself";
+    patch  "/api/ai/pool/keys/{id}"                         => ai::pool::update::update,                  "updateAiKey",              "Changes a key of an AI provider, or takes it in or out of use";
+    delete "/api/ai/pool/keys/{id}"                         => ai::pool::remove::remove,                  "deleteAiKey",              "Deletes a key of an AI provider";
+    post   "/api/ai/pool/keys/{id}/test"                    => ai::pool::test::test,                      "testAiKey",                "Tries a key of an AI provider now";
+
+    // AI: prompts
+    post   "/api/ai/prompts"                                => ai::prompts::create::create,               "createPrompt",             "Makes a prompt";
+    get    "/api/ai/prompts"                                => ai::prompts::list::list,                   "listPrompts",              "Lists versions of prompts";
+    get    "/api/ai/prompts/{id}"                           => ai::prompts::read::read,                   "getPrompt",                "One version of a prompt, with what was measured of it";
+    patch  "/api/ai/prompts/{id}"                           => ai::prompts::update::update,               "updatePrompt",             "Changes a version of a prompt";
+    delete "/api/ai/prompts/{id}"                           => ai::prompts::remove::remove,               "deletePrompt",             "Deletes a version of a prompt";
+    get    "/api/ai/prompts/{id}/versions"                  => ai::prompts::versions::list,               "listPromptVersions",       "The versions of a prompt, with what was measured of each";
+    post   "/api/ai/prompts/{id}/versions"                  => ai::prompts::versions::create,             "createPromptVersion",      "Makes a new version of a prompt";
+    post   "/api/ai/prompts/{id}/activate"                  => ai::prompts::activate::activate,           "activatePrompt",           "Lets a version serve calls, alone or beside others";
+    post   "/api/ai/prompts/{id}/render"                    => ai::prompts::render::render,               "renderPrompt",             "What a model would be told, without calling it";
+    get    "/api/ai/prompts/{id}/diff"                      => ai::prompts::diff::diff,                   "diffPrompt",               "What differs between two versions of a prompt";
+
+    // AI: tasks
+    post   "/api/ai/tasks"                                  => ai::tasks::create::create,                 "createTask",               "Takes an AI task in; its answer is there later";
+    get    "/api/ai/tasks"                                  => ai::tasks::list::list,                     "listTasks",                "Lists AI tasks";
+    get    "/api/ai/tasks/{id}"                             => ai::tasks::read::read,                     "getTask",                  "One AI task";
+    get    "/api/ai/tasks/{id}/result"                      => ai::tasks::read::result,                   "getTaskResult",            "What came of an AI task";
+    delete "/api/ai/tasks/{id}"                             => ai::tasks::cancel::cancel,                 "cancelTask",               "Cancels an AI task";
+    post   "/api/ai/tasks/{id}/retry"                       => ai::tasks::retry::retry,                   "retryTask",                "Has an AI task done again that failed or was cancelled";
+    post   "/api/ai/batches"                                => ai::batches::create::create,               "createBatch",              "Takes a batch of AI tasks in";
+    get    "/api/ai/batches"                                => ai::batches::read::list,                   "listBatches",              "Lists batches of AI tasks, with their progress";
+    get    "/api/ai/batches/{id}"                           => ai::batches::read::read,                   "getBatch",                 "One batch of AI tasks, with its progress";
+    get    "/api/ai/batches/{id}/tasks"                     => ai::batches::read::tasks,                  "listBatchTasks",           "The tasks of a batch, in their order";
+    get    "/api/ai/batches/{id}/results"                   => ai::batches::results::results,             "getBatchResults",          "What came of the tasks of a batch, as a file of any size";
+    delete "/api/ai/batches/{id}"                           => ai::batches::change::cancel,               "cancelBatch",              "Cancels what has not ended of a batch";
+    post   "/api/ai/batches/{id}/retry"                     => ai::batches::change::retry,                "retryBatch",               "Has the failed tasks of a batch done again";
+
     // Marketplace, open
     get    "/api/categories"                                => categories::list::list,                    "listCategories",           "The tree of categories";
     get    "/api/categories/{id}"                           => categories::read::read,                    "getCategory",              "One category";
@@ -179,6 +226,7 @@ endpoints! {
     get    "/api/audit-logs/search"                         => audit::list::search,                       "searchAuditLogs",          "Searches the audit log";
     get    "/api/audit-logs/export"                         => audit::export::export,                     "exportAuditLogs",          "The audit log as a file of any size";
     get    "/api/audit-logs/verify"                         => audit::verify::verify,                     "verifyAuditLogs",          "Verifies the audit log against its seals, and names the first break";
+    post   "/api/audit-logs/acknowledge"                    => audit::acknowledge::acknowledge,           "acknowledgeAuditBreak",    "Accepts that the end of an audit log is lost, and seals what is left anew";
     get    "/api/audit-logs/{id}"                           => audit::list::read,                         "getAuditLog",              "One row of the audit log";
 
     // Telemetry

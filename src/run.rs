@@ -5,6 +5,7 @@ use crate::db::facts::{Actor, Message};
 use crate::db::{Background, Database, Scope, Tx, outbox};
 use crate::error::Result;
 use crate::log;
+use celaest_domain::json;
 use serde::de::DeserializeOwned;
 use worker::Env;
 
@@ -16,6 +17,8 @@ pub struct Run {
     pub database: Database,
     /// The queue, or the job and its scheduled time: for the log and the audit rows.
     pub name: String,
+    /// Lets work go on that outlasts the batch or the job.
+    pub background: Background,
 }
 
 impl Run {
@@ -25,9 +28,10 @@ impl Run {
         // missing says so itself.
         let _ = Config::get(&env);
         Self {
-            database: Database::new(&env, background),
+            database: Database::new(&env, background.clone()),
             env,
             name,
+            background,
         }
     }
 
@@ -75,7 +79,7 @@ pub fn together(bodies: &[&str]) -> Result<String> {
 /// # Errors
 /// When it is none.
 pub fn of<T: DeserializeOwned>(body: &str) -> Result<T> {
-    serde_json::from_str(body).map_err(crate::error::Error::internal)
+    json::parse(body).map_err(crate::error::Error::internal)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ const MODULES = {
     license_collisions: inside('licenses', 'license_id'),
     license_usage_log: inside('licenses', 'license_id'),
     license_usage_counts: inside('licenses', 'license_id'),
+    license_key_spending: inside('licenses', 'license_id'),
     v_active_licenses: owned('owner_id'),
   },
   settings: { system_config: everybodys },
@@ -40,7 +41,8 @@ const MODULES = {
   telemetry: { telemetry_events: owned('user_id'), system_events: systems },
   ai: {
     ai_models: everybodys, ai_api_pool: systems, v_api_pool_status: systems,
-    prompts_master: tenants, task_batches: owned('user_id'), processed_tasks: owned('user_id'), v_daily_task_metrics: tenants,
+    prompts_master: tenants, task_batches: owned('user_id'), processed_tasks: owned('user_id'),
+    ai_task_queue: owned('user_id'), ai_task_turns: systems, v_daily_task_metrics: tenants,
     roi_metrics: tenants,
   },
   marketplace: {

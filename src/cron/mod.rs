@@ -7,7 +7,7 @@ mod sweep;
 use crate::db::sql;
 use crate::error::Result;
 use crate::log;
-use crate::modules::{audit, licenses};
+use crate::modules::{ai, audit, licenses};
 use crate::platform::clock;
 use crate::run::Run;
 use chrono::{DateTime, Utc};
@@ -32,8 +32,10 @@ macro_rules! jobs {
 
 jobs! {
     "* * * * *",      "outbox"     => sweep::sweep;
+    "* * * * *",      "ai-tasks"   => ai::tasks::sweep::sweep;
     "*/5 * * * *",    "expiries"   => licenses::expire::expire;
     "2-57/5 * * * *", "seals"      => audit::seal::seal_all;
+    "4-59/5 * * * *", "ai-keys"    => ai::pool::health::check;
     "17 * * * *",     "usage"      => licenses::close_periods::close;
     "37 2 * * *",     "partitions" => clean::clean;
 }
@@ -100,9 +102,11 @@ mod tests {
             .split("crons = [")
             .nth(1)
             .and_then(|rest| rest.split(']').next());
+        let schedules: std::collections::BTreeSet<_> =
+            super::JOBS.iter().map(|job| job.schedule).collect();
         assert_eq!(
             crons.unwrap_or_default().matches("  \"").count(),
-            super::JOBS.len()
+            schedules.len()
         );
     }
 }

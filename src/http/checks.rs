@@ -65,7 +65,15 @@ impl Given<Map<String, Value>> for Patch<Map<String, Value>> {
     }
 }
 
-fn check<T: ?Sized>(value: &impl Given<T>, good: impl FnOnce(&T) -> bool, problem: &str) -> Result {
+/// What a field holds, if it holds anything.
+///
+/// # Errors
+/// `problem`, when it is not good.
+pub fn check<T: ?Sized>(
+    value: &impl Given<T>,
+    good: impl FnOnce(&T) -> bool,
+    problem: &str,
+) -> Result {
     if value.given().is_none_or(good) {
         Ok(())
     } else {

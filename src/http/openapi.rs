@@ -154,6 +154,11 @@ pub fn document(describe: fn(&mut Document)) -> String {
             "What organizations subscribe to and licenses grant.",
         ),
         ("system", "What operators look after."),
+        (
+            "ai",
+            "Models, their providers' keys, prompts, questions, tasks and batches.",
+        ),
+        ("v1", "The same questions as OpenAI's clients ask them."),
         ("categories", "What products are sorted into."),
         (
             "products",

@@ -8,6 +8,7 @@ use crate::http::endpoint::{Door, Input, Needs, Prepared};
 use crate::http::params::Params;
 use crate::identity::{self, Principal, Wants};
 use celaest_domain::access::Permission;
+use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::marker::PhantomData;
@@ -73,6 +74,12 @@ permissions!(
     TelemetryWrite,
     SystemRead,
     SystemWrite,
+    AiRead,
+    AiUse,
+    AiPromptsWrite,
+    AiKeysRead,
+    AiKeysWrite,
+    AiModelsWrite,
 );
 
 /// A caller that may go on, and its way to the data. Only the door makes one.
@@ -93,6 +100,7 @@ pub struct Access {
 pub async fn enter(call: &Rc<Call>, needs: &Needs, params: &Params) -> Result<Access> {
     let wants = match needs.door {
         _ if needs.profile => Wants::Profile,
+        _ if needs.light => Wants::Nothing,
         Door::Permit(_) | Door::OnPerson { .. } => Wants::Connection,
         _ => Wants::Nothing,
     };
@@ -177,10 +185,12 @@ impl Access {
     ///
     /// # Errors
     /// When the commit fails; nothing remains then.
-    pub async fn commit_aside(&self, tx: Tx) -> Result<()> {
-        let messages = tx.commit().await?;
-        Call::publish(&self.call, messages);
-        Ok(())
+    pub fn commit_aside(&self, tx: Tx) -> LocalBoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let messages = tx.commit().await?;
+            Call::publish(&self.call, messages);
+            Ok(())
+        })
     }
 }
 
@@ -203,6 +213,28 @@ impl<P: Required> Input for Permit<P> {
 
     fn take(from: &mut Prepared) -> Result<Self> {
         from.access().map(|access| Self(access, PhantomData))
+    }
+}
+
+/// A [`Permit`] for what usually asks PostgreSQL nothing: no connection is opened before it is needed.
+pub struct Light<P>(Permit<P>);
+
+impl<P> Deref for Light<P> {
+    type Target = Access;
+
+    fn deref(&self) -> &Access {
+        &self.0
+    }
+}
+
+impl<P: Required> Input for Light<P> {
+    const NEEDS: Needs = Needs {
+        light: true,
+        ..Permit::<P>::NEEDS
+    };
+
+    fn take(from: &mut Prepared) -> Result<Self> {
+        Permit::take(from).map(Self)
     }
 }
 

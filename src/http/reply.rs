@@ -42,6 +42,8 @@ pub enum Content {
     Moved(String),
     /// A file that is made while it is sent.
     File(Streamed),
+    /// Events, as they happen.
+    Events(Events),
 }
 
 impl Answer {
@@ -205,6 +207,62 @@ impl Output for Streamed {
             status: 200,
             content: Content::File(self),
         })
+    }
+}
+
+/// 200 with JSON as others define it, without the envelope.
+#[derive(Debug)]
+pub struct Bare<T>(pub T);
+
+impl<T: Serialize + Documented> Output for Bare<T> {
+    fn answer(self) -> Outcome<Answer> {
+        let text = serde_json::to_string(&self.0).map_err(Error::internal)?;
+        Ok(Answer::json(200, text))
+    }
+}
+
+/// 200 with events as they happen (HTML, server-sent events). What goes wrong on the way is an event too.
+pub struct Events(pub Pieces);
+
+impl Events {
+    /// Of events.
+    pub const CONTENT_TYPE: &'static str = "text/event-stream";
+
+    /// An event, with a name where its kind is not in its data.
+    pub fn event(name: Option<&str>, data: &impl Serialize) -> Vec<u8> {
+        let data = serde_json::to_string(data).unwrap_or_default();
+        let text = match name {
+            Some(name) => format!("event: {name}\ndata: {data}\n\n"),
+            None => format!("data: {data}\n\n"),
+        };
+        text.into_bytes()
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+/// An answer that comes whole, or piece by piece, as the caller wants it.
+#[derive(Debug)]
+pub enum Spoken<W> {
+    /// Whole.
+    Whole(W),
+    /// Piece by piece.
+    Events(Events),
+}
+
+impl<W: Output> Output for Spoken<W> {
+    fn answer(self) -> Outcome<Answer> {
+        match self {
+            Self::Whole(whole) => whole.answer(),
+            Self::Events(events) => Ok(Answer {
+                status: 200,
+                content: Content::Events(events),
+            }),
+        }
     }
 }
 

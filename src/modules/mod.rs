@@ -1,6 +1,7 @@
 //! One folder a module, all of one shape: `mod.rs` names its files, `model.rs` holds wire shapes, one
 //! file per endpoint or tight group, `queries.rs` its SQL with the tenant transaction as first argument.
 
+pub mod ai;
 pub mod assets;
 pub mod audit;
 pub mod auth;

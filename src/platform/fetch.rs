@@ -1,6 +1,8 @@
 //! Requests to the outside.
 
 use crate::error::{Error, Result};
+use celaest_domain::json;
+use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -35,6 +37,74 @@ pub async fn call(
     send(method, url, headers, body, PATIENCE).await
 }
 
+/// The beginning of what another system answered.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    /// HTTP status.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, or as much of it as was wanted.
+    pub body: Vec<u8>,
+}
+
+/// Sends a request and reads at most `most` bytes of the answer, within `patience`: for those who may answer
+/// anything. Redirects are not followed.
+///
+/// # Errors
+/// [`crate::error::Code::Unavailable`] when there is no answer in time; every status is an answer.
+pub async fn beginning(
+    method: Method,
+    url: &str,
+    headers: &[(&str, String)],
+    body: Option<String>,
+    patience: Duration,
+    most: usize,
+) -> Result<Beginning> {
+    let set = Headers::new();
+    for (name, value) in headers {
+        set.set(name, value).map_err(Error::internal)?;
+    }
+    let mut init = RequestInit::new();
+    init.with_method(method)
+        .with_headers(set)
+        .with_redirect(RequestRedirect::Manual)
+        .with_body(body.map(Into::into));
+    let request = Request::new_with_init(url, &init).map_err(Error::internal)?;
+    let abort = AbortController::default();
+    let signal = abort.signal();
+    let answer = async {
+        let mut response = Fetch::Request(request)
+            .send_with_signal(&signal)
+            .await
+            .map_err(Error::unavailable)?;
+        let status = response.status_code();
+        let headers = response.headers().entries().collect();
+        let mut body = Vec::new();
+        if let Ok(mut pieces) = response.stream() {
+            while let Some(piece) = pieces.next().await {
+                body.extend(piece.map_err(Error::unavailable)?);
+                if body.len() >= most {
+                    body.truncate(most);
+                    break;
+                }
+            }
+        }
+        Ok(Beginning {
+            status,
+            headers,
+            body,
+        })
+    };
+    let answer = match select(std::pin::pin!(answer), Delay::from(patience)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(Error::unavailable("no answer in time")),
+    };
+    // Whatever else would come is not waited for.
+    abort.abort();
+    answer
+}
+
 /// GETs a JSON document, within `patience`.
 ///
 /// # Errors
@@ -42,7 +112,7 @@ pub async fn call(
 pub async fn json<T: DeserializeOwned>(url: &str, patience: Duration) -> Result<T> {
     let answer = send(Method::Get, url, &[], None, patience).await?;
     match answer.status {
-        200 => serde_json::from_str(&answer.text).map_err(Error::unavailable),
+        200 => json::parse(&answer.text).map_err(Error::unavailable),
         status => Err(Error::unavailable(format!("{url} answered {status}"))),
     }
 }

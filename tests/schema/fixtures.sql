@@ -17,6 +17,11 @@ VALUES ($ORG, 'summary', 'Summary', 'text', 'Summarise');
 INSERT INTO task_batches (organization_id, user_id) VALUES ($ORG, $USER);
 INSERT INTO processed_tasks (organization_id, user_id, batch_id)
 SELECT organization_id, user_id, id FROM task_batches WHERE organization_id = $ORG;
+INSERT INTO ai_task_queue (task_id, task_created_at, organization_id, user_id, license_id, batch_id, call_id)
+SELECT t.id, t.created_at, t.organization_id, t.user_id, l.id, t.batch_id, uuid_generate_v4() FROM processed_tasks t, licenses l
+WHERE t.organization_id = $ORG AND l.organization_id = $ORG LIMIT 1;
+INSERT INTO ai_task_turns (license_id, organization_id, served_at)
+SELECT id, organization_id, now() FROM licenses WHERE organization_id = $ORG;
 INSERT INTO roi_metrics (organization_id, period_type, period_start, period_end)
 VALUES ($ORG, 'daily', '2026-01-01', '2026-01-01');
 INSERT INTO payment_methods (organization_id, user_id) VALUES ($ORG, $USER);

@@ -9,11 +9,14 @@ use wasm_bindgen::JsValue;
 use worker::{Delay, Env, Error, Queue, Result, State, console_error};
 
 use super::rules::{Machine, Malformed};
+use crate::call;
 use crate::object::{Object, Work};
 use crate::storage::{self, Alarm, Effects, now};
 
 /// Queue binding of what is reported.
 const QUEUE: &str = "VALIDATIONS";
+/// Queue binding of the records of AI calls.
+const RECORDS: &str = "AI_RECORDS";
 /// How long what is written behind waits for company.
 const SAVE_AFTER: Duration = Duration::from_secs(1);
 /// Shortest and longest pause between attempts while the queue is away.
@@ -24,6 +27,7 @@ const MAX_RETRY_MS: i64 = 60_000;
 struct Shell {
     state: State,
     queue: Option<Queue>,
+    records: Option<Queue>,
     machine: RefCell<Machine>,
     alarm: Alarm,
     failures: Cell<u32>,
@@ -38,6 +42,7 @@ pub fn open(state: State, env: &Env) -> Rc<dyn Object> {
     let shell = Rc::new(Shell {
         state,
         queue: env.queue(QUEUE).ok(),
+        records: env.queue(RECORDS).ok(),
         machine: RefCell::new(Machine::new(storage::seed())),
         alarm: Alarm::default(),
         failures: Cell::new(0),
@@ -82,26 +87,39 @@ impl Shell {
         let mut machine = self.machine.borrow_mut();
         match what {
             "validate" => {
-                let check = serde_json::from_str(text)?;
+                let check = call::read(text)?;
                 let (answer, effects) = machine.validate(&check, now).map_err(malformed)?;
                 Ok((answer.encode(), effects))
             }
             "reserve" => {
-                let request = serde_json::from_str(text)?;
+                let request = call::read(text)?;
                 let (reservation, effects) = machine.reserve(&request, now).map_err(malformed)?;
                 Ok((json(&reservation)?, effects))
             }
             "announce" => {
-                let change = serde_json::from_str(text)?;
+                let change = call::read(text)?;
                 Ok((String::new(), machine.announce(change, now)))
             }
             "forget" => {
-                let outcome = serde_json::from_str(text)?;
+                let outcome = call::read(text)?;
                 Ok((String::new(), machine.forget(outcome, now)))
             }
             "settled" => {
-                let ids: Vec<_> = serde_json::from_str(text)?;
+                let ids: Vec<_> = call::read(text)?;
                 Ok((String::new(), machine.settled(&ids)))
+            }
+            "reserve_call" => {
+                let ask = serde_json::from_str(text)?;
+                let (answer, effects) = machine.reserve_call(&ask, now).map_err(malformed)?;
+                Ok((json(&answer)?, effects))
+            }
+            "settle_call" => {
+                let told = serde_json::from_str(text)?;
+                Ok((String::new(), machine.settle_call(told, now)))
+            }
+            "confirm_calls" => {
+                let told: Vec<_> = serde_json::from_str(text)?;
+                Ok((String::new(), machine.confirm_calls(&told)))
             }
             "pending" => Ok((json(&machine.pending())?, Effects::default())),
             _ => Err(Error::RustError(format!("a license knows no {what}"))),
@@ -163,6 +181,13 @@ impl Shell {
         }
         if failed {
             self.machine.borrow_mut().unsent(&outgoing);
+        }
+        let (records, effects) = self.machine.borrow_mut().take_calls(now());
+        storage::store(&self.state, &effects).await?;
+        for record in &records {
+            // What the queue does not take goes again with its next turn.
+            let queue = self.records.as_ref();
+            failed = failed || storage::send(queue, RECORDS, record).await.is_err();
         }
         let failures = if failed { self.failures.get() + 1 } else { 0 };
         self.failures.set(failures);

@@ -102,6 +102,18 @@ permissions! {
     SystemRead = "system:read",
     /// Send dead letters again, or drop them.
     SystemWrite = "system:write",
+    /// See models, prompts and AI tasks.
+    AiRead = "ai:read",
+    /// Ask models, and hand in AI tasks.
+    AiUse = "ai:use",
+    /// Make and change prompts, and say which version serves.
+    AiPromptsWrite = "ai_prompts:write",
+    /// See the keys of AI providers, never the keys themselves, and what was called with them.
+    AiKeysRead = "ai_keys:read",
+    /// Add, change, test and delete keys of AI providers.
+    AiKeysWrite = "ai_keys:write",
+    /// Make and change the models that can be called.
+    AiModelsWrite = "ai_models:write",
 }
 
 /// Permissions nobody but a super administrator holds, whatever a scope says.
@@ -114,6 +126,7 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::ReviewsModerate,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
+    Permission::AiModelsWrite,
     Permission::SystemRead,
     Permission::SystemWrite,
 ];
@@ -129,6 +142,7 @@ const EVERYBODY: &[Permission] = &[
     Permission::AssetsRead,
     Permission::FlagsEvaluate,
     Permission::TelemetryWrite,
+    Permission::AiRead,
 ];
 
 impl fmt::Display for Permission {
@@ -198,6 +212,7 @@ impl Role {
                 UsersWrite,
                 AuditRead,
                 TelemetryRead,
+                AiUse,
                 ProductsRead,
                 AssetsWrite,
             ],
@@ -212,8 +227,13 @@ impl Role {
                 WebhooksRead,
                 WebhooksWrite,
                 TelemetryRead,
+                AiUse,
+                AiPromptsWrite,
+                AiKeysRead,
+                AiKeysWrite,
             ],
-            Self::Operator | Self::Client | Self::Viewer => &[],
+            Self::Operator | Self::Client => &[AiUse],
+            Self::Viewer => &[],
         };
         Permissions::of(EVERYBODY).and(Permissions::of(more))
     }

@@ -303,12 +303,63 @@ pub const SPANISH: &[(&str, &str)] = &[
     ("is in the future", "está en el futuro"),
     ("is too far away", "queda demasiado lejos"),
     ("is reserved", "está reservado"),
+    ("no queue has this name", "ninguna cola tiene este nombre"),
+    (
+        "it is larger than a queue takes",
+        "es mayor de lo que admite una cola",
+    ),
     ("is required for super_admin", "hace falta para super_admin"),
     (
         "is required, none can be made from the name",
         "hace falta: no se puede formar a partir del nombre",
     ),
+    ("must be text alone", "solo puede ser text"),
+    ("must be false", "debe ser false"),
+    (
+        "is required without prompt_slug",
+        "hace falta si no hay prompt_slug",
+    ),
     ("is required", "hace falta"),
+    (
+        "need a prompt, by prompt_slug",
+        "necesitan una plantilla, con prompt_slug",
+    ),
+    (
+        "is the prompt's own where prompt_slug is given",
+        "lo pone la plantilla cuando se indica prompt_slug",
+    ),
+    (
+        "is not possible here; use /api/ai/chat",
+        "no es posible aquí; use /api/ai/chat",
+    ),
+    (
+        "differs from X-License-ID",
+        "no coincide con X-License-ID",
+    ),
+    (
+        "cannot be combined with Idempotency-Key",
+        "no puede combinarse con Idempotency-Key",
+    ),
+    (
+        "has images, which the model cannot see",
+        "tiene imágenes, que el modelo no puede ver",
+    ),
+    (
+        "are nothing that the model can call",
+        "no son funciones que el modelo pueda pedir",
+    ),
+    (
+        "is nothing that the model can keep to",
+        "no es un formato que el modelo pueda cumplir",
+    ),
+    (
+        "is nothing that the model can do",
+        "no es algo que el modelo pueda hacer",
+    ),
+    (
+        "must be at most {} for this model",
+        "debe ser como máximo {} para este modelo",
+    ),
     ("does not exist", "no existe"),
     ("the URL is too long", "la URL es demasiado larga"),
     ("not a URL", "no es una URL"),

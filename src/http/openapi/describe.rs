@@ -8,9 +8,9 @@ use crate::http::change::Stop;
 use crate::http::endpoint::NoBody;
 use crate::http::idempotency::Once;
 use crate::http::params::{Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query};
-use crate::http::permit::{OnPerson, OwnProfile, Permit, Required, SignedIn};
+use crate::http::permit::{Light, OnPerson, OwnProfile, Permit, Required, SignedIn};
 use crate::http::problem::Failed;
-use crate::http::reply::{Data, Found, Reply, Shared, Streamed};
+use crate::http::reply::{Bare, Data, Events, Found, Output, Reply, Shared, Spoken, Streamed};
 use crate::http::strict::AskedPage;
 use aide::generate::GenContext;
 use aide::openapi::{
@@ -120,6 +120,12 @@ impl<P: Required> OperationInput for Permit<P> {
     }
 }
 
+impl<P: Required> OperationInput for Light<P> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        Permit::<P>::operation_input(ctx, operation);
+    }
+}
+
 impl<T: JsonSchema, const LIMIT: usize> OperationInput for Body<T, LIMIT> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         let schema = ctx.schema.subschema_for::<T>();
@@ -145,9 +151,9 @@ impl<T: OperationInput> OperationInput for Once<T> {
         T::operation_input(ctx, operation);
         let data = parameter(
             "Idempotency-Key",
-            "The same key with the same request replays the first answer for a day; with another request it is refused.",
+            "The same key with the same request, byte for byte, replays the first answer for a day; with another request it is refused.",
             false,
-            json_schema!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+            json_schema!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" }),
         );
         add_parameters(
             ctx,
@@ -332,6 +338,31 @@ impl OperationOutput for Streamed {
             ..Response::default()
         };
         vec![(Some(200), response)]
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Bare<T> {
+    type Inner = T;
+
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let schema = ctx.schema.subschema_for::<T>();
+        vec![(Some(200), response("Good", schema))]
+    }
+}
+
+impl<W: Output> OperationOutput for Spoken<W> {
+    type Inner = W::Inner;
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        let mut responses = W::inferred_responses(ctx, operation);
+        for (_, response) in &mut responses {
+            let text = media(json_schema!({ "type": "string" }));
+            response.content.insert(Events::CONTENT_TYPE.to_owned(), text);
+        }
+        responses
     }
 }
 

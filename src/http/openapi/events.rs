@@ -81,11 +81,13 @@ fn data_of(event: &str) -> &'static str {
     match event {
         "license.collision" => "ToldCollision",
         "license.validated" => "ToldValidation",
+        "ai.batch.completed" => "ToldBatch",
         _ => match event.split('.').next().unwrap_or_default() {
             "license" => "ToldLicense",
             "user" => "ToldUser",
             "api_key" => "ToldApiKey",
             "organization" => "ToldOrganization",
+            "ai" => "ToldTask",
             _ => "ToldWebhook",
         },
     }
@@ -141,6 +143,8 @@ fn told(schemas: &Value) -> Map<String, Value> {
             "ToldOrganization",
             json!({ "organization": reference("Organization") }),
         ),
+        ("ToldTask", json!({ "task": reference("AiTask") })),
+        ("ToldBatch", json!({ "batch": reference("AiBatch") })),
         (
             "ToldWebhook",
             json!({ "webhook": part(&schemas["Webhook"], |name| name != "url", &["id"],

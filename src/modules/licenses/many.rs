@@ -7,6 +7,7 @@ use crate::db::{Tx, sql};
 use crate::error::{Error, Result};
 use crate::http::change::Change;
 use crate::run::Run;
+use celaest_domain::json;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::rc::Rc;
@@ -91,7 +92,7 @@ pub async fn told(run: &Run, message: &Message) -> Result<()> {
         return Ok(());
     }
     let Step { whose, after } =
-        serde_json::from_value(message.payload.clone()).map_err(Error::internal)?;
+        json::read(&message.payload.to_string()).map_err(Error::internal)?;
     let mut tx = run.begin();
     let licenses = next(&mut tx, whose, after).await?;
     let last = licenses.get(STEP - 1).map(|license| license.id);

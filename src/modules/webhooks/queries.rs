@@ -4,6 +4,7 @@ use super::model::{Status, Webhook};
 use crate::db::facts::Subject;
 use crate::db::{Raw, Rows, Set, Tx};
 use crate::error::{Code, Error, Result};
+use celaest_domain::json;
 use celaest_domain::webhook::shown_url;
 use serde::Deserialize;
 use serde_json::json;
@@ -29,14 +30,16 @@ pub const ENDPOINT: &str = "json_build_object(
             WHERE p.expires_at > now()) AS s(sealed, key_version, expires_at)
       WHERE w.deleted_at IS NULL))";
 
-/// Whose thing an event of `topic` and `payload` is about: the owner of its license, the maker of its webhook.
+/// Whose thing an event of `topic` and `payload` is about: the owner of its license, the maker of its webhook,
+/// whoever handed in its task.
 pub fn owner_of(topic: &str, payload: &str) -> String {
     format!(
         "CASE WHEN {topic} LIKE 'license.%' THEN (
            SELECT l.owner_id FROM licenses l WHERE l.id = coalesce({payload}->'license'->>'id',
              {payload}->>'license_id', {payload}->'validation'->>'license_id')::uuid)
          WHEN {topic} LIKE 'webhook.%' THEN (
-           SELECT v.user_id FROM webhooks v WHERE v.id = ({payload}->'webhook'->>'id')::uuid) END"
+           SELECT v.user_id FROM webhooks v WHERE v.id = ({payload}->'webhook'->>'id')::uuid)
+         WHEN {topic} LIKE 'ai.%' THEN coalesce({payload}->'task'->>'user_id', {payload}->'batch'->>'user_id')::uuid END"
     )
 }
 
@@ -129,7 +132,7 @@ impl Locked {
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
     let query = mine(tx).id(id).lock(COLUMNS);
     let row: Raw<Webhook> = tx.one(query, Code::WebhookNotFound).await?;
-    let parts: Parts = serde_json::from_str(row.text()).map_err(Error::internal)?;
+    let parts: Parts = json::read(row.text()).map_err(Error::internal)?;
     Ok(Locked {
         row,
         id,

@@ -1,5 +1,6 @@
 //! Getting a snapshot, and what it changes.
 
+use celaest_domain::json;
 use std::collections::{HashMap, HashSet};
 
 use celaest_domain::address::AddressKey;
@@ -91,8 +92,7 @@ impl Machine {
         now: i64,
         effects: &mut Effects,
     ) -> Result<(), Malformed> {
-        let found: Found<'_> =
-            serde_json::from_str(data.get()).map_err(|_| Malformed("snapshot"))?;
+        let found: Found<'_> = json::read(data.get()).map_err(|_| Malformed("snapshot"))?;
         let snapshot = Snapshot::parse(found.snapshot.get()).map_err(|_| Malformed("snapshot"))?;
         let before = self.core.clone();
         self.belong_to(&snapshot, effects);
@@ -123,6 +123,13 @@ impl Machine {
             if !settled.contains(&id) {
                 self.bound.entry(ip).or_insert(id);
             }
+        }
+        // While the license changes, nothing tells which of two reads is the older one.
+        if let Some(usage) = &found.usage
+            && (!changing || !self.calls.is_known())
+        {
+            let known: Vec<Uuid> = settled.iter().copied().collect();
+            self.calls.install(usage, &known, effects);
         }
         self.missing_until = 0;
         self.loaded = Some(Loaded::new(&snapshot, now, changing));
@@ -167,6 +174,7 @@ impl Machine {
         self.reports.settle(|_| true, effects);
         let slots = std::mem::take(&mut self.slots);
         effects.delete.extend(slots.keys().map(slot));
+        self.calls.clear(effects);
         self.window = Window::default();
         self.core = Core {
             owner,

@@ -3,6 +3,7 @@
 mod delivery;
 mod signature;
 
+pub(crate) use delivery::http_date_ms;
 pub use delivery::{
     Verdict, has_failed_too_long, next_attempt, reason_of, retry_after_ms, verdict,
 };
@@ -45,6 +46,7 @@ pub fn needed_for(event_type: &str) -> Permission {
         "api_key" => Permission::ApiKeysRead,
         "organization" => Permission::OrganizationsRead,
         "webhook" => Permission::WebhooksRead,
+        "ai" => Permission::AiRead,
         _ => Permission::SettingsWrite,
     }
 }
@@ -159,6 +161,15 @@ pub const CATALOGUE: &[EventType] = &[
         "A webhook of the organization was disabled.",
     ),
     event("webhook.test", "Somebody asked for a test delivery."),
+    event(
+        "ai.task.completed",
+        "An AI task has its answer. Of a task in a batch only where the batch asks for it.",
+    ),
+    event(
+        "ai.task.failed",
+        "An AI task failed for good. Of a task in a batch only where the batch asks for it.",
+    ),
+    event("ai.batch.completed", "Every task of a batch has ended."),
 ];
 
 /// Whether `text` is a subscription: an event's name, a family (`license.*`)
@@ -283,10 +294,13 @@ mod tests {
         }
         assert_eq!(needed_for("order.created"), Permission::SettingsWrite);
         let developer = Role::Developer.permissions();
-        assert_eq!(readable(developer), ["license", "organization", "webhook"]);
+        assert_eq!(
+            readable(developer),
+            ["license", "organization", "webhook", "ai"]
+        );
         assert_eq!(
             readable(Role::Client.permissions()),
-            ["license", "organization"]
+            ["license", "organization", "ai"]
         );
         assert!(developer.covers(needed_by(&["*", "license.*", "webhook.deleted"])));
         assert!(!developer.covers(needed_by(&["license.*", "user.*"])));
@@ -309,7 +323,7 @@ mod tests {
         assert!(!told(Role::Developer, "user.updated", false));
         assert_eq!(
             carriable(Role::Developer.permissions()),
-            ["licenses:read", "organizations:read", "webhooks:read"]
+            ["licenses:read", "organizations:read", "webhooks:read", "ai:read"]
         );
         let narrowed = Permissions::named(&carriable(Permissions::named(&["webhooks:*"])));
         assert!(!is_told(Role::Admin, narrowed, "license.created", true));
