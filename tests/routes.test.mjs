@@ -99,9 +99,20 @@ function wellDone(route, answer) {
 for (const { name, method, path, route, parameters, module } of routes) {
   if (part && part !== module) continue;
   if (route.open) {
-    test(`${name} is open`, unchanged(async () => {
-      good(await caller(stack)(method, path, await target(route, world)), route.status);
-    }));
+    test(`${name} is open`, async () => {
+      const args = await target(route, world);
+      await unchanged(async () => {
+        good(await caller(stack)(method, path, args), route.status);
+      })();
+    });
+    if (parameters.includes('id')) {
+      test(`${name}: what does not exist, and what is no id`, async () => {
+        const args = await target(route, world);
+        const nobody = caller(stack);
+        refused(await nobody(method, path, { ...args, id: randomUUID() }), 404, route.errorWhenUnknown ?? 'NOT_FOUND');
+        for (const id of notUuids(args.id)) refused(await nobody(method, path, { ...args, id }), 400, 'INVALID_ID');
+      });
+    }
     if (!takesBody(name)) continue;
     test(`${name} refuses unknown fields and parameters`, unchanged(async () => {
       const nobody = caller(stack);

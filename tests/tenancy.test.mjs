@@ -48,6 +48,8 @@ const MODULES = {
   marketplace: {
     product_categories: everybodys, products: tenants, v_products_published: tenants, product_releases: tenants,
     product_reviews: tenants, customer_assets: owned('user_id'), asset_downloads: owned('user_id'),
+    product_review_votes: owned('user_id'), product_review_replies: tenants,
+    catalogue_products: everybodys, catalogue_slugs: everybodys, catalogue_reviews: everybodys, catalogue_releases: everybodys,
   },
   billing: {
     payment_gateways: everybodys, tax_rates: everybodys, coupons: tenants, payment_methods: owned('user_id'),
