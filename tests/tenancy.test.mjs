@@ -47,14 +47,17 @@ const MODULES = {
   },
   marketplace: {
     product_categories: everybodys, products: tenants, v_products_published: tenants, product_releases: tenants,
-    product_reviews: tenants, customer_assets: owned('user_id'), asset_downloads: owned('user_id'),
+    product_reviews: owned('user_id'), customer_assets: owned('user_id'), asset_downloads: owned('user_id'),
     product_review_votes: owned('user_id'), product_review_replies: tenants,
     catalogue_products: everybodys, catalogue_slugs: everybodys, catalogue_reviews: everybodys, catalogue_releases: everybodys,
   },
   billing: {
     payment_gateways: everybodys, tax_rates: everybodys, coupons: tenants, payment_methods: owned('user_id'),
     orders: owned('user_id'), order_items: inside('orders', 'order_id'), invoices: owned('user_id'),
-    v_sales_dashboard: tenants, payment_events: systems, invoice_counters: unreachable,
+    v_sales_dashboard: tenants, payment_events: systems, invoice_counters: unreachable, invoice_series: unreachable,
+    gateway_customers: owned('user_id'), coupon_redemptions: owned('user_id'), subscriptions: owned('user_id'),
+    order_grants: inside('orders', 'order_id'), refunds: inside('orders', 'order_id'), disputes: inside('orders', 'order_id'),
+    payment_differences: systems,
   },
   system: { dead_letters: systems, job_runs: systems, retentions: systems },
   platform: { outbox_messages: tenants, idempotency_keys: tenants, refinery_schema_history: unreachable },
@@ -69,6 +72,7 @@ const SYSTEM_ROWS = `
   INSERT INTO ai_api_pool (provider, key_name, key_value_encrypted) VALUES ('groq', 'test', '\\x00');
   INSERT INTO ai_key_imports (key_fingerprint, variable) VALUES ('x', 'test');
   INSERT INTO payment_events (provider, event_id, type, payload) VALUES ('test', 'test', 'test', '{}');
+  INSERT INTO payment_differences (order_id, kind) SELECT id, 'test' FROM orders LIMIT 1;
   INSERT INTO system_events (event_type, source, message) VALUES ('test', 'test', 'test');
   INSERT INTO feature_flags (flag_key, name) VALUES ('test', 'Test');
   INSERT INTO product_categories (name, slug) VALUES ('Test', 'test');

@@ -25,9 +25,9 @@ const theirReview = async ({ stack, theirs }) => {
 };
 const votedReview = async (world) => {
   const made = await theirReview(world);
-  await insert(world.stack, 'product_review_votes', {
-    review_id: made.id, organization_id: world.ours.id, user_id: world.ours.users.admin,
-  });
+  for (const { id, users } of new Set([world.ours, world.theirs])) {
+    await insert(world.stack, 'product_review_votes', { review_id: made.id, organization_id: id, user_id: users.admin });
+  }
   return made;
 };
 /** A review of our product; `more` makes what is inside it. */
@@ -46,8 +46,8 @@ const release = (fields) => async ({ stack, ours }) => {
   return { id: (await insertRelease(stack, of, fields)).id };
 };
 /** Something of somebody's, with a release to download. */
-const asset = async ({ stack, ours, theirs }, owner) => {
-  const of = await createProduct(stack, theirs.id);
+const asset = async ({ stack, ours }, owner) => {
+  const of = await createProduct(stack, ours.id);
   await insertRelease(stack, of);
   return { id: (await insertAsset(stack, { organization: ours.id, user: owner, product: of.id })).id };
 };

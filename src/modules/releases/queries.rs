@@ -95,6 +95,15 @@ pub struct Locked {
     pub facts: Facts,
 }
 
+/// Reads what rules look at of one release.
+///
+/// # Errors
+/// 404 when it is not there or not the caller's.
+pub async fn peek(tx: Tx, id: Uuid) -> Result<Facts> {
+    let query = mine(&tx).id(id).read(COLUMNS);
+    tx.only_one(query, Code::ReleaseNotFound).await
+}
+
 /// Reads one release and holds its row until the transaction ends.
 ///
 /// # Errors

@@ -1,9 +1,9 @@
 //! `POST /api/releases/{id}/upload`
 
 use super::model::{Release, Upload, UploadLink};
-use super::queries::{self, COLUMNS, RELEASE, mine};
+use super::queries::{self, COLUMNS, Facts, RELEASE, mine};
 use crate::db::{Raw, Set};
-use crate::error::Code;
+use crate::error::{Code, Result};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
 use crate::http::params::Id;
@@ -19,12 +19,8 @@ pub async fn upload(
     Id(id): Id,
     Body(file): Body<Upload>,
 ) -> Outcome<Data<UploadLink>> {
-    let mut tx = permit.begin_last();
-    let before = queries::lock(&mut tx, id).await?;
-    let facts = &before.facts;
-    if facts.status != Status::Draft {
-        return Err(Code::ReleasePublished.into());
-    }
+    let facts = queries::peek(permit.begin(), id).await?;
+    check_draft(&facts)?;
     let path = format!("{id}/{}/{}", Uuid::new_v4(), file.file_name);
     let config = permit.call.config;
     let object = queries::object(config, facts.organization_id, facts.product_id, &path);
@@ -32,6 +28,10 @@ pub async fn upload(
         url: object.upload_link().await?,
         storage_path: path,
     };
+    // No row is held while the storage is asked.
+    let mut tx = permit.begin_last();
+    let before = queries::lock(&mut tx, id).await?;
+    check_draft(&before.facts)?;
     let set = Set::new()
         .to("storage_path = {}", &link.storage_path)
         .to("file_name = {}", file.file_name)
@@ -41,4 +41,11 @@ pub async fn upload(
     let after: Raw<Release> = tx.one(query, Code::ReleaseNotFound).await?;
     tx.record_change(&RELEASE, "release.updated", &before.row, &after);
     permit.commit(tx, Data::of(&link)).await
+}
+
+fn check_draft(facts: &Facts) -> Result<()> {
+    match facts.status {
+        Status::Draft => Ok(()),
+        _ => Err(Code::ReleasePublished.into()),
+    }
 }

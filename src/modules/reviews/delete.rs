@@ -1,7 +1,7 @@
 //! `DELETE /api/reviews/{id}`
 
 use super::model::Review;
-use super::queries::{COLUMNS, REVIEW, mine};
+use super::queries::{COLUMNS, REVIEW, changeable};
 use crate::db::Raw;
 use crate::error::Code;
 use crate::http::change::Outcome;
@@ -18,7 +18,9 @@ pub async fn delete(
     Once(key, NoBody): Once<NoBody>,
 ) -> Outcome<NoContent> {
     let mut tx = permit.begin_once(key).await?;
-    let query = mine(&tx, permit.principal.user_id).id(id).delete(COLUMNS);
+    let query = changeable(&tx, permit.principal.user_id)
+        .id(id)
+        .delete(COLUMNS);
     let before: Raw<Review> = tx.one(query, Code::ReviewNotFound).await?;
     tx.record_end(&REVIEW, "review.deleted", &before);
     permit.commit(tx, NoContent::done()).await

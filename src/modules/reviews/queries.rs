@@ -44,6 +44,12 @@ pub fn mine(tx: &Tx, author: Uuid) -> Rows {
     ours(tx).when("r.user_id = {}::uuid", Some(author))
 }
 
+/// The reviews that the caller may change: the own ones; for a super administrator all.
+pub fn changeable(tx: &Tx, author: Uuid) -> Rows {
+    let author = tx.scope().organization().map(|_| author);
+    ours(tx).when("r.user_id = {}::uuid", author)
+}
+
 /// Reads one of these reviews and holds its row until the transaction ends.
 ///
 /// # Errors

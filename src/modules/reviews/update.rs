@@ -1,7 +1,7 @@
 //! `PATCH /api/reviews/{id}`
 
 use super::model::{Review, ReviewChanges};
-use super::queries::{self, COLUMNS, HAS_IT, REVIEW, mine};
+use super::queries::{self, COLUMNS, HAS_IT, REVIEW, changeable};
 use crate::db::{Raw, Set};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
@@ -18,7 +18,7 @@ pub async fn update(
     Once(key, Body(wanted)): Once<Body<ReviewChanges>>,
 ) -> Outcome<Data<Review>> {
     let mut tx = permit.begin_once(key).await?;
-    let own = mine(&tx, permit.principal.user_id).id(id);
+    let own = changeable(&tx, permit.principal.user_id).id(id);
     let before = queries::lock(&mut tx, own.clone()).await?;
     let rating = wanted.rating.value().map(|stars| u32::from(*stars));
     let set = Set::new()
