@@ -15,13 +15,13 @@ ALTER TABLE license_usage_log
     ADD COLUMN user_id uuid REFERENCES users_profile (id),
     ADD COLUMN api_key_id uuid REFERENCES user_api_keys (id) ON DELETE SET NULL,
     ALTER COLUMN calculated_cost TYPE numeric(14,6),
-    ALTER COLUMN calculated_cost DROP NOT NULL;
-CREATE UNIQUE INDEX license_usage_log_period_key ON license_usage_log (license_id, period_start, period_end)
-    WHERE call_id IS NULL;
+    ALTER COLUMN calculated_cost DROP NOT NULL,
+    ADD CONSTRAINT license_usage_log_period_key
+        UNIQUE NULLS NOT DISTINCT (license_id, period_start, period_end, call_id);
 CREATE UNIQUE INDEX license_usage_log_call_key ON license_usage_log (call_id) WHERE call_id IS NOT NULL;
 CREATE INDEX idx_license_usage_log_calls ON license_usage_log (created_at) WHERE call_id IS NOT NULL;
-CREATE INDEX idx_license_usage_log_user ON license_usage_log (user_id) WHERE user_id IS NOT NULL;
-CREATE INDEX idx_license_usage_log_api_key ON license_usage_log (api_key_id) WHERE api_key_id IS NOT NULL;
+CREATE INDEX idx_license_usage_log_user ON license_usage_log (user_id);
+CREATE INDEX idx_license_usage_log_api_key ON license_usage_log (api_key_id);
 
 -- Those of calls go with the tasks they stand for; those of periods stay.
 GRANT DELETE ON license_usage_log TO celaest_app;

@@ -1,8 +1,8 @@
 //! One request: what its head says, and what is known of it before anybody is asked who is calling.
 
 use crate::config::Config;
-use crate::db::facts::Message;
-use crate::db::{Background, Database, outbox};
+use crate::db::facts::{Actor, Message};
+use crate::db::{Background, Database, Scope, Tx, outbox};
 use crate::error::{Code, Error, Result};
 use crate::language::Language;
 use crate::log;
@@ -125,6 +125,11 @@ impl Call {
     /// Ends when the caller has left before the end of the answer, which may be never.
     pub async fn left(&self) {
         self.incoming.left().await;
+    }
+
+    /// A transaction that sees what everybody may read, and no row of any tenant: for routes that are open.
+    pub fn begin_open(&self) -> Tx {
+        self.database.begin(Scope::Nobody, Actor::default())
     }
 
     /// Another connection, for work beside the request's own transaction.

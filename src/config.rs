@@ -100,6 +100,14 @@ pub struct Config {
     pub audit_signing_key: Option<Secret>,
     /// The public key of the Supabase project, which its own API asks for.
     pub supabase_anon_key: Option<Secret>,
+    /// The service key of the Supabase project, with which links to files are made. Without it there are none.
+    pub supabase_service_key: Option<Secret>,
+    /// The storage's own URL, without a slash at the end.
+    pub storage_url: String,
+    /// The bucket that the files of releases are in.
+    pub storage_bucket: String,
+    /// Seconds for which a link to a file is good.
+    pub download_link_seconds: u32,
     /// Webhooks may go to addresses inside; for local development only.
     pub webhook_allow_private: bool,
     /// Seconds of nothing but failures after which a webhook is disabled.
@@ -209,10 +217,17 @@ impl Config {
             let keys = keys.filter(|key| !key.is_empty());
             keys.map(|key| (provider, Secret(key))).collect::<Vec<_>>()
         };
+        let supabase_url = required("SUPABASE_URL")?.trim_end_matches('/').to_owned();
         Ok(Self {
             app_env: optional("APP_ENV").unwrap_or_else(|| "production".into()),
             log_level: optional("LOG_LEVEL").unwrap_or_else(|| "info".into()),
-            supabase_url: required("SUPABASE_URL")?.trim_end_matches('/').to_owned(),
+            supabase_service_key: optional("SUPABASE_SERVICE_KEY").map(Secret),
+            storage_url: optional("STORAGE_URL")
+                .map(|url| url.trim_end_matches('/').to_owned())
+                .unwrap_or_else(|| format!("{supabase_url}/storage/v1")),
+            storage_bucket: optional("STORAGE_BUCKET").unwrap_or_else(|| "releases".into()),
+            download_link_seconds: number("DOWNLOAD_LINK_SECONDS", 120)?,
+            supabase_url,
             supabase_jwt_secret: optional("SUPABASE_JWT_SECRET").map(Secret),
             supabase_jwt_audience: optional("SUPABASE_JWT_AUDIENCE")
                 .unwrap_or_else(|| "authenticated".into()),

@@ -13,8 +13,11 @@ use crate::language::Language;
 use crate::log;
 use crate::platform::incoming::{Head, Incoming};
 use crate::router;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::TryStreamExt;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use std::fmt::{Display, Write};
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
@@ -48,6 +51,19 @@ pub async fn answer(head: Head, incoming: Incoming, env: Env, context: Context) 
             content: Content::Events(events),
             ..
         }) => tell(&call, pattern, events),
+        Ok(Answer {
+            content: Content::Shared(body),
+            ..
+        }) => share(&call, pattern, &body),
+        Ok(Answer {
+            status,
+            content: Content::Moved(path),
+        }) => {
+            let mut outgoing = Outgoing::new(status);
+            outgoing.seal(&call, pattern, status, None);
+            outgoing.header("location", path);
+            outgoing.json("")
+        }
         Ok(Answer {
             status,
             content: Content::Json(body),
@@ -84,6 +100,30 @@ fn finish(call: &Call, pattern: &str, status: u16, body: Result<String>) -> JsVa
 /// Whether a request speaks OpenAI's API, in which errors have another shape.
 fn is_openai(call: &Call) -> bool {
     call.head.path().starts_with("/v1/")
+}
+
+/// Answers with what is the same for everybody; only that it is, to whoever has it.
+fn share(call: &Call, pattern: &str, body: &str) -> JsValue {
+    let hash = Sha256::digest(body);
+    let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..16]));
+    let asked = call.head.if_none_match().unwrap_or_default();
+    let known = asked.split(',').map(str::trim);
+    let (status, body) = match known.into_iter().any(|one| one == "*" || same(one, &tag)) {
+        true => (304, ""),
+        false => (200, body),
+    };
+    let mut outgoing = Outgoing::new(status);
+    outgoing.seal(call, pattern, status, None);
+    outgoing.header("etag", &tag);
+    // Kept by whoever wants to, and asked for again each time: what is taken off is gone at once.
+    outgoing.header("cache-control", "public, no-cache");
+    outgoing.json(body)
+}
+
+/// Whether two tags name the same content (RFC 9110, 8.8.3.2).
+fn same(one: &str, other: &str) -> bool {
+    let opaque = |tag: &str| tag.trim_start_matches("W/").to_owned();
+    opaque(one) == opaque(other)
 }
 
 /// Hands a file to the platform piece by piece.
@@ -208,7 +248,7 @@ impl Outgoing {
         self.header(
             "access-control-expose-headers",
             "X-Request-Id, Server-Timing, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, \
-             Content-Disposition",
+             Content-Disposition, ETag, Location",
         );
         true
     }

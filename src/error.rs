@@ -9,6 +9,8 @@ pub use problems::plain;
 use crate::language::Language;
 use celaest_domain::access::Permission;
 use celaest_domain::license::life;
+use celaest_domain::market::category::Misplaced;
+use celaest_domain::market::{asset, release};
 use celaest_domain::membership::Refusal;
 use serde_json::{Value, json};
 
@@ -82,6 +84,16 @@ codes! {
     LicenseInactive = "LICENSE_INACTIVE", 403, "La licencia no está activa", "The license is not active";
     /// An AI call needs a license, and the organization has none in force; name one with `license_id`.
     LicenseRequired = "LICENSE_REQUIRED", 403, "La organización no tiene una licencia activa; indique license_id", "The organization has no active license; name one with license_id";
+    /// The time of what was bought is over.
+    AssetExpired = "ASSET_EXPIRED", 403, "El acceso a este producto ha caducado", "Access to this product has expired";
+    /// What was bought is suspended, as while its payment is disputed. `details.reason` says why.
+    AssetSuspended = "ASSET_SUSPENDED", 403, "El acceso a este producto está suspendido", "Access to this product is suspended";
+    /// What was bought was taken back, as after a refund. `details.reason` says why.
+    AssetRevoked = "ASSET_REVOKED", 403, "El acceso a este producto fue retirado", "Access to this product was taken back";
+    /// The license that belongs to what was bought is suspended, expired or cancelled. `details` says which.
+    AssetLicenseInactive = "ASSET_LICENSE_INACTIVE", 403, "La licencia de este producto no está activa", "The license of this product is not active";
+    /// It was downloaded as often as the purchase includes.
+    DownloadLimitReached = "DOWNLOAD_LIMIT_REACHED", 403, "Se alcanzó el número de descargas incluidas en la compra", "The downloads that the purchase includes are used up";
     /// The caller may not do this.
     Forbidden = "FORBIDDEN", 403, "No tiene permiso para esta operación", "You are not allowed to do this";
     /// No such route.
@@ -102,6 +114,18 @@ codes! {
     TaskNotFound = "TASK_NOT_FOUND", 404, "La tarea no existe", "The task does not exist";
     /// No such batch of AI tasks, or somebody else's.
     BatchNotFound = "BATCH_NOT_FOUND", 404, "El lote no existe", "The batch does not exist";
+    /// No such category, or one that is not shown.
+    CategoryNotFound = "CATEGORY_NOT_FOUND", 404, "La categoría no existe", "The category does not exist";
+    /// No such product, one that is not on sale, or somebody else's.
+    ProductNotFound = "PRODUCT_NOT_FOUND", 404, "El producto no existe", "The product does not exist";
+    /// No such review, or one that is hidden or somebody else's.
+    ReviewNotFound = "REVIEW_NOT_FOUND", 404, "La reseña no existe", "The review does not exist";
+    /// No such release, or one that is not published or somebody else's.
+    ReleaseNotFound = "RELEASE_NOT_FOUND", 404, "La versión no existe", "The release does not exist";
+    /// Nothing was released yet on the channel.
+    NoRelease = "NO_RELEASE", 404, "Todavía no hay ninguna versión en este canal", "There is no release on this channel yet";
+    /// Nothing of the kind was bought, or somebody else bought it.
+    AssetNotFound = "ASSET_NOT_FOUND", 404, "El activo no existe", "The asset does not exist";
     /// No such invitation, or it expired, was accepted or was taken back.
     InvitationNotFound = "INVITATION_NOT_FOUND", 404, "La invitación no existe, ha caducado o ya se usó", "The invitation does not exist, has expired or was used";
     /// No such organization, or somebody else's.
@@ -134,6 +158,36 @@ codes! {
     AlreadyActive = "ALREADY_ACTIVE", 409, "El usuario ya aceptó su invitación", "The user has already accepted the invitation";
     /// Another plan has the code.
     PlanCodeTaken = "PLAN_CODE_TAKEN", 409, "Ya hay un plan con ese código", "There already is a plan with that code";
+    /// Another category has the slug.
+    CategorySlugTaken = "CATEGORY_SLUG_TAKEN", 409, "Ya hay una categoría con ese identificador", "There already is a category with that slug";
+    /// Products or other categories are in the category.
+    CategoryInUse = "CATEGORY_IN_USE", 409, "La categoría contiene productos u otras categorías", "The category has products or other categories in it";
+    /// As many categories as there may be.
+    CategoryLimitReached = "CATEGORY_LIMIT_REACHED", 409, "No se admiten más categorías", "There is no room for another category";
+    /// Another product has the slug, or had it and links lead to it.
+    ProductSlugTaken = "PRODUCT_SLUG_TAKEN", 409, "Ya hay un producto con ese identificador", "There already is a product with that slug";
+    /// Another product of the organization has the code.
+    ProductCodeTaken = "PRODUCT_CODE_TAKEN", 409, "Ya hay un producto con ese código", "There already is a product with that code";
+    /// What was on sale is archived, and no draft again.
+    ProductStatusConflict = "PRODUCT_STATUS_CONFLICT", 409, "El estado del producto no permite esta operación", "The status of the product does not allow this";
+    /// Somebody has it: it can be archived, not deleted.
+    ProductSold = "PRODUCT_SOLD", 409, "El producto ya tiene clientes: archívelo en lugar de borrarlo", "The product has customers: archive it instead of deleting it";
+    /// Nobody reviews what their own organization sells.
+    OwnProduct = "OWN_PRODUCT", 409, "No puede reseñar un producto de su propia organización", "You cannot review a product of your own organization";
+    /// One review per person and product: it can be changed.
+    ReviewExists = "REVIEW_EXISTS", 409, "Ya escribió una reseña de este producto; puede cambiarla", "You have already reviewed this product; you can change your review";
+    /// Nobody votes for their own review.
+    OwnReview = "OWN_REVIEW", 409, "No puede votar su propia reseña", "You cannot vote for your own review";
+    /// A release has the version, or one that differs in its build alone.
+    VersionTaken = "VERSION_TAKEN", 409, "El producto ya tiene una versión con ese número", "The product already has a release with that version";
+    /// A release does not go back, and a pre-release is not for everybody.
+    ReleaseStatusConflict = "RELEASE_STATUS_CONFLICT", 409, "El estado de la versión no permite esta operación", "The status of the release does not allow this";
+    /// The version and the file of what is published stay as they are. `details.fields` names what cannot change.
+    ReleasePublished = "RELEASE_PUBLISHED", 409, "La versión ya está publicada y su archivo no puede cambiar", "The release is published and its file can no longer change";
+    /// A release has a file with its size and checksum before anybody gets it.
+    ReleaseWithoutFile = "RELEASE_WITHOUT_FILE", 409, "La versión no tiene un archivo que descargar", "The release has no file to download";
+    /// The release was taken back. `details.reason` says why, `details.replacement` what to take instead.
+    ReleaseYanked = "RELEASE_YANKED", 410, "Esta versión fue retirada", "This release was taken back";
     /// Some organization has the slug.
     SlugTaken = "SLUG_TAKEN", 409, "Ya hay una organización con ese identificador", "There already is an organization with that slug";
     /// The organization has as many people as it may have.
@@ -152,6 +206,10 @@ codes! {
     WebhookSecretsFull = "WEBHOOK_SECRETS_FULL", 409, "Demasiadas rotaciones en 24 horas: los secretos anteriores siguen firmando", "Too many rotations within 24 hours: the secrets before still sign";
     /// A webhook that does not take deliveries.
     WebhookInactive = "WEBHOOK_INACTIVE", 409, "El webhook no está activo", "The webhook is not active";
+    /// A dead letter that cannot be sent again: no queue has its name, or it is larger than a queue takes. `details.problem` says which. It can be read and dropped.
+    LetterStuck = "DEAD_LETTER_STUCK", 409, "El mensaje no puede volver a su cola; léalo y bórrelo", "The message cannot go back to its queue; read it and drop it";
+    /// An audit log is acknowledged as cut off only where its verification says so.
+    NotCutOff = "AUDIT_NOT_CUT_OFF", 409, "El registro de auditoría no termina cortado ahí; verifíquelo antes", "The audit log is not cut off there; verify it first";
     /// Another feature flag has the key.
     FlagKeyTaken = "FLAG_KEY_TAKEN", 409, "Ya hay un indicador con esa clave", "There already is a flag with that key";
     /// The organization has a prompt of that name; make a new version of it.
@@ -294,6 +352,43 @@ impl Error {
 impl From<Code> for Error {
     fn from(code: Code) -> Self {
         Self::new(code)
+    }
+}
+
+impl From<Misplaced> for Error {
+    fn from(misplaced: Misplaced) -> Self {
+        let problem = match misplaced {
+            Misplaced::Cycle => "would be inside itself",
+            Misplaced::TooDeep => "is too deep in the tree",
+            Misplaced::NoParent => "does not exist",
+        };
+        Self::field("parent_id", problem)
+    }
+}
+
+impl From<release::Refusal> for Error {
+    fn from(refusal: release::Refusal) -> Self {
+        match refusal {
+            release::Refusal::Transition => Code::ReleaseStatusConflict.into(),
+            release::Refusal::NoFile => Code::ReleaseWithoutFile.into(),
+            release::Refusal::PreRelease => {
+                Self::field("status", "cannot be stable for a pre-release version")
+            }
+        }
+    }
+}
+
+impl From<asset::Refusal> for Error {
+    fn from(refusal: asset::Refusal) -> Self {
+        Self::new(match refusal {
+            asset::Refusal::Expired => Code::AssetExpired,
+            asset::Refusal::Suspended => Code::AssetSuspended,
+            asset::Refusal::Revoked => Code::AssetRevoked,
+            asset::Refusal::License => Code::AssetLicenseInactive,
+            asset::Refusal::Limit => Code::DownloadLimitReached,
+            asset::Refusal::Yanked => Code::ReleaseYanked,
+            asset::Refusal::NoFile => Code::ReleaseWithoutFile,
+        })
     }
 }
 

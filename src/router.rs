@@ -8,8 +8,8 @@ use crate::error::{Code, Error, Result};
 use crate::http::endpoint::Endpoint;
 use crate::http::params::Params;
 use crate::modules::{
-    ai, audit, auth, feature_flags, health, licenses, organizations, plans, settings, system,
-    telemetry, users, webhooks,
+    ai, assets, audit, auth, categories, feature_flags, health, licenses, organizations, plans, products,
+    releases, reviews, settings, system, telemetry, users, webhooks,
 };
 use std::cell::OnceCell;
 
@@ -150,6 +150,51 @@ endpoints! {
     delete "/api/ai/batches/{id}"                           => ai::batches::change::cancel,               "cancelBatch",              "Cancels what has not ended of a batch";
     post   "/api/ai/batches/{id}/retry"                     => ai::batches::change::retry,                "retryBatch",               "Has the failed tasks of a batch done again";
 
+    // Marketplace, open
+    get    "/api/categories"                                => categories::list::list,                    "listCategories",           "The tree of categories";
+    get    "/api/categories/{id}"                           => categories::read::read,                    "getCategory",              "One category";
+    get    "/api/products"                                  => products::catalogue::list::list,           "listProducts",             "Lists what is on sale";
+    get    "/api/products/featured"                         => products::catalogue::featured::featured,   "listFeaturedProducts",     "Lists what the platform features";
+    get    "/api/products/search"                           => products::catalogue::search::search,       "searchProducts",           "Finds products by words, with facets";
+    get    "/api/products/by-slug/{key}"                    => products::catalogue::read::by_slug,        "getProductBySlug",         "One product by its name in links; old names lead to the new one";
+    get    "/api/products/{id}"                             => products::catalogue::read::read,           "getProduct",               "One product that is on sale";
+    get    "/api/products/{id}/reviews"                     => reviews::list::list,                       "listProductReviews",       "Lists what is said of a product";
+    get    "/api/products/{id}/releases"                    => releases::list::list,                      "listProductReleases",      "Lists the published releases of a product";
+    get    "/api/releases/latest/{id}"                      => releases::latest::read,                    "getLatestRelease",         "What a program that looks for updates of a product is told";
+    get    "/api/releases/{id}"                             => releases::read::read,                      "getRelease",               "One published release";
+    get    "/api/releases/{id}/changelog"                   => releases::changelog::read,                 "getChangelog",             "What changed, as Markdown and as safe HTML";
+
+    // Marketplace
+    get    "/api/categories/all"                            => categories::list::all,                     "listAllCategories",        "The tree of categories, with those that are not shown";
+    post   "/api/categories"                                => categories::create::create,                "createCategory",           "Makes a category";
+    patch  "/api/categories/{id}"                           => categories::update::update,                "updateCategory",           "Changes or moves a category";
+    delete "/api/categories/{id}"                           => categories::delete::delete,                "deleteCategory",           "Deletes a category that has nothing in it";
+    get    "/api/my/products"                               => products::list::list,                      "listOwnProducts",          "Lists the organization's own products";
+    get    "/api/my/products/{id}"                          => products::read::read,                      "getOwnProduct",            "One of the organization's own products";
+    post   "/api/products"                                  => products::create::create,                  "createProduct",            "Makes a product";
+    patch  "/api/products/{id}"                             => products::update::update,                  "updateProduct",            "Changes a product, puts it on sale or takes it off";
+    delete "/api/products/{id}"                             => products::delete::delete,                  "deleteProduct",            "Deletes a product that nobody has";
+    get    "/api/my/reviews"                                => reviews::list::own,                        "listOwnReviews",           "Lists what the caller said of products";
+    post   "/api/products/{id}/reviews"                     => reviews::create::create,                   "createReview",             "Reviews a product";
+    patch  "/api/reviews/{id}"                              => reviews::update::update,                   "updateReview",             "Changes a review of one's own";
+    delete "/api/reviews/{id}"                              => reviews::delete::delete,                   "deleteReview",             "Takes back a review of one's own";
+    post   "/api/reviews/{id}/helpful"                      => reviews::vote::vote,                       "voteForReview",            "Finds a review helpful";
+    delete "/api/reviews/{id}/helpful"                      => reviews::vote::unvote,                     "unvoteForReview",          "No longer finds a review helpful";
+    post   "/api/reviews/{id}/reply"                        => reviews::reply::reply,                     "replyToReview",            "Says the vendor's word to a review";
+    delete "/api/reviews/{id}/reply"                        => reviews::reply::remove,                    "deleteReviewReply",        "Takes the vendor's word back";
+    post   "/api/reviews/{id}/moderate"                     => reviews::moderate::moderate,               "moderateReview",           "Hides a review, or shows it again";
+    get    "/api/my/products/{id}/releases"                 => releases::list::own,                       "listOwnReleases",          "Lists all releases of an own product";
+    get    "/api/my/releases/{id}"                          => releases::read::own,                       "getOwnRelease",            "One release of an own product";
+    post   "/api/products/{id}/releases"                    => releases::create::create,                  "createRelease",            "Makes a release";
+    patch  "/api/releases/{id}"                             => releases::update::update,                  "updateRelease",            "Changes a release, publishes it or takes it back";
+    delete "/api/releases/{id}"                             => releases::delete::delete,                  "deleteRelease",            "Deletes a draft";
+    post   "/api/releases/{id}/upload"                      => releases::upload::upload,                  "createReleaseUpload",      "A link to send the file of a draft to";
+    get    "/api/releases/{id}/download"                    => assets::download::of_release,              "downloadRelease",          "A link to the file of a release";
+    get    "/api/my/assets"                                 => assets::list::list,                        "listAssets",               "Lists what was bought";
+    get    "/api/my/assets/{id}"                            => assets::list::read,                        "getAsset",                 "One thing that was bought";
+    get    "/api/my/assets/{id}/download"                   => assets::download::of_asset,                "downloadAsset",            "A link to the file of what was bought";
+    post   "/api/my/assets/{id}/transfer"                   => assets::transfer::transfer,                "transferAsset",            "Hands over what was bought to somebody else of the organization";
+
     // Settings and feature flags
     get    "/api/settings"                                  => settings::read::list,                      "listSettings",             "Every setting of the system";
     patch  "/api/settings"                                  => settings::update::update,                  "updateSettings",           "Changes settings, all or none";
@@ -181,6 +226,7 @@ endpoints! {
     get    "/api/audit-logs/search"                         => audit::list::search,                       "searchAuditLogs",          "Searches the audit log";
     get    "/api/audit-logs/export"                         => audit::export::export,                     "exportAuditLogs",          "The audit log as a file of any size";
     get    "/api/audit-logs/verify"                         => audit::verify::verify,                     "verifyAuditLogs",          "Verifies the audit log against its seals, and names the first break";
+    post   "/api/audit-logs/acknowledge"                    => audit::acknowledge::acknowledge,           "acknowledgeAuditBreak",    "Accepts that the end of an audit log is lost, and seals what is left anew";
     get    "/api/audit-logs/{id}"                           => audit::list::read,                         "getAuditLog",              "One row of the audit log";
 
     // Telemetry

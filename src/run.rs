@@ -5,6 +5,7 @@ use crate::db::facts::{Actor, Message};
 use crate::db::{Background, Database, Scope, Tx, outbox};
 use crate::error::Result;
 use crate::log;
+use celaest_domain::json;
 use serde::de::DeserializeOwned;
 use worker::Env;
 
@@ -78,7 +79,7 @@ pub fn together(bodies: &[&str]) -> Result<String> {
 /// # Errors
 /// When it is none.
 pub fn of<T: DeserializeOwned>(body: &str) -> Result<T> {
-    serde_json::from_str(body).map_err(crate::error::Error::internal)
+    json::parse(body).map_err(crate::error::Error::internal)
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
-import { caller, eventually, good, refused } from './support/api.mjs';
+import { caller, eventually, good, refused, refusedFields } from './support/api.mjs';
 import { digestOf, hashes, isSigned, sealed, seals } from './support/seals.mjs';
 import { startStack } from './harness/client.mjs';
-import { createOrganization, createUser, insert, signedIn } from './support/world.mjs';
+import { auditOf, createOrganization, createUser, insert, signedIn } from './support/world.mjs';
 
 const SEALS = '2-57/5 * * * *';
 
@@ -391,6 +391,78 @@ describe('tampering', () => {
     assert.deepEqual(await seals(stack.pg, cut), before);
     assert.equal((await verified(cut)).break.kind, 'cut_off');
     await eventually(() => stack.logs().includes('the audit log of a tenant was not sealed'));
+  });
+});
+
+describe('a log that is cut off and acknowledged', () => {
+  const acknowledge = (id, sequence, more = {}) => root('POST', '/api/audit-logs/acknowledge', {
+    body: { ...(id && { organization_id: id }), sequence, reason: 'Restored from the backup of Monday' }, ...more,
+  });
+  const broken = async (id) => (await verified(id)).break;
+
+  test('is sealed again from what is left, and stays known for it', async () => {
+    const id = await organization();
+    for (let round = 0; round < 3; round += 1) {
+      await write(id, 2);
+      await seal(id);
+    }
+    const made = await seals(stack.pg, id);
+    const kept = Number(made[0].last_sequence);
+    // As an older backup has it.
+    await stack.pg.query('DELETE FROM audit_seals WHERE organization_id = $1 AND last_sequence > $2', [id, kept]);
+    await stack.pg.query('ALTER TABLE audit_logs DISABLE TRIGGER ALL');
+    await stack.pg.query('DELETE FROM audit_logs WHERE organization_id = $1 AND sequence > $2', [id, kept]);
+    await write(id, 3);
+    await stack.triggerCron(SEALS);
+    const found = await broken(id);
+    assert.deepEqual([found.kind, found.sequence], ['cut_off', Number(made[2].last_sequence)]);
+    for (const sequence of [kept, found.sequence - 1, found.sequence + 1]) {
+      refused(await acknowledge(id, sequence), 409, 'AUDIT_NOT_CUT_OFF');
+    }
+    const headers = { 'idempotency-key': randomUUID() };
+    const said = good(await acknowledge(id, found.sequence, { headers }));
+    assert.deepEqual([said.lost_to, said.kept_to, said.acknowledged_by], [found.sequence, kept, home.users.super_admin]);
+    assert.deepEqual(good(await acknowledge(id, found.sequence, { headers })), said);
+    refused(await acknowledge(id, found.sequence), 409, 'AUDIT_NOT_CUT_OFF');
+    await seal(id);
+    const whole = await isWhole(id);
+    assert.deepEqual(whole.acknowledged, [said]);
+    const [row] = await auditOf(stack, id);
+    assert.deepEqual([row.event, row.organization_id, row.changes.before.sealed_to, row.changes.after.reason],
+      ['audit.break_acknowledged', id, found.sequence, said.reason]);
+    // It is no way to take something back: the next cut is found as the first one was.
+    await stack.pg.query('DELETE FROM audit_seals WHERE organization_id = $1 AND last_sequence > $2', [id, kept]);
+    const again = await broken(id);
+    assert.equal(again.kind, 'cut_off');
+    good(await acknowledge(id, again.sequence));
+    await seal(id);
+    assert.equal((await isWhole(id)).acknowledged.length, 2);
+  });
+
+  test('begins anew where no seal is left, and where it belongs to no organization', async () => {
+    await insert(stack, 'audit_logs', { action: 'update', event: 'settings.changed', resource_type: 'setting' });
+    const id = await organization(2);
+    await seal(id, null);
+    for (const tenant of [id, null]) {
+      await stack.pg.query('DELETE FROM audit_seals WHERE organization_id IS NOT DISTINCT FROM $1', [tenant]);
+      const { sequence } = await broken(tenant);
+      assert.equal(good(await acknowledge(tenant, sequence)).kept_to, null);
+      await seal(tenant);
+      const whole = await verified(tenant);
+      assert.deepEqual([whole.intact, whole.complete, whole.acknowledged.length], [true, true, 1]);
+    }
+  });
+
+  test('is acknowledged where nothing is missing by nobody, and by operators only', async () => {
+    const id = await organization(2);
+    await seal(id);
+    const [{ last_sequence: end }] = await seals(stack.pg, id);
+    refused(await acknowledge(id, Number(end)), 409, 'AUDIT_NOT_CUT_OFF');
+    refused(await acknowledge(await organization(), 1), 409, 'AUDIT_NOT_CUT_OFF');
+    refused(await acknowledge(randomUUID(), 1), 404, 'ORGANIZATION_NOT_FOUND');
+    refusedFields(await acknowledge(id, Number(end), { body: { organization_id: id, sequence: 1, reason: '' } }), 'reason');
+    const admin = await signedIn(stack, home.users.admin);
+    refused(await admin('POST', '/api/audit-logs/acknowledge', { body: { sequence: 1, reason: 'x' } }), 403, 'FORBIDDEN');
   });
 });
 

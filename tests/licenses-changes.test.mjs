@@ -90,7 +90,7 @@ describe('PATCH', () => {
     sameMoment(good(await patch(trial.id, { trial_ends_at: later })).trial_ends_at, later);
     const changes = await leavesOneTrace(trial.id, 'license.updated', 'update', () => patch(trial.id, { trial_ends_at: null }));
     // A full license of a month has an end, and can be renewed.
-    assert.deepEqual(Object.keys(changes.after).sort(), ['expires_at', 'next_billing_date', 'status', 'trial_ends_at']);
+    assert.deepEqual(Object.keys(changes.after).sort(), ['expires_at', 'next_billing_date', 'renewal_day', 'status', 'trial_ends_at']);
     const full = await read(trial.id);
     assert.equal(full.status, 'active');
     sameMoment(full.expires_at, addMonths(new Date(full.starts_at), 1));
@@ -155,6 +155,24 @@ describe('renew', () => {
     sameMoment(good(await act(leap.id, 'renew', { months: 1 })).expires_at, '2048-02-29');
   });
 
+  test('to the same day of the month, through shorter months', async () => {
+    const days = async (license, renewals) => {
+      const ends = [];
+      for (const months of renewals) ends.push(good(await act(license.id, 'renew', { months })).expires_at.slice(5, 10));
+      return ends;
+    };
+    const end = `${nextYear + (nextYear % 4 === 0 ? 1 : 0)}-01-31T10:30:00Z`;
+    const expected = ['02-28', '03-31', '05-31', '06-30'];
+    const renewals = [1, 1, 2, 1];
+    assert.deepEqual(await days(await insertLicense(stack, home.id, { starts_at: '2020-01-15', expires_at: end }), renewals), expected);
+    assert.deepEqual(await days(await create({ starts_at: '2020-01-15', expires_at: end }), renewals), expected);
+    const license = await create({ starts_at: '2020-01-15' });
+    assert.equal(license.renewal_day, 15);
+    const moved = good(await patch(license.id, { expires_at: end }));
+    assert.equal(moved.renewal_day, 31);
+    assert.deepEqual(await days(license, renewals), expected);
+  });
+
   test('from now when it is over', async () => {
     for (const status of ['expired', 'active']) {
       const license = await insertLicense(stack, home.id, {
@@ -201,7 +219,7 @@ describe('renew', () => {
   test('one audit row, one event', async () => {
     const license = await insertLicense(stack, home.id);
     const changes = await leavesOneTrace(license.id, 'license.renewed', 'update', () => act(license.id, 'renew', { months: 1 }));
-    assert.deepEqual(Object.keys(changes.after).sort(), ['expires_at', 'next_billing_date']);
+    assert.deepEqual(Object.keys(changes.after).sort(), ['expires_at', 'next_billing_date', 'renewal_day']);
   });
 
   test('an expired license validates again at once', async () => {

@@ -135,4 +135,12 @@ test('a database that is restored from a backup is served at once, as it was the
   // The heads of the seals are in objects: what was sealed after the backup is missed.
   const verdict = good(await root('GET', '/api/audit-logs/verify', { query: { organization_id: home.id } }));
   assert.deepEqual([verdict.intact, verdict.break?.kind], [false, 'cut_off']);
+  good(await root('POST', '/api/audit-logs/acknowledge', {
+    body: { organization_id: home.id, sequence: verdict.break.sequence, reason: 'Restored from a backup' },
+  }));
+  await eventuallyHolds(async () => {
+    await stack.triggerCron('2-57/5 * * * *');
+    const whole = good(await root('GET', '/api/audit-logs/verify', { query: { organization_id: home.id } }));
+    assert.deepEqual([whole.intact, whole.complete, whole.unsealed, whole.acknowledged.length], [true, true, 0, 1]);
+  }, PATIENCE);
 });

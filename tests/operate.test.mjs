@@ -3,9 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { caller, eventually, good, refused } from './support/api.mjs';
 import { startStack } from './harness/client.mjs';
+import { PLANS, createOrganization } from './support/world.mjs';
 import { createDatabase, dropDatabase, withClient } from '../scripts/lib/database.mjs';
 import { schemaForDeployment } from '../scripts/lib/schema.mjs';
 
@@ -37,6 +39,34 @@ test('what is below LOG_LEVEL is not logged, of requests, jobs and queues alike'
   await stack.restart({ vars: { LOG_LEVEL: 'info' } });
   await stack.triggerCron('* * * * *');
   await eventually(async () => /"job":"outbox"/.test(stack.logs()));
+});
+
+test('a statement ends in PostgreSQL before the worker gives it up', async () => {
+  await stack.pg.query(`
+    CREATE TABLE patience AS SELECT current_setting('statement_timeout') AS said WHERE false;
+    CREATE FUNCTION note_patience() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS
+      'BEGIN INSERT INTO patience VALUES (current_setting(''statement_timeout'')); RETURN NEW; END';
+    CREATE TRIGGER note_patience AFTER INSERT ON licenses FOR EACH ROW EXECUTE FUNCTION note_patience()`);
+  const home = await createOrganization(stack, { roles: ['admin'] });
+  good(await home.as.admin('POST', '/api/licenses', { body: { plan_id: PLANS.free } }), 201);
+  assert.deepEqual((await stack.pg.query('SELECT said FROM patience')).rows, [{ said: '14s' }]);
+  await stack.pg.query('DROP TRIGGER note_patience ON licenses; DROP FUNCTION note_patience; DROP TABLE patience');
+});
+
+test('a runtime that is killed alone answers again by itself', { skip: !existsSync('/proc') && 'there is no /proc to find it in' }, async () => {
+  const { port } = new URL(stack.url);
+  const runtime = () => readdirSync('/proc').filter((id) => /^\d+$/.test(id)).find((id) => {
+    try {
+      const words = readFileSync(`/proc/${id}/cmdline`, 'utf8');
+      return words.includes('workerd') && words.includes(`:${port}\0`);
+    } catch {
+      return false;
+    }
+  });
+  const first = runtime();
+  process.kill(Number(first), 'SIGKILL');
+  await eventually(() => runtime() !== first && runtime());
+  await eventually(async () => (await fetch(`${stack.url}/health/live`).catch(() => ({}))).ok);
 });
 
 describe('the schema that a deployment needs', () => {

@@ -73,6 +73,19 @@ describe('dead letters', () => {
     assert.deepEqual((await auditOf(stack, id)).map(({ event }) => event), ['dead_letter.dropped']);
   });
 
+  test('are only read and dropped where no queue would take them', async () => {
+    const strange = await dead('celaest-nobody', { id: randomUUID() });
+    const large = await dead('celaest-events', { text: 'x'.repeat(200_000) });
+    for (const [id, problem] of [[strange, 'no queue has this name'], [large, 'it is larger than a queue takes']]) {
+      const answer = await call('POST', '/{id}/replay', { id, body: {}, headers: { 'accept-language': 'en' } });
+      assert.deepEqual(refused(answer, 409, 'DEAD_LETTER_STUCK'), { problem });
+      const opened = good(await call('GET', '/{id}', { id }));
+      assert.equal(opened.letter.status, 'waiting');
+      assert.equal(opened.letter.bytes, opened.body.length);
+      good(await call('DELETE', '/{id}', { id }), 204);
+    }
+  });
+
   test('are counted where readiness is asked for', async () => {
     const ready = async () => (await read(await fetch(`${stack.url}/health/ready`))).data;
     const before = (await ready()).dead_letters;

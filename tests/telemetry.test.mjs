@@ -73,6 +73,15 @@ describe('the intake', () => {
     refusedFields(await send([event({ properties: { numbers: Array(30).fill(1e308) } })]), 'events[0].properties');
   });
 
+  test('keeps no value whose name says that it is a secret', async () => {
+    const session = randomUUID();
+    const properties = { user: 'ann', 'contraseña': 'x', form: [{ Password: 'x', clave_api: 'x', campo: 'y' }] };
+    good(await send([event({ session_id: session, properties })]), 202);
+    const [row] = await arrived(session, 1);
+    const gone = '[redacted]';
+    assert.deepEqual(row.properties, { user: 'ann', 'contraseña': gone, form: [{ Password: gone, clave_api: gone, campo: 'y' }] });
+  });
+
   test('dates what a fast clock dates ahead to now', async () => {
     const session = randomUUID();
     good(await send([event({ session_id: session, occurred_at: new Date(Date.now() + 60_000).toISOString() })]), 202);

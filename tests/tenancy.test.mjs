@@ -31,6 +31,7 @@ const MODULES = {
     license_collisions: inside('licenses', 'license_id'),
     license_usage_log: inside('licenses', 'license_id'),
     license_usage_counts: inside('licenses', 'license_id'),
+    license_key_spending: inside('licenses', 'license_id'),
     v_active_licenses: owned('owner_id'),
   },
   settings: { system_config: everybodys },
@@ -47,6 +48,8 @@ const MODULES = {
   marketplace: {
     product_categories: everybodys, products: tenants, v_products_published: tenants, product_releases: tenants,
     product_reviews: tenants, customer_assets: owned('user_id'), asset_downloads: owned('user_id'),
+    product_review_votes: owned('user_id'), product_review_replies: tenants,
+    catalogue_products: everybodys, catalogue_slugs: everybodys, catalogue_reviews: everybodys, catalogue_releases: everybodys,
   },
   billing: {
     payment_gateways: everybodys, tax_rates: everybodys, coupons: tenants, payment_methods: owned('user_id'),

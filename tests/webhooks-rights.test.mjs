@@ -1,10 +1,11 @@
 // A webhook carries what its owner may read, and nothing of what other receivers keep secret.
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { eventually, good, refused } from './support/api.mjs';
 import { sharedStack } from './harness/client.mjs';
-import { PLANS, auditOf, createOrganization, createUser, rowOf, signedIn, withApiKey } from './support/world.mjs';
+import { PLANS, auditOf, createOrganization, createUser, insert, rowOf, signedIn, withApiKey } from './support/world.mjs';
 import { attempts, makeWebhook, startReceiver, verified } from './support/receiver.mjs';
 
 const stack = await sharedStack();
@@ -95,6 +96,36 @@ test('a webhook without its owner is disabled, and whoever activates it takes it
   const made = await license(admin);
   await eventually(() => about(receiver, made.id));
   assert.ok(!about(receiver, missed.id));
+});
+
+test('a closed organization is told that it is closed, and nothing after that', async () => {
+  const closing = await createOrganization(stack, { roles: ['admin'] });
+  const { receiver, types } = await listening(closing.as.admin, ['*']);
+  // What was committed before the end and is sent after it.
+  const late = async () => {
+    const id = randomUUID();
+    await insert(stack, 'outbox_messages', {
+      id, organization_id: closing.id, topic: 'license.updated', payload: { license: { id: randomUUID(), text: 'late' } },
+      available_at: new Date(Date.now() - 1000),
+    });
+    return id;
+  };
+  const first = await late();
+  await stack.triggerCron('* * * * *');
+  await eventually(() => types().includes('license.updated'));
+  assert.ok((await rowOf(stack, 'outbox_messages', first)).id);
+  good(await home.as.super_admin('DELETE', '/api/organizations/{id}', { id: closing.id }), 204);
+  await eventually(() => types().includes('organization.deleted'));
+  const told = receiver.requests.length;
+  const second = await late();
+  await stack.triggerCron('* * * * *');
+  await eventually(async () => (await rowOf(stack, 'outbox_messages', second)).processed_at);
+  // A webhook of somebody else hears of what came after, and that one did not.
+  const { receiver: other } = await listening(admin, ['license.*']);
+  const made = await license(admin);
+  await eventually(() => about(other, made.id));
+  assert.equal(receiver.requests.length, told);
+  assert.deepEqual(types().filter((type) => type === 'license.updated').length, 1);
 });
 
 test('what a receiver keeps in its address is nobody else\'s', async () => {

@@ -38,7 +38,7 @@ const taken = (receiver) => [...receiver.byId.values()]
 
 /** As long after a crash as it takes the sweep to notice what the queue has lost. */
 async function sweep() {
-  await stack.pg.query(`UPDATE outbox_messages SET sent_at = now() - interval '1 hour' WHERE processed_at IS NULL`);
+  await stack.pg.query(`UPDATE outbox_messages SET available_at = now() WHERE processed_at IS NULL`);
   await stack.triggerCron(SWEEP);
 }
 

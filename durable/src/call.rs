@@ -1,6 +1,8 @@
 //! The call from a worker to an object, in one step out of WebAssembly: `src/entry/objects.mjs` is what
 //! answers on the other side.
 
+use celaest_domain::json;
+use serde::Deserialize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::js_sys::{Promise, futures::JsFuture};
@@ -46,4 +48,12 @@ pub async fn ask_twice(
         Err(_) => ask(env, binding, name, what, text).await,
         answer => answer,
     }
+}
+
+/// Reads what came from the other side, or from storage.
+///
+/// # Errors
+/// When it is something else.
+pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+    json::read(text).map_err(|misread| Error::RustError(misread.to_string()))
 }

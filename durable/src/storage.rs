@@ -123,8 +123,8 @@ impl Alarm {
     /// # Errors
     /// When the platform refuses.
     pub fn set(&self, state: &State, now: i64, delay: i64, behind: bool) -> Result<()> {
-        let (at, set_for) = (now + delay, self.at.get());
-        if set_for != 0 && set_for <= at {
+        let at = now + delay;
+        if comes_soon_enough(self.at.get(), at) {
             return Ok(());
         }
         self.at.set(at);
@@ -145,6 +145,12 @@ impl Alarm {
     pub fn rung(&self) {
         self.at.set(0);
     }
+}
+
+/// Whether an alarm that is set for `set_for`, or is not at 0, leaves nothing to do for one that is wanted
+/// `at`: one that is late still rings first.
+fn comes_soon_enough(set_for: i64, at: i64) -> bool {
+    set_for != 0 && set_for <= at
 }
 
 /// Sends a text to a queue: the consumer hands it to PostgreSQL as it is.
@@ -171,4 +177,17 @@ pub fn seed() -> [u8; 16] {
 /// The platform's clock, in Unix milliseconds.
 pub fn now() -> i64 {
     i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::comes_soon_enough;
+
+    #[test]
+    fn an_alarm_that_is_late_is_not_pushed_away() {
+        assert!(!comes_soon_enough(0, 100));
+        assert!(!comes_soon_enough(101, 100));
+        assert!(comes_soon_enough(100, 100));
+        assert!(comes_soon_enough(1, 100), "late");
+    }
 }

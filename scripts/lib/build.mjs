@@ -131,7 +131,7 @@ async function bundle({ note, fast }) {
   ]);
   const wasm = join(STAGE, 'wasm_bg.wasm');
   // Without the functions' names, which are a twelfth of it and read by nobody there.
-  if (!fast) await step(wasmOpt, ['-Os', ...FEATURES.map((name) => `--enable-${name}`), '--strip-debug', '--strip-producers', wasm, '-o', wasm]);
+  if (!fast) await step(wasmOpt, ['-Oz', ...FEATURES.map((name) => `--enable-${name}`), '--strip-debug', '--strip-producers', wasm, '-o', wasm]);
   await step(esbuild, [
     join(ROOT, 'src/entry/index.mjs'), '--bundle', '--format=esm', '--minify', `--outfile=${join(STAGE, 'index.js')}`,
     `--alias:celaest-wasm=${join(STAGE, 'wasm.js')}`, '--external:./wasm_bg.wasm', '--external:cloudflare:*',

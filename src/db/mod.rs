@@ -20,6 +20,7 @@ pub use rows::{Key, Rows, Search, Set};
 use crate::error::{Code, Error, Result};
 use crate::platform::clock;
 use crate::platform::postgres::{Connection, Failure, Statement};
+use celaest_domain::json;
 use facts::{Action, Actor, Fact, Mail, Message, Subject};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -28,7 +29,10 @@ use page::Found;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::cell::Cell;
+use std::marker::PhantomData;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use uuid::Uuid;
 use worker::Env;
 
@@ -51,6 +55,8 @@ pub enum Scope {
     },
     /// Every row: jobs, queue consumers, the look-ups that happen before a tenant is known, and super_admin.
     System,
+    /// What everybody may read, and nothing else: no row of any tenant.
+    Nobody,
 }
 
 impl Scope {
@@ -58,7 +64,7 @@ impl Scope {
     pub fn organization(self) -> Option<Uuid> {
         match self {
             Scope::Tenant { organization, .. } => Some(organization),
-            Scope::System => None,
+            Scope::System | Scope::Nobody => None,
         }
     }
 
@@ -66,7 +72,7 @@ impl Scope {
     pub fn owner(self) -> Option<Uuid> {
         match self {
             Scope::Tenant { owner, .. } => owner,
-            Scope::System => None,
+            Scope::System | Scope::Nobody => None,
         }
     }
 }
@@ -175,35 +181,41 @@ impl Tx {
     }
 
     /// Every row of the statement, as a list.
-    pub async fn rows<T: DeserializeOwned>(&mut self, query: Query) -> Result<Vec<T>> {
-        self.value(query.into_rows()).await
+    pub fn rows<T: DeserializeOwned>(&mut self, query: Query) -> Reading<'_, Vec<T>> {
+        self.value(query.into_rows())
     }
 
     /// The only row of the statement, if there is one.
-    pub async fn row<T: DeserializeOwned>(&mut self, query: Query) -> Result<Option<T>> {
-        self.value(query.into_row()).await
+    pub fn row<T: DeserializeOwned>(&mut self, query: Query) -> Reading<'_, Option<T>> {
+        self.value(query.into_row())
     }
 
     /// The JSON document that the statement itself makes in its single text column.
-    pub async fn value<T: DeserializeOwned>(&mut self, query: Query) -> Result<T> {
-        let mut answers = self.send(vec![query], false).await?;
-        parse(answers.pop().flatten())
+    pub fn value<T: DeserializeOwned>(&mut self, query: Query) -> Reading<'_, T> {
+        Reading::new(self.text(query))
     }
 
     /// Like [`Tx::rows`], and ends the transaction in the same trip.
-    pub async fn only_rows<T: DeserializeOwned>(self, query: Query) -> Result<Vec<T>> {
-        self.only_value(query.into_rows()).await
+    pub fn only_rows<T: DeserializeOwned>(self, query: Query) -> Reading<'static, Vec<T>> {
+        self.only_value(query.into_rows())
     }
 
     /// Like [`Tx::row`], and ends the transaction in the same trip.
-    pub async fn only_row<T: DeserializeOwned>(self, query: Query) -> Result<Option<T>> {
-        self.only_value(query.into_row()).await
+    pub fn only_row<T: DeserializeOwned>(self, query: Query) -> Reading<'static, Option<T>> {
+        self.only_value(query.into_row())
     }
 
     /// Like [`Tx::value`], and ends the transaction in the same trip.
-    pub async fn only_value<T: DeserializeOwned>(mut self, query: Query) -> Result<T> {
-        let mut answers = self.send(vec![query], true).await?;
-        parse(answers.pop().flatten())
+    pub fn only_value<T: DeserializeOwned>(self, query: Query) -> Reading<'static, T> {
+        Reading::new(self.only_text(query))
+    }
+
+    fn text(&mut self, query: Query) -> Text<'_> {
+        Box::pin(async move { Ok(self.send(vec![query], false).await?.pop().flatten()) })
+    }
+
+    fn only_text(mut self, query: Query) -> Text<'static> {
+        Box::pin(async move { Ok(self.send(vec![query], true).await?.pop().flatten()) })
     }
 
     /// Writes down what happened: one audit row and, if the fact is published, one outbox row, both in
@@ -288,52 +300,63 @@ impl Tx {
     ///
     /// # Errors
     /// As [`Rows::page`]; 404 when the rows' parent is not there.
-    pub async fn page<T>(
+    pub fn page<T>(
         self,
         rows: Rows,
         columns: &str,
         by: &str,
         page: &Page,
-    ) -> Result<Listing<T>> {
+    ) -> impl Future<Output = Result<Listing<T>>> + use<T> {
+        let listing = self.listing(rows, columns, by, page);
+        listing.map(|listing| listing.map(Listing::of))
+    }
+
+    fn listing(
+        self,
+        rows: Rows,
+        columns: &str,
+        by: &str,
+        page: &Page,
+    ) -> LocalBoxFuture<'static, Result<Listing<()>>> {
         let missing = rows.missing();
-        let query = rows.page(columns, by, page)?;
-        let found: Option<Found<T>> = self.only_value(query).await?;
-        let found = found.ok_or_else(|| Error::new(missing))?;
-        Ok(Listing::new(found, page))
+        let query = rows.page(columns, by, page);
+        let page = page.clone();
+        Box::pin(async move {
+            let found: Found = self.only_value(query?).or(missing).await?;
+            Ok(Listing::new(found, &page))
+        })
     }
 
     /// The only row of the statement.
     ///
     /// # Errors
     /// `missing` when there is none.
-    pub async fn one<T: DeserializeOwned>(&mut self, query: Query, missing: Code) -> Result<T> {
-        let row: Option<T> = self.row(query).await?;
-        row.ok_or_else(|| missing.into())
+    pub fn one<T: DeserializeOwned>(&mut self, query: Query, missing: Code) -> Reading<'_, T> {
+        self.value(query.into_row()).or(missing)
     }
 
     /// Like [`Tx::one`], and ends the transaction in the same trip.
     ///
     /// # Errors
     /// `missing` when there is none.
-    pub async fn only_one<T: DeserializeOwned>(self, query: Query, missing: Code) -> Result<T> {
-        let row: Option<T> = self.only_row(query).await?;
-        row.ok_or_else(|| missing.into())
+    pub fn only_one<T: DeserializeOwned>(self, query: Query, missing: Code) -> Reading<'static, T> {
+        self.only_value(query.into_row()).or(missing)
     }
 
     /// Runs a statement whose rows nobody needs.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn execute(&mut self, query: Query) -> Result<()> {
-        self.send(vec![query], false).await.map(|_| ())
+    pub fn execute(&mut self, query: Query) -> LocalBoxFuture<'_, Result<()>> {
+        Box::pin(async move { self.send(vec![query], false).await.map(drop) })
     }
 
     /// Like [`Tx::execute`], and ends the transaction in the same trip.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn only_execute(mut self, query: Query) -> Result<()> {
-        self.send(vec![query], true).await.map(|_| ())
+    pub fn only_execute(mut self, query: Query) -> LocalBoxFuture<'static, Result<()>> {
+        Box::pin(async move { self.send(vec![query], true).await.map(drop) })
     }
 
     /// Sends an e-mail once this transaction is committed.
@@ -362,7 +385,11 @@ impl Tx {
     ///
     /// # Errors
     /// When anything fails, nothing of the transaction remains.
-    pub async fn commit(mut self) -> Result<Vec<Message>> {
+    pub fn commit(self) -> LocalBoxFuture<'static, Result<Vec<Message>>> {
+        Box::pin(self.committed())
+    }
+
+    async fn committed(mut self) -> Result<Vec<Message>> {
         let facts = std::mem::take(&mut self.facts);
         let mut closing = std::mem::take(&mut self.closing);
         let now = clock::now();
@@ -423,6 +450,7 @@ impl Tx {
         let access = match self.scope {
             Scope::Tenant { .. } => "tenant",
             Scope::System => "system",
+            Scope::Nobody => "",
         };
         Statement {
             sql: "SELECT set_config('celaest.access', $1, true), set_config('celaest.organization_id', $2, true), \
@@ -477,6 +505,49 @@ impl From<Failure> for Error {
     }
 }
 
-fn parse<T: DeserializeOwned>(text: Option<String>) -> Result<T> {
-    serde_json::from_str(text.as_deref().unwrap_or("null")).map_err(Error::internal)
+/// What PostgreSQL answers in a statement's single column.
+type Text<'a> = LocalBoxFuture<'a, Result<Option<String>>>;
+
+/// An answer on its way, to be read as a `T`. What does not depend on `T` is done behind one door, so that
+/// a handler has nothing of it in its own code.
+#[must_use]
+pub struct Reading<'a, T> {
+    text: Text<'a>,
+    missing: Option<Code>,
+    read_as: PhantomData<fn() -> T>,
+}
+
+impl<'a, T> Reading<'a, T> {
+    fn new(text: Text<'a>) -> Self {
+        Self {
+            text,
+            missing: None,
+            read_as: PhantomData,
+        }
+    }
+
+    /// With nothing to read it is `missing`.
+    fn or(self, missing: Code) -> Self {
+        let missing = Some(missing);
+        Self { missing, ..self }
+    }
+}
+
+impl<T: DeserializeOwned> Future for Reading<'_, T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let text = self.text.as_mut().poll(context);
+        text.map(|text| read(text, self.missing))
+    }
+}
+
+/// Not a part of whoever waits: what differs in nothing but the name of its `T` is there once.
+#[inline(never)]
+fn read<T: DeserializeOwned>(text: Result<Option<String>>, missing: Option<Code>) -> Result<T> {
+    let text = text?;
+    match (text, missing) {
+        (None, Some(missing)) => Err(missing.into()),
+        (text, _) => json::read(text.as_deref().unwrap_or("null")).map_err(Error::internal),
+    }
 }

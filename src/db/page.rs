@@ -96,7 +96,7 @@ impl Page {
         };
         let values = Cursor::decode(text, key).ok_or_else(|| {
             Error::new(Code::InvalidQuery)
-                .with_details(json!({ "problem": "cursor: is not one of this list" }))
+                .with_details(json!({ "problem": "not a cursor of this list" }))
         })?;
         let columns = columns(key, alias);
         let places: Vec<_> = key
@@ -188,6 +188,7 @@ impl Cursor {
                     "uuid" => Uuid::try_parse(&text).is_ok(),
                     "timestamptz" => calendar::parse_timestamp(&text).is_some(),
                     "text" => !text.contains('\0'),
+                    "numeric" => text.parse::<f64>().is_ok_and(f64::is_finite),
                     _ => text.parse::<i64>().is_ok(),
                 };
                 fits.then_some(text)
@@ -224,15 +225,14 @@ pub struct Meta {
 
 /// What [`super::rows::Rows::page`] makes.
 #[derive(Debug, Deserialize)]
-#[serde(bound = "")]
-pub struct Found<T> {
+pub struct Found {
     total: u64,
     /// Not all rows were counted.
     capped: bool,
     /// Only some rows were looked at.
     #[serde(default)]
     partly: bool,
-    rows: Raw<Vec<T>>,
+    rows: Raw<Vec<()>>,
     /// Rows were left off, so that the answer stays small.
     #[serde(default)]
     cut: bool,
@@ -249,8 +249,18 @@ pub struct Listing<T> {
 }
 
 impl<T> Listing<T> {
+    /// A page whose rows the statement made as `T`.
+    pub fn of(listing: Listing<()>) -> Self {
+        Self {
+            rows: listing.rows.into_made(),
+            meta: listing.meta,
+        }
+    }
+}
+
+impl Listing<()> {
     /// What was found for a page.
-    pub fn new(found: Found<T>, page: &Page) -> Self {
+    pub fn new(found: Found, page: &Page) -> Self {
         let all = Some(found.total)
             .filter(|total| !found.partly && (!found.capped || *total <= MOST_COUNTED));
         Self {
@@ -266,31 +276,6 @@ impl<T> Listing<T> {
                 },
                 next_cursor: found.next.as_deref().map(Cursor::of),
                 truncated: found.cut.then_some(true),
-            },
-        }
-    }
-}
-
-/// The rows of one page and how many there are in all.
-#[derive(Debug, Deserialize)]
-pub struct Counted<T> {
-    total: u64,
-    rows: Raw<Vec<T>>,
-}
-
-impl<T> Listing<T> {
-    /// One page of what was found.
-    pub fn counted(found: Counted<T>, page: u32, per_page: u32) -> Self {
-        Self {
-            rows: found.rows,
-            meta: Meta {
-                page,
-                per_page,
-                total: Some(found.total),
-                total_pages: Some(found.total.div_ceil(u64::from(per_page.max(1)))),
-                total_at_least: None,
-                next_cursor: None,
-                truncated: None,
             },
         }
     }

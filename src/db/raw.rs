@@ -16,6 +16,11 @@ impl<T> Raw<T> {
         self.0.get()
     }
 
+    /// The same JSON, known by the statement that made it to be a `U`.
+    pub(super) fn into_made<U>(self) -> Raw<U> {
+        Raw(self.0, PhantomData)
+    }
+
     /// The same JSON as a tree.
     pub fn tree(&self) -> Value {
         serde_json::from_str(self.0.get()).unwrap_or_default()

@@ -189,6 +189,9 @@ mod tests {
             "garde::Error::new(",
             "Error::field(",
             "wrong_query(",
+            "refuse(",
+            "stuck(",
+            "\"problem\": ",
             "check(",
         ] {
             for place in text.split(maker).skip(1) {

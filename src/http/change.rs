@@ -17,6 +17,7 @@ use crate::http::idempotency::Claim;
 use crate::http::permit::Access;
 use crate::http::reply::{Answer, Output, Reply};
 use crate::identity::callers::{self, Whom};
+use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, join_all, try_join_all};
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
@@ -119,12 +120,14 @@ impl Access {
     /// # Errors
     /// [`Stop::Repeated`] with the answer that was given before; 409 when the key was used for a different
     /// request.
-    pub async fn begin_once(&self, claim: Claim) -> Outcome<Change> {
-        let mut tx = self.begin();
-        match claim.take(&mut tx, self.caller()).await? {
-            Some(answer) => Err(Stop::Repeated(answer)),
-            None => Ok(self.change(tx, claim)),
-        }
+    pub fn begin_once(&self, claim: Claim) -> LocalBoxFuture<'_, Outcome<Change>> {
+        Box::pin(async move {
+            let mut tx = self.begin();
+            match claim.take(&mut tx, self.caller()).await? {
+                Some(answer) => Err(Stop::Repeated(answer)),
+                None => Ok(self.change(tx, claim)),
+            }
+        })
     }
 
     /// [`Access::begin_once`] for what leaves the caller without a way to repeat it: they are signed out,
@@ -150,64 +153,74 @@ impl Access {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn forget_callers(&self, tx: &mut Change, whom: Whom) -> Result<()> {
-        let changed = callers::changed(&mut tx.tx, whom).await?;
-        let forget = || callers::forget(self.call.clone(), changed.clone());
-        tx.after_commit(forget());
-        tx.otherwise(forget());
-        tx.before_commit(callers::announce(self.call.clone(), changed.clone()));
-        Ok(())
+    pub fn forget_callers<'a>(
+        &'a self,
+        tx: &'a mut Change,
+        whom: Whom,
+    ) -> LocalBoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let changed = callers::changed(&mut tx.tx, whom).await?;
+            let forget = || callers::forget(self.call.clone(), changed.clone());
+            tx.after_commit(forget());
+            tx.otherwise(forget());
+            tx.before_commit(callers::announce(self.call.clone(), changed.clone()));
+            Ok(())
+        })
     }
 
     /// Stores the answer, commits, and does what comes after, all before the answer leaves.
     ///
     /// # Errors
     /// When the commit fails, nothing remains; when only what comes after fails, the outbox repeats it.
-    pub async fn commit<T, const STATUS: u16>(
+    pub fn commit<T, const STATUS: u16>(
         &self,
         mut change: Change,
         reply: Reply<T, STATUS>,
-    ) -> Outcome<Reply<T, STATUS>> {
+    ) -> impl Future<Output = Outcome<Reply<T, STATUS>>> + use<T, STATUS> {
         let caller = self.caller();
         change
             .claim
             .settle(&mut change.tx, caller, STATUS, reply.data());
-        finish(&self.call, change).await?;
-        Ok(reply)
+        finish(change).map(|done| done.map(|()| reply).map_err(Stop::Failed))
     }
 
     /// [`Access::commit`] for an answer that shows a secret once: it is stored encrypted.
     ///
     /// # Errors
     /// As [`Access::commit`], and 503 when there is no key to encrypt with.
-    pub async fn commit_secret<T, const STATUS: u16>(
+    pub fn commit_secret<T, const STATUS: u16>(
         &self,
         mut change: Change,
         reply: Reply<T, STATUS>,
-    ) -> Outcome<Reply<T, STATUS>> {
+    ) -> impl Future<Output = Outcome<Reply<T, STATUS>>> + use<T, STATUS> {
         let caller = self.caller();
-        change
+        let settled = change
             .claim
-            .settle_sealed(&mut change.tx, caller, STATUS, reply.data())?;
-        finish(&self.call, change).await?;
-        Ok(reply)
+            .settle_sealed(&mut change.tx, caller, STATUS, reply.data());
+        let done = async {
+            settled?;
+            finish(change).await
+        };
+        done.map(|done| done.map(|()| reply).map_err(Stop::Failed))
     }
 }
 
-async fn finish(call: &Rc<Call>, change: Change) -> Result<()> {
-    let mut notices = change.notices;
-    try_join_all(std::mem::take(&mut notices.before)).await?;
-    let committed = change.tx.commit().await;
-    if !committed
-        .as_ref()
-        .is_err_and(|error| error.code != Code::Unavailable)
-    {
-        // It is committed, or nobody knows.
-        notices.otherwise.clear();
-    }
-    let messages = committed?;
-    // One that fails does not keep the others from being told.
-    let told = join_all(std::mem::take(&mut notices.after)).await;
-    Call::publish(call, messages);
-    told.into_iter().collect()
+fn finish(change: Change) -> Work {
+    Box::pin(async move {
+        let mut notices = change.notices;
+        try_join_all(std::mem::take(&mut notices.before)).await?;
+        let committed = change.tx.commit().await;
+        if !committed
+            .as_ref()
+            .is_err_and(|error| error.code != Code::Unavailable)
+        {
+            // It is committed, or nobody knows.
+            notices.otherwise.clear();
+        }
+        let messages = committed?;
+        // One that fails does not keep the others from being told.
+        let told = join_all(std::mem::take(&mut notices.after)).await;
+        Call::publish(&notices.call, messages);
+        told.into_iter().collect()
+    })
 }

@@ -4,6 +4,7 @@ use crate::http::types::Patch;
 use celaest_domain::{access, contact, email, json};
 use garde::{Error, Result};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// The most JSON that a free-form field keeps, in bytes.
 const MAX_OBJECT_BYTES: usize = 16 * 1024;
@@ -64,7 +65,15 @@ impl Given<Map<String, Value>> for Patch<Map<String, Value>> {
     }
 }
 
-fn check<T: ?Sized>(value: &impl Given<T>, good: impl FnOnce(&T) -> bool, problem: &str) -> Result {
+/// What a field holds, if it holds anything.
+///
+/// # Errors
+/// `problem`, when it is not good.
+pub fn check<T: ?Sized>(
+    value: &impl Given<T>,
+    good: impl FnOnce(&T) -> bool,
+    problem: &str,
+) -> Result {
     if value.given().is_none_or(good) {
         Ok(())
     } else {
@@ -84,6 +93,12 @@ pub fn line<const MAX: usize>(value: &impl Given<str>, _: &()) -> Result {
         good,
         &format!("must be one line of 1 to {MAX} characters"),
     )
+}
+
+/// Text of up to `MAX` characters.
+pub fn text<const MAX: usize>(value: &impl Given<str>, _: &()) -> Result {
+    let good = |text: &str| text.chars().count() <= MAX;
+    check(value, good, &format!("is longer than {MAX} characters"))
 }
 
 /// An e-mail address.
@@ -126,6 +141,19 @@ pub fn slug(value: &impl Given<str>, _: &()) -> Result {
         value,
         contact::is_slug,
         "must be 1 to 100 lower-case letters, digits and single hyphens",
+    )
+}
+
+/// Up to `MAX` short lines, each once.
+pub fn names<const MAX: usize>(value: &impl Given<[String]>, _: &()) -> Result {
+    let good = |name: &String| {
+        !name.trim().is_empty() && name.chars().count() <= 100 && !name.contains(char::is_control)
+    };
+    let distinct = |list: &[String]| list.iter().collect::<BTreeSet<_>>().len() == list.len();
+    check(
+        value,
+        |list| list.len() <= MAX && list.iter().all(good) && distinct(list),
+        &format!("must be at most {MAX} different names of 1 to 100 characters"),
     )
 }
 

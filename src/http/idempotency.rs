@@ -15,6 +15,7 @@ use crate::platform::random;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use celaest_domain::hex::hex;
+use celaest_domain::json;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -218,7 +219,7 @@ impl Claim {
 
     /// The stored answer as it was given.
     fn opened(&self, caller: Uuid, key: &str, stored: &str) -> Result<String> {
-        let Ok(SealedAnswer { sealed }) = serde_json::from_str(stored) else {
+        let Ok(SealedAnswer { sealed }) = json::read(stored) else {
             return Ok(stored.to_owned());
         };
         let bytes = STANDARD.decode(sealed.bytes).map_err(Error::internal)?;

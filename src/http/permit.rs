@@ -8,6 +8,7 @@ use crate::http::endpoint::{Door, Input, Needs, Prepared};
 use crate::http::params::Params;
 use crate::identity::{self, Principal, Wants};
 use celaest_domain::access::Permission;
+use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::marker::PhantomData;
@@ -54,6 +55,14 @@ permissions!(
     SettingsWrite,
     PlansRead,
     PlansWrite,
+    CategoriesWrite,
+    ProductsRead,
+    ProductsWrite,
+    ReleasesWrite,
+    ReviewsWrite,
+    ReviewsModerate,
+    AssetsRead,
+    AssetsWrite,
     FeatureFlagsRead,
     FeatureFlagsWrite,
     FlagsEvaluate,
@@ -152,8 +161,8 @@ impl Access {
             (Scope::Tenant { .. }, Some(_)) => {
                 Err(Error::field("organization_id", "does not exist"))
             }
-            (Scope::System, Some(named)) => Ok(named),
-            (Scope::System, None) => self
+            (Scope::System | Scope::Nobody, Some(named)) => Ok(named),
+            (Scope::System | Scope::Nobody, None) => self
                 .principal
                 .organization_id
                 .ok_or_else(|| Error::field("organization_id", "is required for super_admin")),
@@ -168,7 +177,7 @@ impl Access {
     pub fn reach(&self, named: Option<Uuid>) -> Result<Option<Uuid>> {
         match self.scope {
             Scope::Tenant { .. } => self.organization(named).map(Some),
-            Scope::System => Ok(named),
+            Scope::System | Scope::Nobody => Ok(named),
         }
     }
 
@@ -176,10 +185,12 @@ impl Access {
     ///
     /// # Errors
     /// When the commit fails; nothing remains then.
-    pub async fn commit_aside(&self, tx: Tx) -> Result<()> {
-        let messages = tx.commit().await?;
-        Call::publish(&self.call, messages);
-        Ok(())
+    pub fn commit_aside(&self, tx: Tx) -> LocalBoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let messages = tx.commit().await?;
+            Call::publish(&self.call, messages);
+            Ok(())
+        })
     }
 }
 

@@ -36,6 +36,10 @@ pub struct Answer {
 pub enum Content {
     /// JSON; empty for nothing.
     Json(String),
+    /// JSON that is everybody's, and may be kept as long as it is asked for by its `ETag`.
+    Shared(String),
+    /// Where it is now.
+    Moved(String),
     /// A file that is made while it is sent.
     File(Streamed),
     /// Events, as they happen.
@@ -114,6 +118,42 @@ impl NoContent {
     /// Done.
     pub fn done() -> Self {
         Self::text("null".into())
+    }
+}
+
+/// An answer that is the same for everybody: it has an `ETag`, and whoever has it already is told so with
+/// 304 (RFC 9110, 13.1.2).
+#[derive(Debug)]
+pub struct Shared<O>(pub O);
+
+impl<O: Output> Output for Shared<O> {
+    fn answer(self) -> Outcome<Answer> {
+        let mut answer = self.0.answer()?;
+        if let Content::Json(text) = answer.content {
+            answer.content = Content::Shared(text);
+        }
+        Ok(answer)
+    }
+}
+
+/// A thing that everybody may see, or the place where it is now (301).
+#[derive(Debug)]
+pub enum Found<T> {
+    /// Here.
+    Here(Data<T>),
+    /// There: a path of this API.
+    Moved(String),
+}
+
+impl<T: Documented> Output for Found<T> {
+    fn answer(self) -> Outcome<Answer> {
+        match self {
+            Self::Here(data) => Shared(data).answer(),
+            Self::Moved(path) => Ok(Answer {
+                status: 301,
+                content: Content::Moved(path),
+            }),
+        }
     }
 }
 

@@ -2,25 +2,85 @@
 
 use crate::db::page::{Order, Page};
 use crate::error::{Code, Error, Result, plain};
+use celaest_domain::json::{self, Misread};
 use garde::Validate;
 use schemars::JsonSchema;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+use std::fmt;
 
 /// Parses JSON strictly.
 ///
 /// # Errors
-/// 400 naming the place that is wrong. Text with a NUL character is refused here for every field,
-/// because PostgreSQL cannot store one.
+/// 400 naming the place that is wrong, also within what is kept as it came: see [`Sound`].
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    if std::str::from_utf8(bytes).is_ok_and(has_nul) {
-        return Err(refuse(
-            String::new(),
-            "text must not contain the NUL character".into(),
-        ));
+    let parsed = parse_parts(bytes)?;
+    let Sound = parse_parts(bytes)?;
+    Ok(parsed)
+}
+
+/// JSON of which every reader makes the same, and that PostgreSQL can store: no object has a name twice (RFC
+/// 8259, 4: what becomes of those is anybody's guess), and no text has a NUL character.
+struct Sound;
+
+impl<'de> Deserialize<'de> for Sound {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
     }
-    parse_parts(bytes)
+}
+
+impl<'de> Visitor<'de> for Sound {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> std::result::Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<Self, E> {
+        match text.contains('\0') {
+            true => Err(E::custom("text must not contain the NUL character")),
+            false => Ok(self),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> std::result::Result<Self, A::Error> {
+        let mut names = HashSet::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            Self.visit_str(&name)?;
+            fields.next_value::<Self>()?;
+            if let Some(twice) = names.replace(name) {
+                return Err(de::Error::custom(format!("duplicate field `{twice}`")));
+            }
+        }
+        Ok(self)
+    }
 }
 
 fn refuse(path: String, problem: String) -> Error {
@@ -30,31 +90,32 @@ fn refuse(path: String, problem: String) -> Error {
 /// [`parse`] for what has parts that are kept as they came, and parsed later.
 ///
 /// # Errors
-/// As [`parse`], but for a NUL character.
+/// As [`parse`], but for what is wrong within those parts.
+#[inline(never)]
 pub fn parse_parts<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|_| refuse(String::new(), "the body is not UTF-8".into()))?;
-    // serde would read an array as a struct, field by field.
-    if text
-        .trim_start_matches([' ', '\t', '\r', '\n'])
-        .starts_with('[')
-    {
-        return Err(refuse(String::new(), "the body is not an object".into()));
+    let text = object(bytes)?;
+    let wrong = match json::parse(text) {
+        Ok(value) => return Ok(value),
+        Err(wrong) => wrong,
+    };
+    match whole_numbers(text) {
+        Some(same) => json::parse(&same).map_err(misread),
+        None => Err(misread(wrong)),
     }
-    read(text).or_else(|refused| match whole_numbers(text) {
-        Some(same) => read(&same),
-        None => Err(refused),
-    })
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Result<T> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| refuse(error.path().to_string(), plain(&error.inner().to_string())))?;
-    reader
-        .end()
-        .map_err(|error| refuse(String::new(), plain(&error.to_string())))?;
-    Ok(value)
+fn object(bytes: &[u8]) -> Result<&str> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| refuse(String::new(), "the body is not UTF-8".into()))?;
+    let start = text.trim_start_matches([' ', '\t', '\r', '\n']);
+    match start.starts_with('[') {
+        true => Err(refuse(String::new(), "the body is not an object".into())),
+        false => Ok(text),
+    }
+}
+
+fn misread(wrong: Misread) -> Error {
+    refuse(wrong.path, plain(&wrong.problem))
 }
 
 /// The text with 35 for 35.0, which is the same number: languages that have only one kind of number write
@@ -83,48 +144,46 @@ fn whole_numbers(text: &str) -> Option<String> {
     (same.len() < text.len()).then_some(same)
 }
 
-/// Whether the JSON text contains the escape for U+0000 (an odd backslash before it, an even number is text).
-fn has_nul(text: &str) -> bool {
-    text.match_indices("\\u0000").any(|(at, _)| {
-        let backslashes = text[..at]
-            .bytes()
-            .rev()
-            .take_while(|byte| *byte == b'\\')
-            .count();
-        backslashes % 2 == 0
-    })
-}
-
 /// Checks the bounds that the type declares.
 ///
 /// # Errors
 /// 422 with the problems of each field.
 pub fn validate<T: Validate<Context = ()>>(value: &T) -> Result<()> {
-    value.validate().map_err(|report| {
-        let mut fields = Map::new();
-        for (path, problem) in report.iter() {
-            let list = fields.entry(path.to_string()).or_insert_with(|| json!([]));
-            if let Value::Array(list) = list {
-                list.push(json!(problem.message()));
-            }
+    value.validate().map_err(out_of_bounds)
+}
+
+fn out_of_bounds(report: garde::Report) -> Error {
+    let mut fields = Map::new();
+    for (path, problem) in report.iter() {
+        let list = fields.entry(path.to_string()).or_insert_with(|| json!([]));
+        if let Value::Array(list) = list {
+            list.push(json!(problem.message()));
         }
-        Error::new(Code::ValidationFailed).with_details(json!({ "fields": fields }))
-    })
+    }
+    Error::new(Code::ValidationFailed).with_details(json!({ "fields": fields }))
 }
 
 /// A query string as `T`.
 ///
 /// # Errors
 /// 400 for what `T` does not know or cannot be, 422 for values out of bounds.
+#[inline(never)]
 pub fn query<T: DeserializeOwned + Validate<Context = ()>>(text: Option<&str>) -> Result<T> {
-    let text = text.unwrap_or_default();
-    if text.contains("%00") {
-        return Err(wrong_query("text must not contain the NUL character"));
-    }
-    let query: T = serde_urlencoded::from_str(text)
-        .map_err(|error| wrong_query(&plain(&error.to_string())))?;
+    let query: T = serde_urlencoded::from_str(without_nul(text)?).map_err(misspelt)?;
     validate(&query)?;
     Ok(query)
+}
+
+fn without_nul(text: Option<&str>) -> Result<&str> {
+    let text = text.unwrap_or_default();
+    match text.contains("%00") {
+        true => Err(wrong_query("text must not contain the NUL character")),
+        false => Ok(text),
+    }
+}
+
+fn misspelt(error: serde_urlencoded::de::Error) -> Error {
+    wrong_query(&plain(&error.to_string()))
 }
 
 /// Takes out of a query string what every list knows, and leaves the list's own filters.
@@ -205,10 +264,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nul_is_found_only_where_it_is_one() {
-        assert!(has_nul(r#"{"a":"x\u0000"}"#));
-        assert!(!has_nul(r#"{"a":"\\u0000"}"#));
-        assert!(has_nul(r#"{"a":"\\\u0000"}"#));
+    fn what_is_kept_as_it_came_is_looked_through() {
+        let refused = |text: &str| {
+            let error = parse::<Map<String, Value>>(text.as_bytes()).err()?;
+            let details = error.details?;
+            let problem = details["problem"].as_str()?.split(" at line ").next()?;
+            Some(format!("{}: {problem}", details["path"].as_str()?))
+        };
+        let nul = "text must not contain the NUL character";
+        for (text, wrong) in [
+            (r#"{"a":"x\u0000"}"#, format!("a: {nul}")),
+            (r#"{"a":"\\\u0000"}"#, format!("a: {nul}")),
+            (r#"{"a":[{"\u0000":1}]}"#, format!("a[0]: {nul}")),
+            (r#"{"a":1,"a":1}"#, ".: duplicate field `a`".into()),
+            (
+                r#"{"m":{"b":[0,{"k":1,"\u006b":2}]}}"#,
+                "m.b[1]: duplicate field `k`".into(),
+            ),
+        ] {
+            assert_eq!(refused(text), Some(wrong), "{text}");
+        }
+        for text in [
+            r#"{"a":"\\u0000","b":{"a":[null,true,1e3,-1,{"a":""}]}}"#,
+            "{}",
+        ] {
+            assert_eq!(refused(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -18,17 +18,12 @@ pub struct Moment(pub DateTime<Utc>);
 
 impl Moment {
     fn parse(text: &str) -> Option<Self> {
-        let moment = DateTime::parse_from_rfc3339(text)
-            .map(|moment| moment.with_timezone(&Utc))
-            .ok()
-            .or_else(|| {
-                NaiveDate::parse_from_str(text, "%Y-%m-%d")
-                    .ok()?
-                    .and_hms_opt(0, 0, 0)
-                    .map(|at| at.and_utc())
-            })?;
-        let moment = calendar::whole(moment)?;
-        calendar::is_supported(moment).then_some(Self(moment))
+        let midnight = || {
+            let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+            let midnight = date.and_hms_opt(0, 0, 0)?.and_utc();
+            Some(midnight).filter(|at| calendar::is_supported(*at))
+        };
+        calendar::parse_timestamp(text).or_else(midnight).map(Self)
     }
 }
 
@@ -116,6 +111,40 @@ impl JsonSchema for Ident {
     }
 }
 
+/// Objects only: left to itself serde would read an array as well, field by field. For types whose derived
+/// readers and writers stand aside, by `#[serde(remote = "Self")]`.
+macro_rules! object_only {
+    ($($name:ident),*) => {$(
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
+                struct Object;
+
+                impl<'de> Visitor<'de> for Object {
+                    type Value = $name;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+                        formatter.write_str("an object")
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<$name, A::Error> {
+                        $name::deserialize(MapAccessDeserializer::new(fields))
+                    }
+                }
+
+                deserializer.deserialize_map(Object)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                Self::serialize(self, serializer)
+            }
+        }
+    )*};
+}
+pub(crate) use object_only;
+
 /// For what always has a value.
 ///
 /// # Errors
@@ -197,6 +226,7 @@ mod tests {
             "+300000-01-01T00:00:00Z",
             "2026-02-30",
             "0000-01-01",
+            "2026-02-02T10:00:60Z",
             "\u{0}",
         ] {
             assert!(Moment::parse(wrong).is_none(), "{wrong}");

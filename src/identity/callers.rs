@@ -8,6 +8,7 @@ use crate::db::facts::Message;
 use crate::db::{Tx, sql};
 use crate::error::{Error, Result};
 use crate::run::Run;
+use celaest_domain::json;
 use celaest_durable::caller;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -143,7 +144,7 @@ pub async fn told(run: &Run, message: &Message) -> Result<()> {
         return Ok(());
     }
     let Told { whom, change } =
-        serde_json::from_value(message.payload.clone()).map_err(Error::internal)?;
+        json::read(&message.payload.to_string()).map_err(Error::internal)?;
     let mut tx = run.begin();
     let names = names(&mut tx, whom, MOST_BEHIND).await?;
     tx.commit().await?;

@@ -17,6 +17,7 @@ use crate::db::{Query, Scope, sql};
 use crate::error::{Code, Error, Result};
 use crate::settings;
 use celaest_domain::access::{self, Role};
+use celaest_domain::json;
 use celaest_durable::caller::{self, Answer, Ask, Supply};
 use person::{COLUMNS, MORE_COLUMNS};
 use serde::Deserialize;
@@ -199,7 +200,7 @@ async fn recognise(call: &Call, claim: &Claim, wants: Wants) -> Result<Recognise
                 note,
             } => {
                 limits::apply(call, decision)?;
-                let who = serde_json::from_str(who.get()).map_err(Error::internal)?;
+                let who = json::read(who.get()).map_err(Error::internal)?;
                 return Ok(Recognised { who, profile, note });
             }
             Answer::Limited(decision) => {

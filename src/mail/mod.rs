@@ -14,6 +14,7 @@ use crate::log;
 use crate::modules::settings::sealed;
 use crate::platform::{clock, fetch};
 use crate::run::{self, Run};
+use celaest_domain::json;
 use celaest_domain::settings::Stored;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -79,7 +80,7 @@ async fn send(run: &Run, message: Message) -> Result<()> {
     if known.processed {
         return Ok(());
     }
-    let Ok(mut mail) = serde_json::from_value::<Mail>(message.payload.clone()) else {
+    let Ok(mut mail) = json::read::<Mail>(&message.payload.to_string()) else {
         return give_up(run, &message, json!({ "reason": "malformed" })).await;
     };
     if let Some(url) = mail.open_link(config)? {

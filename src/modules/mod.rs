@@ -2,13 +2,18 @@
 //! file per endpoint or tight group, `queries.rs` its SQL with the tenant transaction as first argument.
 
 pub mod ai;
+pub mod assets;
 pub mod audit;
 pub mod auth;
+pub mod categories;
 pub mod feature_flags;
 pub mod health;
 pub mod licenses;
 pub mod organizations;
 pub mod plans;
+pub mod products;
+pub mod releases;
+pub mod reviews;
 pub mod settings;
 pub mod system;
 pub mod telemetry;

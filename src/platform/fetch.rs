@@ -1,6 +1,7 @@
 //! Requests to the outside.
 
 use crate::error::{Error, Result};
+use celaest_domain::json;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use serde::de::DeserializeOwned;
@@ -111,7 +112,7 @@ pub async fn beginning(
 pub async fn json<T: DeserializeOwned>(url: &str, patience: Duration) -> Result<T> {
     let answer = send(Method::Get, url, &[], None, patience).await?;
     match answer.status {
-        200 => serde_json::from_str(&answer.text).map_err(Error::unavailable),
+        200 => json::parse(&answer.text).map_err(Error::unavailable),
         status => Err(Error::unavailable(format!("{url} answered {status}"))),
     }
 }

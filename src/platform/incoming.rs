@@ -76,6 +76,8 @@ head! {
     content_type;
     /// `Content-Encoding`.
     content_encoding;
+    /// `If-None-Match`.
+    if_none_match;
     /// `X-Organization-ID`, under `/v1/`.
     organization;
     /// `X-User-ID`, under `/v1/`.
@@ -189,7 +191,7 @@ mod tests {
 
     fn of(url: &str) -> Head {
         Head::new(format!(
-            "id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\n\n\n\nGET\n{url}"
+            "id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\n\n\n\n\nGET\n{url}"
         ))
     }
 
@@ -204,7 +206,9 @@ mod tests {
             parts("https://h/api?a=/b?c"),
             ("/api".into(), Some("a=/b?c".into()))
         );
+        // No path, and `OPTIONS *`.
         assert_eq!(parts("https://h"), ("/".into(), None));
+        assert_eq!(parts("https://h*"), ("/".into(), None));
     }
 
     #[test]

@@ -8,4 +8,5 @@ pub mod postgres;
 pub mod queues;
 pub mod random;
 pub mod signature;
+pub mod storage;
 pub mod supabase;

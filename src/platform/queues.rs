@@ -7,6 +7,8 @@ use worker::{BatchMessageBuilder, Env, QueueContentType, RawMessageBuilder};
 /// What the platform takes at once: 100 messages and 256 KB, of which some is overhead.
 const BATCH_MESSAGES: usize = 100;
 const BATCH_BYTES: usize = 200_000;
+/// What the platform takes as one message, in bytes.
+pub const MESSAGE_BYTES: usize = 128_000;
 /// The longest that the platform holds a message back, in seconds.
 const MOST_DELAY_S: u32 = 43_200;
 

@@ -2,6 +2,7 @@
 //! wasm, and without its bytes.
 
 use crate::error::{Error, Result};
+use celaest_domain::json;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::cell::OnceCell;
@@ -36,7 +37,7 @@ impl PublicKey {
             kty: String,
             crv: Option<String>,
         }
-        let Jwk { kid, kty, crv } = serde_json::from_str(jwk.get()).ok()?;
+        let Jwk { kid, kty, crv } = json::parse(jwk.get()).ok()?;
         let scheme = match (kty.as_str(), crv.as_deref()) {
             ("EC", Some("P-256")) => Scheme::Es256,
             ("RSA", _) => Scheme::Rs256,

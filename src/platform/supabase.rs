@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::platform::fetch::{self, Answer};
+use celaest_domain::json;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -42,7 +43,7 @@ const PATIENCE_S: u32 = 5;
 pub async fn person(config: &Config, token: &str) -> Result<Option<Person>> {
     let answer = call(config, Method::Get, "user", Some(token), None).await?;
     match answer.status {
-        200 => serde_json::from_str(&answer.text)
+        200 => json::parse(&answer.text)
             .map(Some)
             .map_err(Error::unavailable),
         401 | 403 | 404 => Ok(None),
@@ -60,7 +61,7 @@ pub async fn refresh(config: &Config, refresh_token: &str) -> Result<Grant> {
     let path = "token?grant_type=refresh_token";
     let answer = call(config, Method::Post, path, None, Some(body)).await?;
     match answer.status {
-        200 => serde_json::from_str(&answer.text).map_err(Error::unavailable),
+        200 => json::parse(&answer.text).map_err(Error::unavailable),
         400 | 401 | 403 => Err(Code::InvalidRefreshToken.into()),
         429 => Err(Error {
             retry_after: Some(answer.retry_after_s.unwrap_or(PATIENCE_S)),

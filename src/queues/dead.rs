@@ -3,6 +3,7 @@
 use crate::db::sql;
 use crate::error::Result;
 use crate::run::Run;
+use celaest_domain::json;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -30,7 +31,7 @@ struct Named {
 impl Letter {
     /// A message that the queue took at `queued_at`.
     pub fn new(body: &str, reason: &str, queued_at: i64) -> Self {
-        let named: Option<Named> = serde_json::from_str(body).ok();
+        let named: Option<Named> = json::parse(body).ok();
         Self {
             // What the database takes.
             body: body.replace('\0', "\u{fffd}"),

@@ -4,7 +4,7 @@ use crate::db::facts::Message;
 use crate::db::outbox;
 use crate::error::{Error, Result};
 use crate::identity::callers;
-use crate::modules::{ai, licenses, users, webhooks};
+use crate::modules::{ai, audit, licenses, users, webhooks};
 use crate::run::{self, Run};
 use serde::Deserialize;
 use serde_json::Value;
@@ -54,6 +54,7 @@ pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
         callers::told(run, message).await?;
         licenses::notices::told(run, message).await?;
         licenses::many::told(run, message).await?;
+        audit::acknowledge::told(run, message).await?;
         ai::pool::notices::told(run, message).await?;
     }
     webhooks::fan_out::fan_out(run, &messages).await?;

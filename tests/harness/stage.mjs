@@ -14,6 +14,7 @@ import { BUILD, LOGS, ROOT } from '../../scripts/lib/paths.mjs';
 import { APP_ROLE, OWNER, randomPassword } from '../../scripts/lib/postgres.mjs';
 import { commandOf, freePort } from '../../scripts/lib/processes.mjs';
 import { readWorker, startWorker } from '../../scripts/lib/worker.mjs';
+import { startStorage } from '../fakes/storage.mjs';
 import { Server } from './server.mjs';
 
 const PREFIX = 'celaest-test-';
@@ -63,6 +64,8 @@ export class Stage {
     const { folder, passwords, version } = this;
     const applied = await Server.prepare({ folder, passwords, version, secret: this.vars.LICENSE_KEY_SECRET, note });
     this.server = await Server.start({ folder, passwords, version, name: 'postgres' });
+    this.storage = await startStorage(this.vars.SUPABASE_SERVICE_KEY);
+    this.vars.STORAGE_URL = this.storage.url;
     return `${applied} migrations applied, sample data added`;
   }
 
@@ -176,6 +179,7 @@ export class Stage {
   clear() {
     this.door?.closeAllConnections();
     this.door?.close();
+    this.storage?.close();
     const logs = join(this.folder, 'logs');
     if (existsSync(logs)) {
       const kept = join(LOGS, 'test');

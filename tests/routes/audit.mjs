@@ -1,6 +1,7 @@
 // The audit log.
 
 import { randomUUID } from 'node:crypto';
+import { eventually } from '../support/api.mjs';
 import { insert } from '../support/world.mjs';
 
 /** A row about something that somebody did. */
@@ -12,6 +13,20 @@ const row = async ({ stack, ours }, owner) => {
   return { id };
 };
 
+/** A log whose only seal is gone. */
+const cutOff = async ({ stack }) => {
+  const id = randomUUID();
+  await insert(stack, 'organizations', { id, name: id, slug: id });
+  await insert(stack, 'audit_logs', { organization_id: id, action: 'read', event: 'test.noted', resource_type: 'test' });
+  await stack.triggerCron('2-57/5 * * * *');
+  const seals = () => stack.pg.query('DELETE FROM audit_seals WHERE organization_id = $1 RETURNING last_sequence', [id]);
+  const { rows: [seal] } = await eventually(async () => {
+    const gone = await seals();
+    return gone.rowCount > 0 && gone;
+  });
+  return { body: { organization_id: id, sequence: Number(seal.last_sequence), reason: 'Restored from a backup' } };
+};
+
 const read = { permission: 'audit:read', make: row };
 
 export default {
@@ -20,5 +35,6 @@ export default {
   'GET /api/audit-logs/search': { ...read, rowsOfNewTenant: 1 },
   'GET /api/audit-logs/export': { permission: 'audit:export', contentType: 'text/csv' },
   'GET /api/audit-logs/verify': { permission: 'audit:read' },
+  'POST /api/audit-logs/acknowledge': { permission: 'system:write', make: cutOff, belongsToNoTenant: true },
   'GET /api/audit-logs/{id}': read,
 };

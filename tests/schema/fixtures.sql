@@ -35,6 +35,10 @@ INSERT INTO invoices (organization_id, user_id, order_id)
 SELECT organization_id, user_id, id FROM orders WHERE organization_id = $ORG;
 INSERT INTO product_reviews (product_id, organization_id, user_id, rating)
 SELECT id, organization_id, $USER, 5 FROM products WHERE organization_id = $ORG LIMIT 1;
+INSERT INTO product_review_votes (review_id, organization_id, user_id)
+SELECT id, organization_id, $USER FROM product_reviews WHERE organization_id = $ORG;
+INSERT INTO product_review_replies (review_id, product_id, organization_id, user_id, reply)
+SELECT r.id, r.product_id, $ORG, $USER, 'Thank you' FROM product_reviews r WHERE r.organization_id = $ORG;
 INSERT INTO customer_assets (organization_id, user_id, product_id)
 SELECT organization_id, $USER, id FROM products WHERE organization_id = $ORG LIMIT 1;
 INSERT INTO asset_downloads (asset_id, organization_id, release_id, user_id)

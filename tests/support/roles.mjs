@@ -3,17 +3,17 @@
 
 const EVERYBODY = [
   'licenses:read', 'account:read', 'account:write', 'organizations:read', 'plans:read', 'flags:evaluate',
-  'telemetry:write', 'ai:read',
+  'telemetry:write', 'ai:read', 'reviews:write', 'assets:read',
 ];
-const MANAGER = ['users:read', 'users:write', 'audit:read', 'telemetry:read', 'ai:use'];
+const MANAGER = ['users:read', 'users:write', 'audit:read', 'telemetry:read', 'ai:use', 'products:read', 'assets:write'];
 const DEVELOPER = [
   'licenses:validate', 'licenses:write', 'licenses:delete', 'licenses:revoke', 'webhooks:read', 'webhooks:write',
-  'telemetry:read', 'ai:use', 'ai_prompts:write', 'ai_keys:read', 'ai_keys:write',
+  'telemetry:read', 'ai:use', 'ai_prompts:write', 'ai_keys:read', 'ai_keys:write', 'products:read', 'products:write', 'releases:write',
 ];
 const ADMIN = ['organizations:write', 'api_keys:read', 'api_keys:write', 'settings:read', 'audit:export'];
 const SUPER_ONLY = [
   'organizations:create', 'organizations:delete', 'settings:write', 'plans:write', 'feature_flags:read',
-  'feature_flags:write', 'system:read', 'system:write', 'ai_models:write',
+  'feature_flags:write', 'system:read', 'system:write', 'ai_models:write', 'categories:write', 'reviews:moderate',
 ];
 
 /** What somebody can be in an organization. */

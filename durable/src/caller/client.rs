@@ -16,7 +16,7 @@ const BINDING: &str = "CALLER";
 pub async fn ask(env: &Env, name: &str, ask: &Ask<'_>) -> Result<Answer> {
     let text = serde_json::to_string(ask)?;
     let answer = call::ask(env, BINDING, name, "ask", &text).await?;
-    Ok(serde_json::from_str(&answer)?)
+    call::read(&answer)
 }
 
 /// Counts one request of somebody who did not prove who they are: at most `limit` a minute.
@@ -25,7 +25,7 @@ pub async fn ask(env: &Env, name: &str, ask: &Ask<'_>) -> Result<Answer> {
 /// The object could not be reached.
 pub async fn count(env: &Env, name: &str, limit: u32) -> Result<Decision> {
     let answer = call::ask(env, BINDING, name, "count", &limit.to_string()).await?;
-    Ok(serde_json::from_str(&answer)?)
+    call::read(&answer)
 }
 
 /// Tells the object called `name` that `change` of its caller is about to be committed: it keeps nothing

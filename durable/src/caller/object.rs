@@ -9,6 +9,7 @@ use worker::{Env, Error, Queue, Result, State};
 
 use super::rules::{BEHIND_MS, Machine};
 use super::wire::Ask;
+use crate::call;
 use crate::object::{Object, Work};
 use crate::storage::{self, Alarm, Effects};
 
@@ -57,7 +58,7 @@ impl Shell {
         let now = storage::now();
         match what {
             "ask" => {
-                let ask: Ask<'_> = serde_json::from_str(text)?;
+                let ask: Ask<'_> = call::read(text)?;
                 let answer = self.machine.borrow_mut().ask(&ask, now);
                 let (answer, effects) =
                     answer.map_err(|_| Error::RustError("a caller that cannot be read".into()))?;
@@ -65,7 +66,7 @@ impl Shell {
                 Ok(serde_json::to_string(&answer)?)
             }
             "count" => {
-                let limit = serde_json::from_str(text)?;
+                let limit = call::read(text)?;
                 let (decision, effects) = self.machine.borrow_mut().count(limit, now);
                 self.apply(effects, now).await?;
                 Ok(serde_json::to_string(&decision)?)

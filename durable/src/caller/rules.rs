@@ -1,5 +1,6 @@
 //! What a caller's object knows and answers: state, event and time in; state and answer out.
 
+use celaest_domain::json;
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
@@ -110,9 +111,9 @@ impl Machine {
     pub fn restore(&mut self, rows: &[(String, String)]) {
         for (key, text) in rows {
             match key.as_str() {
-                KNOWN => self.loaded = serde_json::from_str(text).ok(),
-                ANNOUNCED => self.announced = serde_json::from_str(text).unwrap_or_default(),
-                COUNTED => self.counted = serde_json::from_str(text).unwrap_or_default(),
+                KNOWN => self.loaded = json::read(text).ok(),
+                ANNOUNCED => self.announced = json::read(text).unwrap_or_default(),
+                COUNTED => self.counted = json::read(text).unwrap_or_default(),
                 _ => {}
             }
         }
@@ -131,7 +132,7 @@ impl Machine {
         if let Some(supply) = &ask.supply
             && supply.token == self.token
         {
-            let known = serde_json::from_str(supply.data.get()).map_err(|_| Malformed)?;
+            let known = json::read(supply.data.get()).map_err(|_| Malformed)?;
             self.install(known, ask.session, now);
         }
         let answer = self.answer(ask, now, &mut effects);

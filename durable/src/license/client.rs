@@ -45,7 +45,7 @@ pub async fn forget(env: &Env, key: &LicenseKey, outcome: Outcome) -> Result<()>
 /// # Errors
 /// The object could not be reached, twice.
 pub async fn pending(env: &Env, key: &LicenseKey) -> Result<Pending> {
-    Ok(serde_json::from_str(&ask(env, key, "pending", &()).await?)?)
+    call::read(&ask(env, key, "pending", &()).await?)
 }
 
 /// Tells the object that Postgres has these bindings and collisions.
@@ -65,9 +65,7 @@ pub async fn reserve(
     key: &LicenseKey,
     request: &ReserveRequest<'_>,
 ) -> Result<Reservation> {
-    Ok(serde_json::from_str(
-        &ask(env, key, "reserve", request).await?,
-    )?)
+    call::read(&ask(env, key, "reserve", request).await?)
 }
 
 /// Asks for room for one AI call; see [`CallAnswer`] for what the worker does next.

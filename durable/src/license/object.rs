@@ -9,6 +9,7 @@ use wasm_bindgen::JsValue;
 use worker::{Delay, Env, Error, Queue, Result, State, console_error};
 
 use super::rules::{Machine, Malformed};
+use crate::call;
 use crate::object::{Object, Work};
 use crate::storage::{self, Alarm, Effects, now};
 
@@ -86,25 +87,25 @@ impl Shell {
         let mut machine = self.machine.borrow_mut();
         match what {
             "validate" => {
-                let check = serde_json::from_str(text)?;
+                let check = call::read(text)?;
                 let (answer, effects) = machine.validate(&check, now).map_err(malformed)?;
                 Ok((answer.encode(), effects))
             }
             "reserve" => {
-                let request = serde_json::from_str(text)?;
+                let request = call::read(text)?;
                 let (reservation, effects) = machine.reserve(&request, now).map_err(malformed)?;
                 Ok((json(&reservation)?, effects))
             }
             "announce" => {
-                let change = serde_json::from_str(text)?;
+                let change = call::read(text)?;
                 Ok((String::new(), machine.announce(change, now)))
             }
             "forget" => {
-                let outcome = serde_json::from_str(text)?;
+                let outcome = call::read(text)?;
                 Ok((String::new(), machine.forget(outcome, now)))
             }
             "settled" => {
-                let ids: Vec<_> = serde_json::from_str(text)?;
+                let ids: Vec<_> = call::read(text)?;
                 Ok((String::new(), machine.settled(&ids)))
             }
             "reserve_call" => {

@@ -7,6 +7,7 @@ mod notices;
 mod reports;
 mod snapshots;
 
+use celaest_domain::json;
 use std::collections::HashMap;
 
 use celaest_domain::address::{Address, AddressKey};
@@ -98,13 +99,13 @@ impl Machine {
         let mut stored = None;
         for (key, text) in rows {
             if key == SNAPSHOT {
-                stored = serde_json::from_str::<StoredSnapshot<'_>>(text).ok();
+                stored = json::read::<StoredSnapshot<'_>>(text).ok();
             } else if key == CORE {
-                self.core = serde_json::from_str(text).unwrap_or_default();
+                self.core = json::read(text).unwrap_or_default();
             } else if key == WINDOW {
-                self.window = serde_json::from_str(text).unwrap_or_default();
+                self.window = json::read(text).unwrap_or_default();
             } else if key == LIMIT {
-                self.limiter = serde_json::from_str(text).unwrap_or_default();
+                self.limiter = json::read(text).unwrap_or_default();
             } else if key == CALLS {
                 self.calls.restore_counts(text);
             } else if key.starts_with(CALL) {

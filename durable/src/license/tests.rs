@@ -4,6 +4,7 @@
 mod examples;
 mod failures;
 mod histories;
+mod kept;
 
 use std::collections::{BTreeMap, BTreeSet};
 

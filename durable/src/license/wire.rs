@@ -1,5 +1,6 @@
 //! What travels between the worker, the object and the queue.
 
+use celaest_domain::json;
 use std::borrow::Cow;
 
 use celaest_domain::address::AddressKey;
@@ -173,11 +174,11 @@ impl Answer {
         match text.chars().next()? {
             'V' => {
                 let end = text.find('\n')?;
-                let logged = serde_json::from_str(&text[1..end]).ok()?;
+                let logged = json::read(&text[1..end]).ok()?;
                 text.drain(..=end);
                 Some(Self::Verdict { data: text, logged })
             }
-            'N' => Some(Self::NeedSnapshot(serde_json::from_str(&text[1..]).ok()?)),
+            'N' => Some(Self::NeedSnapshot(json::read(&text[1..]).ok()?)),
             'L' => {
                 let mut numbers = text[1..].split(' ').map(str::parse::<u32>);
                 Some(Self::Limited(Decision {

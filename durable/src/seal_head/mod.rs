@@ -5,6 +5,6 @@ mod client;
 mod object;
 mod rules;
 
-pub use client::{advance, read};
+pub use client::{advance, read, restart};
 pub(crate) use object::open;
-pub use rules::{Step, advanced};
+pub use rules::{Known, Restart, Step, advanced, restarts};

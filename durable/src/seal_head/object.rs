@@ -6,11 +6,15 @@ use celaest_domain::audit::Head;
 use wasm_bindgen::JsValue;
 use worker::{Error, Result, State};
 
-use super::rules::{Step, advanced};
+use super::rules::{Known, Restart, advanced, restarts};
+use crate::call;
 use crate::object::{Object, Work};
+use crate::storage::{self, Effects};
 
 /// Where the head is stored, as JSON text.
 const HEAD: &str = "head";
+/// Where the restarts are stored, as JSON text.
+const RESTARTS: &str = "restarts";
 
 /// The newest seal of one tenant.
 struct Shell {
@@ -42,15 +46,36 @@ impl Object for Shell {
 async fn answer(state: &State, what: &str, text: &str) -> Result<String> {
     let storage = state.storage();
     let stored = storage.get::<String>(HEAD).await?;
-    let head: Option<Head> = stored.as_deref().map(serde_json::from_str).transpose()?;
-    let step: Step = match what {
-        "read" => return Ok(serde_json::to_string(&head)?),
-        "advance" => serde_json::from_str(text)?,
-        _ => return Err(Error::RustError(format!("a head of seals knows no {what}"))),
-    };
-    let next = advanced(head.as_ref(), &step);
-    if let Some(next) = &next {
-        storage.put(HEAD, serde_json::to_string(next)?).await?;
+    let head: Option<Head> = stored.as_deref().map(call::read).transpose()?;
+    if what == "advance" {
+        let next = advanced(head.as_ref(), &call::read(text)?);
+        if let Some(next) = &next {
+            storage.put(HEAD, serde_json::to_string(next)?).await?;
+        }
+        return Ok(serde_json::to_string(&next.or(head))?);
     }
-    Ok(serde_json::to_string(&next.or(head))?)
+    let stored = storage.get::<String>(RESTARTS).await?;
+    let made: Option<Vec<Restart>> = stored.as_deref().map(call::read).transpose()?;
+    let mut known = Known {
+        head,
+        restarts: made.unwrap_or_default(),
+    };
+    match what {
+        "read" => return Ok(serde_json::to_string(&known)?),
+        "restart" => {}
+        _ => return Err(Error::RustError(format!("a head of seals knows no {what}"))),
+    }
+    let restart: Restart = call::read(text)?;
+    if restarts(&known, &restart) {
+        known.head.clone_from(&restart.kept);
+        known.restarts.push(restart);
+        let mut effects = Effects::default();
+        match &known.head {
+            Some(head) => effects.put(HEAD, head),
+            None => effects.delete.push(HEAD.into()),
+        }
+        effects.put(RESTARTS, &known.restarts);
+        storage::store(state, &effects).await?;
+    }
+    Ok(serde_json::to_string(&known.head)?)
 }

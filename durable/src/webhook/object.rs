@@ -20,6 +20,7 @@ use super::rules::{Due, Machine, Message, Outcome, Settings};
 use super::send;
 use super::store::Sqlite;
 use super::wire::{Endpoint, Enqueue};
+use crate::call;
 use crate::ids::Ids;
 use crate::object::{Object, Work};
 use crate::storage::{self, now};
@@ -105,12 +106,12 @@ impl Shell {
         let now = now();
         match what {
             "enqueue" => {
-                let request: Enqueue = serde_json::from_str(text)?;
+                let request: Enqueue = call::read(text)?;
                 let mut machine = self.machine()?.borrow_mut();
                 machine.enqueue(request.endpoint, request.events, now)?;
             }
             "configure" => {
-                let endpoint: Endpoint = serde_json::from_str(text)?;
+                let endpoint: Endpoint = call::read(text)?;
                 self.machine()?.borrow_mut().configure(endpoint, now)?;
             }
             _ => return Err(Error::RustError(format!("a webhook knows no {what}"))),

@@ -1,6 +1,12 @@
 //! What the object of a webhook does: (state, event, now) → state. Times are
 //! Unix milliseconds.
 
+mod chores;
+mod reports;
+
+pub use chores::STEP;
+pub use reports::Message;
+
 use std::collections::HashSet;
 
 use celaest_domain::webhook::{
@@ -11,25 +17,13 @@ use uuid::Uuid;
 use worker::Result;
 
 use super::store::{Core, Delivery, Disabled, Entry, Store};
-use super::wire::{Attempt, Endpoint, Event, Reason, Report, Status};
+use super::wire::{Attempt, Endpoint, Event, Reason, Status};
 
 /// Requests under way at a time.
 pub const MAX_IN_FLIGHT: usize = 6;
-/// How long an event that has ended is remembered, so that it is not sent
-/// again when it comes again.
-const REMEMBER_MS: i64 = 3 * 24 * 3_600 * 1_000;
-/// Below the queue's 128 KB with room for its own framing.
-const MAX_MESSAGE: usize = 96_000;
-/// Attempts in one message.
-const MAX_ATTEMPTS: usize = 100;
 /// Events that wait for one receiver at most, and the bytes of their bodies.
 pub const MAX_PENDING: usize = 100_000;
 const MAX_PENDING_BYTES: usize = 1_000_000_000;
-/// Events thrown away in one step, and steps in one run.
-pub const STEP: usize = 1_000;
-const STEPS: usize = 10;
-/// Pause before the queue is told again that the object stopped, as long as the row does not say so.
-const TELL_AGAIN_MS: i64 = 10 * 60_000;
 
 /// The object's state, in front of its storage.
 #[derive(Debug)]
@@ -67,14 +61,6 @@ pub struct Outcome {
     pub body: Option<String>,
     /// Why there was no answer.
     pub error: Option<String>,
-}
-
-/// A message for the queue.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Message {
-    /// The JSON text of a [`Report`].
-    pub body: String,
-    through: Option<i64>,
 }
 
 impl<S: Store> Machine<S> {
@@ -320,72 +306,6 @@ impl<S: Store> Machine<S> {
         self.set_core(core, now)
     }
 
-    /// The next message for the queue; the same until it was [`Machine::sent`].
-    ///
-    /// # Errors
-    /// The storage failed.
-    pub fn message(&self, now: i64) -> Result<Option<Message>> {
-        let Some(endpoint) = &self.core.endpoint else {
-            return Ok(None);
-        };
-        let mut report = Report {
-            webhook_id: endpoint.webhook_id,
-            organization_id: endpoint.organization_id,
-            generation: endpoint.generation,
-            sequence: 0,
-            consecutive_failures: self.core.consecutive_failures,
-            failing_since_ms: self.core.failing_since,
-            disabled: None,
-            attempts: Vec::new(),
-        };
-        let mut size = 0;
-        for (sequence, entry) in self.store.journal(MAX_ATTEMPTS)? {
-            size += serde_json::to_string(&entry.attempt)?.len() + 1;
-            if size > MAX_MESSAGE && report.sequence > 0 {
-                break;
-            }
-            report.sequence = sequence;
-            report.attempts.push(entry.attempt);
-            if let Some((reason, generation)) = entry.disabled {
-                report.disabled = Some(reason);
-                report.generation = generation;
-                // What comes after may be of another generation.
-                break;
-            }
-        }
-        if report.attempts.is_empty() {
-            // A report that got lost would leave the row active for ever.
-            match &self.core.disabled {
-                Some(given_up) if given_up.told_at + TELL_AGAIN_MS <= now => {
-                    report.disabled = Some(given_up.reason);
-                    report.generation = given_up.generation;
-                }
-                _ => return Ok(None),
-            }
-        }
-        Ok(Some(Message {
-            body: serde_json::to_string(&report)?,
-            through: Some(report.sequence).filter(|_| !report.attempts.is_empty()),
-        }))
-    }
-
-    /// The queue took it.
-    ///
-    /// # Errors
-    /// The storage failed; the message is sent again.
-    pub fn sent(&mut self, message: &Message, now: i64) -> Result<()> {
-        match message.through {
-            Some(through) => self.store.drop_journal(through),
-            None => {
-                let mut core = self.core.clone();
-                if let Some(given_up) = &mut core.disabled {
-                    given_up.told_at = now;
-                }
-                self.set_core(core, now)
-            }
-        }
-    }
-
     /// When the next attempt is due; the past for one that is late.
     ///
     /// # Errors
@@ -396,59 +316,6 @@ impl<S: Store> Machine<S> {
         } else {
             Ok(None)
         }
-    }
-
-    /// When there is something to do besides attempts and the journal: throwing away, telling again, ending.
-    pub fn next_chore(&self) -> Option<i64> {
-        if self.core.dropping {
-            return Some(0);
-        }
-        let again = self.core.disabled.as_ref();
-        again
-            .map(|given_up| given_up.told_at + TELL_AGAIN_MS)
-            .or(self.core.deleted_at.map(|at| at + REMEMBER_MS))
-    }
-
-    /// Whether nothing of the object is needed any more. What is still on its way to a webhook that was
-    /// deleted has come by then, and found it deleted.
-    ///
-    /// # Errors
-    /// The storage failed.
-    pub fn is_over(&self, now: i64) -> Result<bool> {
-        let deleted = self.core.deleted_at;
-        Ok(deleted.is_some_and(|at| at + REMEMBER_MS <= now)
-            && !self.core.dropping
-            && self.store.journal(1)?.is_empty())
-    }
-
-    /// Forgets what has served its purpose, a bounded part of it at a time.
-    ///
-    /// # Errors
-    /// The storage failed.
-    pub fn tidy(&mut self, now: i64) -> Result<()> {
-        if self.core.dropping {
-            for _ in 0..STEPS {
-                if self.store.drop_pending(STEP)? < STEP {
-                    self.pending = self.store.pending()?;
-                    let core = Core {
-                        dropping: false,
-                        ..self.core.clone()
-                    };
-                    self.set_core(core, now)?;
-                    break;
-                }
-            }
-        }
-        let before = match self.core.deleted_at {
-            Some(_) => now,
-            None => now.saturating_sub(REMEMBER_MS),
-        };
-        for _ in 0..STEPS {
-            if self.store.drop_ended(before, STEP)? < STEP {
-                break;
-            }
-        }
-        Ok(())
     }
 
     fn set_core(&mut self, mut core: Core, now: i64) -> Result<()> {

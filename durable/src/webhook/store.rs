@@ -6,6 +6,7 @@ use uuid::Uuid;
 use worker::{Error, Result, SqlStorage, SqlStorageValue};
 
 use super::wire::{Attempt, Endpoint, Reason};
+use crate::call;
 
 /// The small facts of an object.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -145,7 +146,7 @@ impl Store for Sqlite {
     fn core(&self) -> Result<Core> {
         match self.rows("SELECT value FROM core", Vec::new())?.pop() {
             // One that cannot be read comes again with the next call.
-            Some(row) => Ok(serde_json::from_str(&Columns::of(row).text()?).unwrap_or_default()),
+            Some(row) => Ok(call::read(&Columns::of(row).text()?).unwrap_or_default()),
             None => Ok(Core::default()),
         }
     }
@@ -226,7 +227,7 @@ impl Store for Sqlite {
         rows.into_iter()
             .map(|row| {
                 let mut columns = Columns::of(row);
-                Ok((columns.number()?, serde_json::from_str(&columns.text()?)?))
+                Ok((columns.number()?, call::read(&columns.text()?)?))
             })
             .collect()
     }

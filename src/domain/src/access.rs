@@ -64,6 +64,22 @@ permissions! {
     PlansRead = "plans:read",
     /// Make and change plans.
     PlansWrite = "plans:write",
+    /// Make, change and delete categories of the catalogue.
+    CategoriesWrite = "categories:write",
+    /// See the organization's own products and releases, also those that are no longer or not yet on sale.
+    ProductsRead = "products:read",
+    /// Make, change, publish and delete products, and reply to their reviews.
+    ProductsWrite = "products:write",
+    /// Make, change, publish and take back releases.
+    ReleasesWrite = "releases:write",
+    /// Review products and vote for reviews.
+    ReviewsWrite = "reviews:write",
+    /// Hide reviews, and show them again.
+    ReviewsModerate = "reviews:moderate",
+    /// See what was bought, and download it.
+    AssetsRead = "assets:read",
+    /// Hand over what was bought to somebody else of the organization.
+    AssetsWrite = "assets:write",
     /// See feature flags with their targets.
     FeatureFlagsRead = "feature_flags:read",
     /// Make, change and delete feature flags.
@@ -106,6 +122,8 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::OrganizationsDelete,
     Permission::SettingsWrite,
     Permission::PlansWrite,
+    Permission::CategoriesWrite,
+    Permission::ReviewsModerate,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
     Permission::AiModelsWrite,
@@ -120,6 +138,8 @@ const EVERYBODY: &[Permission] = &[
     Permission::AccountWrite,
     Permission::OrganizationsRead,
     Permission::PlansRead,
+    Permission::ReviewsWrite,
+    Permission::AssetsRead,
     Permission::FlagsEvaluate,
     Permission::TelemetryWrite,
     Permission::AiRead,
@@ -187,12 +207,23 @@ impl Role {
         let more: &[Permission] = match self {
             Self::SuperAdmin => Permission::ALL,
             Self::Admin => return Permissions::of(Permission::ALL).without(SUPER_ONLY),
-            Self::Manager => &[UsersRead, UsersWrite, AuditRead, TelemetryRead, AiUse],
+            Self::Manager => &[
+                UsersRead,
+                UsersWrite,
+                AuditRead,
+                TelemetryRead,
+                AiUse,
+                ProductsRead,
+                AssetsWrite,
+            ],
             Self::Developer => &[
                 LicensesWrite,
                 LicensesDelete,
                 LicensesRevoke,
                 LicensesValidate,
+                ProductsRead,
+                ProductsWrite,
+                ReleasesWrite,
                 WebhooksRead,
                 WebhooksWrite,
                 TelemetryRead,

@@ -1,6 +1,6 @@
 //! Calendar months, billing cycles and renewals.
 
-use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Months, TimeDelta, Timelike, Utc};
 use serde::{Deserialize, Serialize};
 
 /// The years the system stores: what RFC 3339 can write with four digits.
@@ -12,24 +12,25 @@ pub fn is_supported(moment: DateTime<Utc>) -> bool {
     YEARS.contains(&moment.year())
 }
 
-/// Reads an RFC 3339 timestamp within the supported years.
+/// Reads an RFC 3339 timestamp within the supported years. A 60th second is one only at the end of a month
+/// in UTC, where leap seconds are (RFC 3339, appendix D), and stands for the beginning of the next minute,
+/// as everybody after us reads it.
 #[must_use]
 pub fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
     if text.len() > 40 {
         return None;
     }
-    let moment = whole(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc))?;
-    is_supported(moment).then_some(moment)
-}
-
-/// A leap second as everybody after us reads it: the beginning of the next minute.
-#[must_use]
-pub fn whole(moment: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let moment = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
     let nanos = moment.timestamp_subsec_nanos();
-    match nanos.checked_sub(1_000_000_000) {
-        None => Some(moment),
-        Some(rest) => DateTime::from_timestamp(moment.timestamp() + 1, rest),
-    }
+    let whole = match nanos.checked_sub(1_000_000_000) {
+        None => moment,
+        Some(rest) => {
+            let next = DateTime::from_timestamp(moment.timestamp() + 1, rest)?;
+            let begins_month = next.day() == 1 && next.num_seconds_from_midnight() == 0;
+            begins_month.then_some(next)?
+        }
+    };
+    is_supported(whole).then_some(whole)
 }
 
 /// The same day and time `months` later, or the month's last day where that
@@ -84,28 +85,40 @@ impl BillingCycle {
     }
 }
 
-/// The expiry after a renewal by `months`: counted from the old expiry while it
-/// is still ahead (nothing paid is lost), otherwise from now. What began on the
-/// last days of a month and lost them to a shorter one gets them back: `start`
-/// has the day. `None` beyond the supported years.
+/// The day of the month on which something ends that began at `start` and ends at `expiry`: the one that the
+/// end lost to a shorter month, or else its own.
+#[must_use]
+pub fn renewal_day(start: DateTime<Utc>, expiry: DateTime<Utc>) -> u32 {
+    match is_cut(expiry, start.day()) {
+        true => start.day(),
+        false => expiry.day(),
+    }
+}
+
+/// Whether a moment is on the last day of a month that has no such `day`.
+fn is_cut(moment: DateTime<Utc>, day: u32) -> bool {
+    moment.day() < day && (moment + TimeDelta::days(1)).day() == 1
+}
+
+/// The expiry after a renewal by `months`, and the day of the month that it is meant to be on: counted from
+/// the `old` expiry while that is still ahead (nothing paid is lost), otherwise from now. What was meant to
+/// be on a `day` that a shorter month does not have gets it back. `None` beyond the supported years.
 #[must_use]
 pub fn renewed_expiry(
-    start: DateTime<Utc>,
+    day: u32,
     old: DateTime<Utc>,
     now: DateTime<Utc>,
     months: u32,
-) -> Option<DateTime<Utc>> {
+) -> Option<(DateTime<Utc>, u32)> {
     if old <= now {
-        return add_months(now, months);
+        return Some((add_months(now, months)?, now.day()));
     }
     let later = add_months(old, months)?;
-    let was_cut = old.day() < start.day() && (old + TimeDelta::days(1)).day() == 1;
-    match was_cut {
-        false => Some(later),
-        true => (later.day()..=start.day())
-            .rev()
-            .find_map(|day| later.with_day(day)),
+    if !is_cut(old, day) {
+        return Some((later, day));
     }
+    let mut days = (later.day()..=day).rev();
+    Some((days.find_map(|day| later.with_day(day))?, day))
 }
 
 /// The running period, of `months` months each counted from `start`: the one
@@ -190,37 +203,46 @@ mod tests {
 
     #[test]
     fn a_renewal_keeps_what_was_paid() {
-        let (start, now) = (at("2025-06-01T00:00:00Z"), at("2026-05-10T00:00:00Z"));
-        let renewed = |old, months| renewed_expiry(start, at(old), now, months);
+        let now = at("2026-05-10T00:00:00Z");
+        let renewed = |old, months| renewed_expiry(1, at(old), now, months);
         assert_eq!(
             renewed("2026-06-01T00:00:00Z", 1),
-            Some(at("2026-07-01T00:00:00Z"))
+            Some((at("2026-07-01T00:00:00Z"), 1))
         );
         assert_eq!(
             renewed("2026-01-01T00:00:00Z", 1),
-            Some(at("2026-06-10T00:00:00Z"))
+            Some((at("2026-06-10T00:00:00Z"), 10))
         );
     }
 
     #[test]
     fn renewals_do_not_drift_to_shorter_months() {
-        let (start, now) = (at("2026-01-31T12:00:00Z"), at("2026-01-31T12:00:00Z"));
-        let mut expiry = start;
-        let mut days = Vec::new();
-        for _ in 0..5 {
-            expiry = renewed_expiry(start, expiry + TimeDelta::milliseconds(1), now, 1).unwrap()
-                - TimeDelta::milliseconds(1);
-            days.push((expiry.month(), expiry.day()));
+        let now = at("2026-01-31T12:00:00Z");
+        // Whether it is ahead still, or has lapsed.
+        for mut expiry in [now + TimeDelta::seconds(1), now - TimeDelta::days(40)] {
+            let mut day = renewal_day(now, expiry);
+            let mut ends = Vec::new();
+            for months in [1, 1, 2, 1, 8] {
+                (expiry, day) = renewed_expiry(day, expiry, now, months).unwrap();
+                ends.push((expiry.month(), expiry.day()));
+            }
+            assert_eq!(ends, [(2, 28), (3, 31), (5, 31), (6, 30), (2, 28)]);
         }
-        assert_eq!(days, [(2, 28), (3, 31), (4, 30), (5, 31), (6, 30)]);
-        // What never was longer stays as it is.
-        let day = renewed_expiry(
-            at("2026-01-28T00:00:00Z"),
-            at("2026-02-28T00:00:00Z"),
-            now,
-            1,
-        );
-        assert_eq!(day, Some(at("2026-03-28T00:00:00Z")));
+        // What was never longer stays as it is.
+        let february = at("2026-02-28T00:00:00Z");
+        let day = renewal_day(at("2026-01-28T00:00:00Z"), february);
+        let march = at("2026-03-28T00:00:00Z");
+        assert_eq!(renewed_expiry(day, february, now, 1), Some((march, 28)));
+    }
+
+    #[test]
+    fn an_end_has_the_day_it_says_or_lost() {
+        let day = |start, expiry| renewal_day(at(start), at(expiry));
+        let (fifteenth, last) = ("2026-01-15T00:00:00Z", "2026-01-31T00:00:00Z");
+        assert_eq!(day(fifteenth, last), 31);
+        assert_eq!(day(last, "2026-02-28T00:00:00Z"), 31);
+        assert_eq!(day(last, "2028-02-28T00:00:00Z"), 28);
+        assert_eq!(day(fifteenth, "2026-02-28T00:00:00Z"), 28);
     }
 
     #[test]
@@ -229,7 +251,20 @@ mod tests {
             parse_timestamp("2016-12-31T23:59:60Z"),
             Some(at("2017-01-01T00:00:00Z"))
         );
-        assert_eq!(parse_timestamp("9999-12-31T23:59:60Z"), None);
+        assert_eq!(
+            parse_timestamp("2015-07-01T05:29:60.5+05:30"),
+            Some(at("2015-07-01T00:00:00.5Z"))
+        );
+        for wrong in [
+            "9999-12-31T23:59:60Z",
+            "2016-12-31T23:58:60Z",
+            "2016-12-31T12:59:60Z",
+            "2016-12-30T23:59:60Z",
+            "2016-12-31T23:59:60-06:00",
+            "2016-12-31T23:59:61Z",
+        ] {
+            assert_eq!(parse_timestamp(wrong), None, "{wrong}");
+        }
     }
 
     #[test]
@@ -250,6 +285,21 @@ mod tests {
     }
 
     proptest! {
+        /// However often it is renewed, it ends on its day, or on the last of a month that has none.
+        #[test]
+        fn renewals_keep_their_day(
+            first in 0i64..2_000_000_000,
+            renewals in proptest::collection::vec(1u32..=24, 1..12),
+        ) {
+            let first = DateTime::from_timestamp(first, 0).unwrap();
+            let (mut expiry, mut day) = (first, renewal_day(first - TimeDelta::days(14), first));
+            for months in renewals {
+                (expiry, day) = renewed_expiry(day, expiry, first - TimeDelta::days(1), months).unwrap();
+                prop_assert!(expiry.day() == day || is_cut(expiry, day));
+            }
+            prop_assert_eq!(expiry.time(), first.time());
+        }
+
         #[test]
         fn months_never_panic_and_never_go_back(seconds: i64, months: u32) {
             let moment = DateTime::from_timestamp(seconds, 0).unwrap_or_default();

@@ -19,6 +19,7 @@ pub mod json;
 pub mod key_set;
 pub mod license;
 pub mod license_key;
+pub mod market;
 pub mod membership;
 pub mod secrets;
 pub mod settings;

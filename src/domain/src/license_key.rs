@@ -16,9 +16,9 @@ const PREFIX: &str = "CELAEST-";
 const MAX_CODE: usize = 10;
 const RANDOM: usize = 8;
 const CHECKSUM: usize = 4;
-/// Longest text that can be a key; anything longer is refused before it is looked at. A key has at most 34
-/// characters, and a person may type spaces between them.
-pub const MAX_LENGTH: usize = 80;
+/// Longest text that can be a key, in bytes; anything longer is refused before it is looked at. A key has at
+/// most 34 characters, and what comes from a letter has spaces and dashes of up to three bytes between them.
+pub const MAX_LENGTH: usize = 128;
 
 /// A well-formed license key in canonical upper case.
 ///
@@ -39,22 +39,24 @@ impl fmt::Display for InvalidKey {
 impl std::error::Error for InvalidKey {}
 
 impl LicenseKey {
-    /// Reads a key as people type it: in any case, with spaces, with or without dashes, and with the
-    /// letters that Crockford's alphabet leaves out for the digits they look like.
+    /// Reads a key as people type and paste it: in any case, with white space of any kind and characters
+    /// that nobody sees, with or without dashes of any kind, and with the letters that Crockford's alphabet
+    /// leaves out for the digits they look like.
     ///
     /// # Errors
     /// [`InvalidKey`] when the text does not have the shape of a key.
     pub fn parse(text: &str) -> Result<Self, InvalidKey> {
-        if text.len() > MAX_LENGTH || !text.is_ascii() {
+        if text.len() > MAX_LENGTH {
             return Err(InvalidKey);
         }
         let typed: String = text
             .chars()
-            .filter(|c| !matches!(c, ' ' | '\t' | '-'))
+            .filter(|typed| !separates(*typed))
             .map(|c| c.to_ascii_uppercase())
             .collect();
         let rest = typed
             .strip_prefix(PREFIX.trim_end_matches('-'))
+            .filter(|rest| rest.is_ascii())
             .ok_or(InvalidKey)?;
         let code = rest.len().checked_sub(RANDOM + CHECKSUM);
         let (code, drawn) = rest.split_at(code.ok_or(InvalidKey)?);
@@ -137,6 +139,23 @@ pub fn is_product_code(code: &str) -> bool {
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
+/// Whether a character says nothing: what mail programs and word processors put between the parts of a key
+/// instead of a plain hyphen, and around them.
+fn separates(typed: char) -> bool {
+    typed.is_whitespace()
+        || matches!(
+            typed,
+            '-'
+                // Soft hyphen; hyphens, dashes and the horizontal bar; hyphen bullet; minus.
+                | '\u{ad}' | '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}'
+                // Small and full-width forms.
+                | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}'
+                // No width: spaces and joiners, marks of direction, word joiner, byte order mark.
+                | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'
+                | '\u{2066}'..='\u{2069}' | '\u{feff}'
+        )
+}
+
 /// The digit that a letter outside the alphabet is read as.
 fn meant(typed: char) -> char {
     match typed {
@@ -199,8 +218,10 @@ mod tests {
             "CELAEST-MKT-A8F9D2E1",
             "CELAEST--A8F9D2E1-7B3C",
             "MKT-A8F9D2E1-7B3C",
-            "CELAEST-MKT-A8F9D2E1-7B3C\n",
             "CELAEST-MKT-A8F9D2EU-7B3C",
+            "CELAEST-MKT-A8F9D2E1-7B3C.",
+            "CELAEST-MKT-Ａ8F9D2E1-7B3C",
+            "CELAEST_MKT_A8F9D2E1_7B3C",
             "CELAEST-ABCDEFGHIJK-A8F9D2E1-7B3C",
             "CELAEST-MK\u{0}-A8F9D2E1-7B3C",
             "CELAEST-MÑT-A8F9D2E1-7B3C",
@@ -232,6 +253,12 @@ mod tests {
             "CELAESTOILA0F1D2E17B30",
             "CELAEST OIL A0F1 D2E1 7B30",
             "CELAEST-OIL-AOFID2EL-7B3O",
+            "CELAEST-OIL-A0F1D2E1-7B30\r\n",
+            "\u{feff}CELAEST-OIL-\n  A0F1D2E1-7B30\u{a0}",
+            "CELAEST\u{2013}OIL\u{2014}A0F1D2E1\u{2212}7B30",
+            "CELAEST\u{2011}OIL\u{2010}A0F1\u{ad}D2E1\u{2012}7B30",
+            "CELAEST－OIL\u{3000}A0F1D2E1\u{200b}\u{2015}7B30",
+            "CELAEST \u{2014} OIL \u{2014} A0F1 \u{2014} D2E1 \u{2014} 7B30",
         ] {
             assert_eq!(LicenseKey::parse(typed).as_ref(), Ok(&key), "{typed:?}");
         }
@@ -247,6 +274,17 @@ mod tests {
         #[test]
         fn no_input_panics(text in ".*") {
             let _ = LicenseKey::parse(&text).map(|key| key.verify(SECRET));
+        }
+
+        /// What stands between the characters of a key never makes another one of it.
+        #[test]
+        fn separators_say_nothing(
+            random: [u8; 5],
+            between in proptest::collection::vec("[\\s\\u{a0}\\u{2010}-\\u{2015}\\u{2212}\\u{200b}-]{0,1}", 26),
+        ) {
+            let key = LicenseKey::generate("MKT", random, SECRET).unwrap();
+            let typed = key.as_str().chars().zip(&between).map(|(c, between)| format!("{c}{between}"));
+            prop_assert_eq!(LicenseKey::parse(&typed.collect::<String>()), Ok(key));
         }
 
         #[test]

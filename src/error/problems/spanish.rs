@@ -130,6 +130,77 @@ pub const SPANISH: &[(&str, &str)] = &[
     ("lower than {}", "es menor que {}"),
     ("greater than {}", "es mayor que {}"),
     (
+        "must be at most {} different names of {} to {} characters",
+        "como máximo {} nombres distintos de {} a {} caracteres",
+    ),
+    (
+        "must be at most {} pictures, each with an https address and a text of up to {} characters",
+        "como máximo {} imágenes, cada una con una dirección https y un texto de hasta {} caracteres",
+    ),
+    (
+        "must be {} to {} capital letters and digits",
+        "debe tener de {} a {} mayúsculas y dígitos",
+    ),
+    (
+        "must be {} to {} characters with a word in them",
+        "debe tener de {} a {} caracteres con alguna palabra",
+    ),
+    (
+        "must be {} to {} plain letters, digits and . _ - +",
+        "debe tener de {} a {} letras sin acentos, dígitos y . _ - +",
+    ),
+    (
+        "must be names of plain letters, digits and . _ - + joined by /",
+        "deben ser nombres de letras sin acentos, dígitos y . _ - + unidos por /",
+    ),
+    (
+        "must be {} hexadecimal digits, the letters small",
+        "debe tener {} dígitos hexadecimales, las letras en minúscula",
+    ),
+    (
+        "must be whole in this currency",
+        "debe ser un número entero en esta moneda",
+    ),
+    (
+        "must not be below the price",
+        "no puede ser menor que el precio",
+    ),
+    (
+        "is required for a subscription",
+        "es obligatorio en una suscripción",
+    ),
+    (
+        "is for super_admin to set",
+        "solo lo puede cambiar super_admin",
+    ),
+    (
+        "cannot be archived from the start",
+        "no puede estar archivado desde el principio",
+    ),
+    ("must not be empty", "no puede estar vacío"),
+    (
+        "is not a semantic version such as {} or {}",
+        "no es una versión semántica como {} o {}",
+    ),
+    (
+        "is too large for a file",
+        "es demasiado grande para un archivo",
+    ),
+    (
+        "must be yanked for a reason or a replacement",
+        "debe ser yanked para tener un motivo o un reemplazo",
+    ),
+    (
+        "is no published release of the product",
+        "no es una versión publicada del producto",
+    ),
+    (
+        "cannot be stable for a pre-release version",
+        "no puede ser stable en una versión preliminar",
+    ),
+    ("would be inside itself", "quedaría dentro de sí misma"),
+    ("is too deep in the tree", "está a demasiada profundidad"),
+    (
         "must be at most {} names of small letters, digits and . _ -",
         "como máximo {} nombres de minúsculas, dígitos y . _ -",
     ),
@@ -240,6 +311,11 @@ pub const SPANISH: &[(&str, &str)] = &[
     ("is in the future", "está en el futuro"),
     ("is too far away", "queda demasiado lejos"),
     ("is reserved", "está reservado"),
+    ("no queue has this name", "ninguna cola tiene este nombre"),
+    (
+        "it is larger than a queue takes",
+        "es mayor de lo que admite una cola",
+    ),
     ("is required for super_admin", "hace falta para super_admin"),
     (
         "is required, none can be made from the name",

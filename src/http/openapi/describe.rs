@@ -10,12 +10,12 @@ use crate::http::idempotency::Once;
 use crate::http::params::{Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query};
 use crate::http::permit::{Light, OnPerson, OwnProfile, Permit, Required, SignedIn};
 use crate::http::problem::Failed;
-use crate::http::reply::{Bare, Events, Output, Reply, Spoken, Streamed};
+use crate::http::reply::{Bare, Data, Events, Found, Output, Reply, Shared, Spoken, Streamed};
 use crate::http::strict::AskedPage;
 use aide::generate::GenContext;
 use aide::openapi::{
-    HeaderStyle, MediaType, Operation, Parameter, ParameterData, ParameterSchemaOrContent,
-    PathStyle, RequestBody, Response, SchemaObject,
+    Header, HeaderStyle, MediaType, Operation, Parameter, ParameterData, ParameterSchemaOrContent,
+    PathStyle, ReferenceOr, RequestBody, Response, SchemaObject,
 };
 use aide::operation::{
     OperationInput, OperationOutput, ParamLocation, add_parameters, parameters_from_schema,
@@ -151,9 +151,9 @@ impl<T: OperationInput> OperationInput for Once<T> {
         T::operation_input(ctx, operation);
         let data = parameter(
             "Idempotency-Key",
-            "The same key with the same request replays the first answer for a day; with another request it is refused.",
+            "The same key with the same request, byte for byte, replays the first answer for a day; with another request it is refused.",
             false,
-            json_schema!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+            json_schema!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" }),
         );
         add_parameters(
             ctx,
@@ -265,6 +265,62 @@ impl<T: JsonSchema> OperationOutput for Listing<T> {
             "properties": { "success": { "const": true }, "data": { "type": "array", "items": row }, "meta": meta },
         });
         vec![(Some(200), response("One page", schema))]
+    }
+}
+
+/// The header by which an answer is asked for again.
+fn etag() -> (String, ReferenceOr<Header>) {
+    let header = Header {
+        description: Some("Of this content; for `If-None-Match`.".into()),
+        style: HeaderStyle::Simple,
+        required: true,
+        deprecated: None,
+        format: ParameterSchemaOrContent::Schema(SchemaObject {
+            json_schema: json_schema!({ "type": "string" }),
+            example: None,
+            external_docs: None,
+        }),
+        example: None,
+        examples: Default::default(),
+        extensions: Default::default(),
+    };
+    ("ETag".into(), ReferenceOr::Item(header))
+}
+
+impl<O: OperationOutput> OperationOutput for Shared<O> {
+    type Inner = O::Inner;
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        let mut responses = O::inferred_responses(ctx, operation);
+        for (_, response) in &mut responses {
+            response.headers.extend([etag()]);
+        }
+        let unchanged = Response {
+            description: "It is what `If-None-Match` names".into(),
+            ..Response::default()
+        };
+        responses.push((Some(304), unchanged));
+        responses
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Found<T> {
+    type Inner = T;
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        let mut responses = Shared::<Data<T>>::inferred_responses(ctx, operation);
+        let moved = Response {
+            description: "It is found at `Location` now".into(),
+            ..Response::default()
+        };
+        responses.push((Some(301), moved));
+        responses
     }
 }
 

@@ -15,6 +15,7 @@ use crate::http::permit::{AuditExport, Permit};
 use crate::http::reply::Streamed;
 use crate::platform::clock;
 use celaest_domain::csv::push_record;
+use celaest_domain::json;
 use futures_util::stream::{Stream, try_unfold};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -196,14 +197,13 @@ impl Export {
         piece.reserve(rows.len());
         match self.filters.more.format {
             Format::Csv => {
-                let rows: Vec<Vec<Option<String>>> =
-                    serde_json::from_str(rows).map_err(Error::internal)?;
+                let rows: Vec<Vec<Option<String>>> = json::read(rows).map_err(Error::internal)?;
                 for row in &rows {
                     push_record(piece, row.iter().map(Option::as_deref));
                 }
             }
             Format::Jsonl => {
-                let rows: Vec<&RawValue> = serde_json::from_str(rows).map_err(Error::internal)?;
+                let rows: Vec<&RawValue> = json::read(rows).map_err(Error::internal)?;
                 for row in rows {
                     piece.push_str(row.get());
                     piece.push('\n');

@@ -1,5 +1,6 @@
 //! Module 12, audit. The URLs are in `router.rs`.
 
+pub mod acknowledge;
 pub mod export;
 pub mod filters;
 pub mod list;

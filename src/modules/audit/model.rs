@@ -1,5 +1,10 @@
 //! What the audit log looks like from outside.
 
+use crate::http::checks;
+use crate::http::types::Ident;
+use celaest_domain::license::rfc3339;
+use celaest_durable::seal_head::Restart;
+use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -96,6 +101,51 @@ pub struct Verification {
     /// The first break.
     #[serde(rename = "break")]
     pub first_break: Option<FirstBreak>,
+    /// Ends that were cut off and acknowledged, the first one first. What was sealed there is not proved.
+    pub acknowledged: Vec<AcknowledgedBreak>,
+}
+
+/// Body of `POST /api/audit-logs/acknowledge`.
+#[derive(Debug, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+#[schemars(rename = "AuditAcknowledgement")]
+pub struct Acknowledgement {
+    /// The organization; left out: what belongs to none.
+    #[serde(default)]
+    pub organization_id: Option<Ident>,
+    /// Where the log is cut off: the `sequence` of the break that the verification found.
+    pub sequence: i64,
+    /// How that came about. It stays in the log and in every verification.
+    #[garde(custom(checks::line::<500>))]
+    pub reason: String,
+}
+
+/// An end of the log that was cut off, and what was said to it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct AcknowledgedBreak {
+    /// The last sequence number that was sealed.
+    pub lost_to: i64,
+    /// The last one whose seal was still there; null when none was.
+    pub kept_to: Option<i64>,
+    /// When it was acknowledged.
+    pub acknowledged_at: String,
+    /// Who did.
+    pub acknowledged_by: Uuid,
+    /// How it came about.
+    pub reason: String,
+}
+
+impl From<Restart> for AcknowledgedBreak {
+    fn from(restart: Restart) -> Self {
+        Self {
+            lost_to: restart.lost.last_sequence,
+            kept_to: restart.kept.map(|head| head.last_sequence),
+            acknowledged_at: rfc3339(restart.at.timestamp_millis()),
+            acknowledged_by: restart.by,
+            reason: restart.reason,
+        }
+    }
 }
 
 /// Where the log is broken first.

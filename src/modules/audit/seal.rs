@@ -111,9 +111,8 @@ impl Sealer<'_> {
             ));
         };
         // Before PostgreSQL: what the object knows must be there.
-        let mut head = seal_head::read(&self.run.env, tenant)
-            .await
-            .map_err(Error::unavailable)?;
+        let known = seal_head::read(&self.run.env, tenant).await;
+        let mut head = known.map_err(Error::unavailable)?.head;
         for _ in 0..SEALS {
             let unsealed = self.unsealed(tenant, horizon).await?;
             if unsealed.rows.is_empty() {

@@ -74,9 +74,10 @@ pub async fn verify(
     let keys = keys(permit.call.config)?;
     // Before PostgreSQL: a seal is written there first, so what the object knows must be there.
     permit.call.count_object_call();
-    let head = seal_head::read(permit.call.env(), organization)
+    let known = seal_head::read(permit.call.env(), organization)
         .await
         .map_err(Error::unavailable)?;
+    let head = known.head;
 
     let mut tx = permit.begin();
     let mut walk = Walk::default();
@@ -100,6 +101,7 @@ pub async fn verify(
         public_key: keys.public_key(),
         key_id: keys.key_id(),
         first_break: found.map(Into::into),
+        acknowledged: known.restarts.into_iter().map(Into::into).collect(),
     }))
 }
 

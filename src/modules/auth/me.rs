@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::http::permit::{AccountRead, OwnProfile, Permit};
 use crate::http::reply::Data;
 use celaest_domain::access::Permission;
+use celaest_domain::json;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -24,7 +25,7 @@ pub async fn me(OwnProfile(profile): OwnProfile, access: Permit<AccountRead>) ->
     let Kept {
         profile,
         organization,
-    } = serde_json::from_str(profile.get()).map_err(Error::internal)?;
+    } = json::read(profile.get()).map_err(Error::internal)?;
     let permissions = access.principal.permissions.iter();
     let permissions: Vec<_> = permissions.map(Permission::as_str).collect();
     let permissions = json!(permissions);

@@ -6,6 +6,7 @@ use crate::db::facts::Subject;
 use crate::db::{Raw, Rows, Set, Tx};
 use crate::error::{Code, Error, Result};
 use celaest_domain::flags::Target;
+use celaest_domain::json;
 use serde::Deserialize;
 
 /// The columns of [`FeatureFlag`], from alias `f`.
@@ -74,7 +75,7 @@ pub struct Locked {
 /// 404.
 pub async fn lock(tx: &mut Tx, key: &str) -> Result<Locked> {
     let row: Raw<FeatureFlag> = tx.one(one(key).lock(COLUMNS), Code::NotFound).await?;
-    let facts = serde_json::from_str(row.text()).map_err(Error::internal)?;
+    let facts = json::read(row.text()).map_err(Error::internal)?;
     Ok(Locked { row, facts })
 }
 

@@ -62,7 +62,7 @@ fn roll(due: &str) -> Query {
              SELECT sum(tokens_input) AS tokens_input, sum(tokens_output) AS tokens_output, sum(cost_usd) AS cost
              FROM processed_tasks p
              WHERE p.license_id = due.id AND p.created_at >= first AND p.created_at < last) t ON true
-           ON CONFLICT (license_id, period_start, period_end) WHERE call_id IS NULL DO NOTHING
+           ON CONFLICT (license_id, period_start, period_end, call_id) DO NOTHING
          ), rolled AS (
            UPDATE licenses l SET ai_requests_used = 0, ai_cost_used = 0, current_period_start = due.last,
              current_period_end = due.starts_at + make_interval(months => due.months)

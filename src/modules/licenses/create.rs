@@ -129,6 +129,9 @@ async fn insert(
     } else {
         Status::Active
     };
+    let renewal_day = dates
+        .expires_at
+        .map(|at| calendar::renewal_day(dates.starts_at, at));
     for _ in 0..KEY_ATTEMPTS {
         let random: [u8; 5] = Uuid::new_v4().as_bytes()[..5]
             .try_into()
@@ -140,10 +143,10 @@ async fn insert(
                 sql(format!(
                     "INSERT INTO licenses AS l (organization_id, plan_id, product_id, owner_id, license_key, status,
                        starts_at, expires_at, trial_ends_at, billing_cycle, custom_limits, notes, metadata,
-                       current_period_start, current_period_end, next_billing_date)
+                       current_period_start, current_period_end, next_billing_date, renewal_day)
                      VALUES ($1::uuid, $2::uuid, $3::uuid, $4::uuid, $5, $6::license_status,
                        $7::timestamptz, $8::timestamptz, $9::timestamptz, $10::billing_cycle, $11::jsonb, $12, $13::jsonb,
-                       $14::timestamptz, $15::timestamptz, $8::timestamptz::date)
+                       $14::timestamptz, $15::timestamptz, $8::timestamptz::date, $16::smallint)
                      ON CONFLICT (license_key) DO NOTHING
                      RETURNING {COLUMNS}"
                 ))
@@ -161,7 +164,8 @@ async fn insert(
                 .bind(new.notes.as_deref())
                 .bind(json!(new.metadata))
                 .bind(dates.period.0)
-                .bind(dates.period.1),
+                .bind(dates.period.1)
+                .bind(renewal_day),
             )
             .await?;
         if let Some(license) = inserted {

@@ -1,4 +1,4 @@
-//! Licenses that change together: those of an organization that is closed, or of a plan that is changed.
+//! Licenses that change together: those of an organization that is closed, of a plan or a product that is changed.
 
 use super::notices;
 use crate::call::Call;
@@ -7,6 +7,7 @@ use crate::db::{Tx, sql};
 use crate::error::{Error, Result};
 use crate::http::change::Change;
 use crate::run::Run;
+use celaest_domain::json;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::rc::Rc;
@@ -25,6 +26,8 @@ pub enum Whose {
     Organization(Uuid),
     /// Those on a plan.
     Plan(Uuid),
+    /// Those for a product.
+    Product(Uuid),
 }
 
 /// What an outbox row says.
@@ -55,17 +58,25 @@ pub async fn changed(call: &Rc<Call>, tx: &mut Change, whose: Whose) -> Result<(
     Ok(())
 }
 
+/// [`changed`] for licenses of which some are other tenants', whom `tx` does not see: all by the outbox.
+pub fn change_behind(tx: &mut Tx, whose: Whose) {
+    tx.tell(TOPIC, json!(Step { whose, after: None }));
+}
+
 async fn next(tx: &mut Tx, whose: Whose, after: Option<Uuid>) -> Result<Vec<Told>> {
-    let (organization, plan) = match whose {
-        Whose::Organization(id) => (Some(id), None),
-        Whose::Plan(id) => (None, Some(id)),
+    let (organization, plan, product) = match whose {
+        Whose::Organization(id) => (Some(id), None, None),
+        Whose::Plan(id) => (None, Some(id), None),
+        Whose::Product(id) => (None, None, Some(id)),
     };
     tx.rows(
         sql("SELECT l.id, l.license_key FROM licenses l
-             WHERE (l.organization_id = $1::uuid OR l.plan_id = $2::uuid) AND ($3::uuid IS NULL OR l.id > $3::uuid)
-             ORDER BY l.id LIMIT $4::bigint")
+             WHERE (l.organization_id = $1::uuid OR l.plan_id = $2::uuid OR l.product_id = $3::uuid)
+               AND ($4::uuid IS NULL OR l.id > $4::uuid)
+             ORDER BY l.id LIMIT $5::bigint")
         .bind(organization)
         .bind(plan)
+        .bind(product)
         .bind(after)
         .bind(STEP),
     )
@@ -81,7 +92,7 @@ pub async fn told(run: &Run, message: &Message) -> Result<()> {
         return Ok(());
     }
     let Step { whose, after } =
-        serde_json::from_value(message.payload.clone()).map_err(Error::internal)?;
+        json::read(&message.payload.to_string()).map_err(Error::internal)?;
     let mut tx = run.begin();
     let licenses = next(&mut tx, whose, after).await?;
     let last = licenses.get(STEP - 1).map(|license| license.id);

@@ -5,6 +5,7 @@ use crate::db::facts::{Action, Fact, Subject};
 use crate::db::{Query, Raw, Rows, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use celaest_domain::address::Address;
+use celaest_domain::json;
 use celaest_domain::license::Life;
 use celaest_durable::license::Wanted;
 use serde::Deserialize;
@@ -14,8 +15,10 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 /// The columns of [`License`], from table or alias `l`. Clients do not see the internal notes.
-pub const COLUMNS: &str = "l.id, l.organization_id, l.owner_id, l.plan_id, l.product_id, l.license_key, l.status,
-    l.starts_at, l.expires_at, l.trial_ends_at, l.billing_cycle, l.next_billing_date, l.custom_limits,
+pub const COLUMNS: &str =
+    "l.id, l.organization_id, l.owner_id, l.plan_id, l.product_id, l.license_key, l.status,
+    l.starts_at, l.expires_at, l.trial_ends_at, l.billing_cycle, l.next_billing_date, l.renewal_day,
+    l.custom_limits,
     l.current_period_start, l.current_period_end, l.ai_requests_used, l.storage_used_bytes,
     CASE WHEN app_owner_id() IS NULL THEN l.notes END AS notes, l.metadata,
     l.suspension_reason, l.suspended_at, l.cancelled_at, l.created_at, l.updated_at";
@@ -75,7 +78,7 @@ struct Parts {
 
 impl Locked {
     fn of(row: Raw<License>) -> Result<Self> {
-        let parts: Parts = serde_json::from_str(row.text()).map_err(Error::internal)?;
+        let parts: Parts = json::read(row.text()).map_err(Error::internal)?;
         Ok(Self {
             row,
             id: parts.id,

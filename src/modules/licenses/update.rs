@@ -13,6 +13,7 @@ use crate::http::permit::{LicensesWrite, Permit};
 use crate::http::reply::Data;
 use crate::http::types::Patch;
 use crate::platform::clock;
+use celaest_domain::calendar;
 use uuid::Uuid;
 
 /// Changes a license.
@@ -45,6 +46,12 @@ pub async fn update(
         .when(
             "expires_at = {}::timestamptz, next_billing_date = {}::timestamptz::date",
             full_term,
+        )
+        .when(
+            "renewal_day = {}::smallint",
+            expires_at
+                .filter(|at| life.expires_at != Some(*at))
+                .map(|at| calendar::renewal_day(life.starts_at, at)),
         )
         .patch("trial_ends_at = {}::timestamptz", &wanted.trial_ends_at)
         .patch_json("custom_limits = {}::jsonb", &wanted.custom_limits)

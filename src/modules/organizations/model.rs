@@ -1,14 +1,11 @@
 //! Wire shapes of tenants.
 
 use crate::http::checks;
-use crate::http::types::Patch;
+use crate::http::types::{Patch, object_only};
 use garde::Validate;
 use schemars::JsonSchema;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fmt;
 use uuid::Uuid;
 
 /// An organization as the API shows it.
@@ -56,9 +53,10 @@ pub struct Organization {
 }
 
 /// What an organization sets for its people.
-#[derive(Debug, Clone, Default, Serialize, JsonSchema, Validate)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 #[garde(allow_unvalidated)]
-#[schemars(rename = "OrganizationSettings", deny_unknown_fields)]
+#[schemars(rename = "OrganizationSettings")]
 pub struct Settings {
     /// A time zone of the IANA database.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,9 +77,9 @@ pub struct Settings {
 }
 
 /// How an organization looks.
-#[derive(Debug, Clone, Default, Serialize, JsonSchema, Validate)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 #[garde(allow_unvalidated)]
-#[schemars(deny_unknown_fields)]
 pub struct Branding {
     /// `#RRGGBB`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,55 +99,7 @@ pub struct Branding {
     pub favicon_url: Option<String>,
 }
 
-/// Objects only: left to itself serde would read an array as well, field by field.
-macro_rules! object_only {
-    ($name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                #[derive(Deserialize)]
-                #[serde(deny_unknown_fields, default)]
-                struct Fields { $($field: $kind),* }
-
-                impl Default for Fields {
-                    fn default() -> Self {
-                        let $name { $($field),* } = $name::default();
-                        Self { $($field),* }
-                    }
-                }
-
-                struct Object;
-
-                impl<'de> Visitor<'de> for Object {
-                    type Value = $name;
-
-                    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                        formatter.write_str("an object")
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<$name, A::Error> {
-                        let Fields { $($field),* } = Fields::deserialize(MapAccessDeserializer::new(fields))?;
-                        Ok($name { $($field),* })
-                    }
-                }
-
-                deserializer.deserialize_map(Object)
-            }
-        }
-    };
-}
-
-object_only!(Settings {
-    timezone: Option<String>,
-    locale: Option<String>,
-    branding: Option<Branding>,
-    feature_flags: Option<Vec<String>>,
-});
-object_only!(Branding {
-    primary_color: Option<String>,
-    secondary_color: Option<String>,
-    logo_url: Option<String>,
-    favicon_url: Option<String>,
-});
+object_only!(Settings, Branding);
 
 fn flags(flags: &Option<Vec<String>>, _: &()) -> garde::Result {
     let named = |flag: &String| {

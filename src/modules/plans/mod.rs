@@ -2,6 +2,7 @@
 
 pub mod create;
 pub mod delete;
+pub mod limits;
 pub mod list;
 pub mod model;
 pub mod queries;

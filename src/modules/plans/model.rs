@@ -1,13 +1,13 @@
 //! A plan, how it is made and how it is changed.
 
+use super::limits::with_limits;
 use crate::db::Bind;
-use crate::http::checks::{self, Given};
+use crate::http::checks::{self, Given, check};
 use crate::http::types::{Patch, not_null};
 use celaest_domain::contact::is_slug;
 use garde::Validate;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 /// The longest name for programs, in bytes.
@@ -55,71 +55,18 @@ pub struct Plan {
     pub updated_at: String,
 }
 
-/// Whose address counts when a license of a plan is validated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "PlanAddressSource")]
-pub enum AddressSource {
-    /// The one that the program reports, else the connection's.
-    Reported,
-    /// The connection's.
-    Connection,
-}
-
-/// How much a plan includes; -1 is no limit. What is left out is as the system has it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(deny_unknown_fields, default, remote = "Self")]
-#[garde(allow_unvalidated)]
-pub struct PlanLimits {
-    /// People.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1, max = MAX_LIMIT))]
-    pub max_users: Option<i64>,
-    /// AI requests in a month.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1, max = MAX_LIMIT))]
-    pub max_ai_requests_per_month: Option<i64>,
-    /// Money for AI requests in a month, in US dollars.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1.0, max = 1e9))]
-    pub max_ai_cost_usd_per_month: Option<f64>,
-    /// Storage, in GB.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1, max = MAX_LIMIT))]
-    pub max_storage_gb: Option<i64>,
-    /// AI tasks at a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1, max = MAX_LIMIT))]
-    pub max_concurrent_tasks: Option<i64>,
-    /// AI tasks in a batch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1, max = MAX_LIMIT))]
-    pub max_batch_size: Option<i64>,
-    /// Requests a minute that an API key may be given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1, max = 100_000))]
-    pub max_api_key_rate_per_min: Option<i64>,
-    /// Whose address counts in validations.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address_source: Option<AddressSource>,
-}
-
-/// An object only: left to itself serde would read an array as well, field by field.
-impl<'de> Deserialize<'de> for PlanLimits {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = Map::<String, Value>::deserialize(deserializer)?;
-        Self::deserialize(Value::Object(fields)).map_err(serde::de::Error::custom)
+with_limits! {
+    /// How much a plan includes; -1 is no limit. What is left out is as the system has it.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+    #[serde(deny_unknown_fields, default, remote = "Self")]
+    #[garde(allow_unvalidated)]
+    pub struct PlanLimits {
+        /// Requests a minute that an API key may be given.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[garde(range(min = -1, max = 100_000))]
+        pub max_api_key_rate_per_min: Option<i64>,
     }
 }
-
-impl Serialize for PlanLimits {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Self::serialize(self, serializer)
-    }
-}
-
-/// Within what JSON numbers hold exactly.
-const MAX_LIMIT: i64 = 1_000_000_000_000;
 
 /// A price: a number with at most two decimals, kept in hundredths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
@@ -127,6 +74,11 @@ const MAX_LIMIT: i64 = 1_000_000_000_000;
 pub struct Price(#[schemars(with = "f64", range(min = 0, max = 99_999_999.99))] i64);
 
 impl Price {
+    /// The same in hundredths.
+    pub fn hundredths(self) -> i64 {
+        self.0
+    }
+
     fn of(number: f64) -> Option<Self> {
         let hundredths = (number * 100.0).round();
         let exact = (hundredths / 100.0 - number).abs() < 1e-9 * number.abs().max(1.0);
@@ -232,17 +184,6 @@ pub struct PlanChanges {
     pub sort_order: Patch<u32>,
 }
 
-fn check<T: ?Sized>(
-    value: &impl Given<T>,
-    good: impl Fn(&T) -> bool,
-    problem: &str,
-) -> garde::Result {
-    match value.given().is_none_or(good) {
-        true => Ok(()),
-        false => Err(garde::Error::new(problem)),
-    }
-}
-
 fn is_code(value: &impl Given<str>, (): &()) -> garde::Result {
     check(
         value,
@@ -251,7 +192,8 @@ fn is_code(value: &impl Given<str>, (): &()) -> garde::Result {
     )
 }
 
-fn is_currency(value: &impl Given<str>, (): &()) -> garde::Result {
+/// Three capital letters (ISO 4217).
+pub fn is_currency(value: &impl Given<str>, (): &()) -> garde::Result {
     check(
         value,
         |text| text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()),
@@ -276,7 +218,8 @@ fn are_features(value: &impl Given<[String]>, (): &()) -> garde::Result {
     )
 }
 
-fn place(patch: &Patch<u32>, (): &()) -> garde::Result {
+/// A place in lists.
+pub fn place(patch: &Patch<u32>, (): &()) -> garde::Result {
     match patch.value().is_none_or(|place| *place <= MAX_PLACE) {
         true => Ok(()),
         false => Err(garde::Error::new("must be 0 to 1000000")),
@@ -321,6 +264,14 @@ mod tests {
         assert_eq!(status(r#"{"max_users":-2}"#), Some(422));
         assert_eq!(status(r#"{"max_users":1.5}"#), Some(400));
         assert_eq!(status(r#"{"address_source":"guessed"}"#), Some(400));
+        let source = read(r#"{"address_source":"connection"}"#)
+            .unwrap()
+            .limits
+            .address_source;
+        assert_eq!(
+            source,
+            Some(celaest_domain::license::AddressSource::Connection)
+        );
         assert_eq!(status("[]"), Some(400));
         assert_eq!(status("[1]"), Some(400));
     }

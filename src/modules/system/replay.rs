@@ -12,6 +12,7 @@ use crate::http::permit::{Permit, SystemWrite};
 use crate::http::reply::Accepted;
 use crate::platform::queues;
 use serde::Deserialize;
+use serde_json::json;
 
 /// What is sent, and where.
 #[derive(Deserialize)]
@@ -21,7 +22,8 @@ struct Sendable {
 }
 
 /// Sends a dead letter to its queue again. Consumers recognise what they have dealt with, so sending it
-/// twice does no harm; one that dies again waits here again.
+/// twice does no harm; one that dies again waits here again. One that no queue would take is refused: it can
+/// only be read and dropped.
 pub async fn replay(
     permit: Permit<SystemWrite>,
     Id(id): Id,
@@ -33,8 +35,13 @@ pub async fn replay(
         .await?;
     let query = letters().id(id).read("d.queue, d.body");
     let letter: Sendable = tx.one(query, Code::NotFound).await?;
-    let binding = queues::binding_of(&letter.queue)
-        .ok_or_else(|| Error::internal(format!("no queue {}", letter.queue)))?;
+    let stuck =
+        |problem: &str| Error::new(Code::LetterStuck).with_details(json!({ "problem": problem }));
+    let binding =
+        queues::binding_of(&letter.queue).ok_or_else(|| stuck("no queue has this name"))?;
+    if letter.body.len() > queues::MESSAGE_BYTES {
+        return Err(stuck("it is larger than a queue takes").into());
+    }
     // Before it is marked: dying in between leaves it waiting, not lost.
     queues::send(permit.call.env(), binding, std::iter::once(letter.body)).await?;
     let set = Set::new()

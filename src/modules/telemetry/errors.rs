@@ -89,5 +89,8 @@ pub async fn errors(
                'rows', (SELECT coalesce(json_agg(page), '[]') FROM page), 'next', NULL)::text"
         )
     });
-    Ok(Listing::new(tx.only_value(query).await?, &page))
+    Ok(Listing::of(Listing::new(
+        tx.only_value(query).await?,
+        &page,
+    )))
 }

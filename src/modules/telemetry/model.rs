@@ -2,9 +2,10 @@
 
 use crate::http::checks;
 use crate::http::types::Moment;
+use celaest_domain::audit::redacted_fields;
 use garde::Validate;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -35,8 +36,9 @@ pub struct NewEvent {
     /// A group of kinds.
     #[garde(length(chars, max = 50))]
     pub event_category: Option<String>,
-    /// Whatever belongs to it, up to 8 KB as it is stored.
-    #[serde(default)]
+    /// Whatever belongs to it, up to 8 KB as it is stored. Values whose name says that they are secret are
+    /// not kept.
+    #[serde(default, deserialize_with = "without_secrets")]
     #[garde(custom(checks::properties))]
     pub properties: Map<String, Value>,
     /// The program's own name of its run.
@@ -60,6 +62,11 @@ pub struct NewEvent {
     /// When, within the last 7 days. Default: now.
     #[serde(skip_serializing)]
     pub occurred_at: Option<Moment>,
+}
+
+fn without_secrets<'de, D: Deserializer<'de>>(from: D) -> Result<Map<String, Value>, D::Error> {
+    let properties = Map::deserialize(from)?;
+    Ok(redacted_fields(&properties, &[]))
 }
 
 /// The answer to an [`Intake`].

@@ -4,6 +4,7 @@ use super::model::{Status, Webhook};
 use crate::db::facts::Subject;
 use crate::db::{Raw, Rows, Set, Tx};
 use crate::error::{Code, Error, Result};
+use celaest_domain::json;
 use celaest_domain::webhook::shown_url;
 use serde::Deserialize;
 use serde_json::json;
@@ -131,7 +132,7 @@ impl Locked {
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
     let query = mine(tx).id(id).lock(COLUMNS);
     let row: Raw<Webhook> = tx.one(query, Code::WebhookNotFound).await?;
-    let parts: Parts = serde_json::from_str(row.text()).map_err(Error::internal)?;
+    let parts: Parts = json::read(row.text()).map_err(Error::internal)?;
     Ok(Locked {
         row,
         id,

@@ -2,6 +2,7 @@
 //! collisions. They are sent, and sent again, until the consumer says that they
 //! are stored or a snapshot shows it.
 
+use celaest_domain::json;
 use std::collections::HashSet;
 
 use celaest_domain::address::AddressKey;
@@ -48,13 +49,13 @@ pub struct Outgoing {
 
 impl Reports {
     pub fn restore_binding(&mut self, text: &str) {
-        let row = serde_json::from_str(text).ok();
+        let row = json::read(text).ok();
         self.bindings
             .extend(row.map(|row| Row { row, sent: false }));
     }
 
     pub fn restore_collision(&mut self, text: &str) {
-        let row = serde_json::from_str(text).ok();
+        let row = json::read(text).ok();
         self.collisions
             .extend(row.map(|row| Row { row, sent: false }));
     }

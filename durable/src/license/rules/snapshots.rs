@@ -1,5 +1,6 @@
 //! Getting a snapshot, and what it changes.
 
+use celaest_domain::json;
 use std::collections::{HashMap, HashSet};
 
 use celaest_domain::address::AddressKey;
@@ -91,8 +92,7 @@ impl Machine {
         now: i64,
         effects: &mut Effects,
     ) -> Result<(), Malformed> {
-        let found: Found<'_> =
-            serde_json::from_str(data.get()).map_err(|_| Malformed("snapshot"))?;
+        let found: Found<'_> = json::read(data.get()).map_err(|_| Malformed("snapshot"))?;
         let snapshot = Snapshot::parse(found.snapshot.get()).map_err(|_| Malformed("snapshot"))?;
         let before = self.core.clone();
         self.belong_to(&snapshot, effects);

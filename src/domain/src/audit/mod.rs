@@ -28,7 +28,7 @@ mod verify;
 mod tests;
 
 pub use keys::{InvalidKeys, Keys};
-pub use redact::redacted;
+pub use redact::{redacted, redacted_fields};
 pub use row::{COLUMNS, RowHash, canonical, row_hash};
 pub use seal::{Head, Seal, seal};
 pub use verify::{Break, Kind, check_end, check_seal};

@@ -1,14 +1,15 @@
 //! What must not stand in a log that nobody can take anything out of again.
 
 use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::webhook::shown_url;
 
 /// What stands in the place of a secret.
 const REDACTED: &str = "[redacted]";
 
-/// The ends of names whose values are secrets, without what separates words.
-const SECRET: [&str; 17] = [
+/// The ends of names whose values are secrets, in English and Spanish, without accents and what separates words.
+const SECRET: [&str; 37] = [
     "password",
     "passwd",
     "passphrase",
@@ -26,22 +27,44 @@ const SECRET: [&str; 17] = [
     "signingkey",
     "licensekey",
     "keyhash",
+    "contrasena",
+    "contrasenas",
+    "contrasenia",
+    "contrasenya",
+    "clave",
+    "claves",
+    "claveapi",
+    "clavedeapi",
+    "clavesecreta",
+    "claveprivada",
+    "clavedeacceso",
+    "clavedefirma",
+    "clavedelicencia",
+    "frasedeacceso",
+    "secreto",
+    "secretos",
+    "secreta",
+    "credencial",
+    "credenciales",
+    "autorizacion",
 ];
 
-/// `value` under the name `key` without secrets, at every depth: values whose name says that they are one,
-/// or is one of `secret`, and the parts of addresses that hold one.
+/// An object without secrets, at every depth: values whose name says that they are one, or is one of `secret`,
+/// and the parts of addresses that hold one.
+#[must_use]
+pub fn redacted_fields(fields: &Map<String, Value>, secret: &[&str]) -> Map<String, Value> {
+    let redact = |(name, value): (&String, &Value)| (name.clone(), redacted(name, value, secret));
+    fields.iter().map(redact).collect()
+}
+
+/// [`redacted_fields`] for one field.
 #[must_use]
 pub fn redacted(key: &str, value: &Value, secret: &[&str]) -> Value {
     match value {
         Value::Null | Value::Bool(_) => value.clone(),
         _ if secret.contains(&key) || is_secret(key) => Value::from(REDACTED),
         Value::String(text) if is_address(key) && text.contains("://") => shown_url(text).into(),
-        Value::Object(fields) => Value::Object(
-            fields
-                .iter()
-                .map(|(name, value)| (name.clone(), redacted(name, value, secret)))
-                .collect::<Map<_, _>>(),
-        ),
+        Value::Object(fields) => Value::Object(redacted_fields(fields, secret)),
         // What is in a list goes by the list's name.
         Value::Array(items) => items
             .iter()
@@ -52,7 +75,8 @@ pub fn redacted(key: &str, value: &Value, secret: &[&str]) -> Value {
 }
 
 fn words(key: &str) -> String {
-    key.chars()
+    // An accent is a character of its own then, and no word differs by it alone.
+    key.nfd()
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
         .collect()
@@ -89,6 +113,19 @@ mod tests {
                 "url": "https://example.com/a?…", "callbackUri": "/a?b", "plain": "[redacted]",
             })
         );
+        for name in [
+            "contraseña",
+            "Contrasen\u{303}a_nueva_contraseña",
+            "CLAVE_API",
+            "clave-secreta",
+            "secreto",
+            "Autorización",
+        ] {
+            assert_eq!(redacted(name, &json!("x"), &[]), REDACTED, "{name}");
+        }
+        for name in ["clave_producto", "palabras", "contrato"] {
+            assert_eq!(redacted(name, &json!("x"), &[]), "x", "{name}");
+        }
         assert_eq!(redacted("secrets", &json!("x"), &["secrets"]), "[redacted]");
     }
 }

@@ -50,6 +50,9 @@ pub struct Life {
     pub trial_ends_at: Option<DateTime<Utc>>,
     /// How it is billed.
     pub billing_cycle: BillingCycle,
+    /// The day of the month that `expires_at` is meant to be on; as the dates have it if nobody noted it.
+    #[serde(default)]
+    pub renewal_day: Option<u32>,
 }
 
 /// Why a license does not change as wanted.
@@ -74,6 +77,8 @@ pub enum Refusal {
 pub struct Renewal {
     /// The new expiry.
     pub expires_at: DateTime<Utc>,
+    /// The day of the month that it is meant to be on.
+    pub renewal_day: u32,
     /// The new status.
     pub status: Status,
 }
@@ -131,7 +136,7 @@ impl Life {
     }
 
     /// Extends it by calendar months, one billing cycle if none are given, from its expiry if that is still
-    /// ahead, else from `now`. A trial becomes a full license; a suspended one stays suspended.
+    /// ahead, else from `now`. The day of the month stays, through shorter months too. A trial becomes a full license; a suspended one stays suspended.
     ///
     /// # Errors
     /// Cancelled, without an end, or beyond the years that are stored.
@@ -143,9 +148,13 @@ impl Life {
         let (Some(months), Some(expiry)) = (months, expiry) else {
             return Err(Refusal::Perpetual);
         };
-        let expires_at = calendar::renewed_expiry(self.starts_at, expiry, now, months);
+        let noted = self.renewal_day.filter(|_| self.expires_at.is_some());
+        let day = noted.unwrap_or_else(|| calendar::renewal_day(self.starts_at, expiry));
+        let (expires_at, renewal_day) =
+            calendar::renewed_expiry(day, expiry, now, months).ok_or(Refusal::TooFar("months"))?;
         Ok(Renewal {
-            expires_at: expires_at.ok_or(Refusal::TooFar("months"))?,
+            expires_at,
+            renewal_day,
             status: match self.status {
                 Status::Suspended => Status::Suspended,
                 _ => Status::Active,
@@ -213,6 +222,7 @@ mod tests {
             expires_at: Some(day(30)),
             trial_ends_at: None,
             billing_cycle: BillingCycle::Monthly,
+            renewal_day: None,
         }
     }
 

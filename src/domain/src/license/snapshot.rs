@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::address::{Address, Cidr};
 use crate::calendar;
+use crate::json::{self, Misread};
 use crate::settings::{Key, check};
 
 use super::life::Status;
@@ -51,8 +52,8 @@ impl Snapshot {
     ///
     /// # Errors
     /// The JSON is not a snapshot.
-    pub fn parse(json: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(json)
+    pub fn parse(text: &str) -> Result<Self, Misread> {
+        json::read(text)
     }
 }
 

@@ -197,8 +197,8 @@ pub struct AnswerMessage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<String>,
     /// The functions that it asks to be called.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tool_calls: Vec<ToolCall>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Vec<ToolCall>>,
     /// What its provider wants to see again with the functions' results: send it back as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<Replay>,
@@ -252,8 +252,8 @@ pub struct CompletionAnswer {
     /// The text.
     pub text: String,
     /// The functions that the model asks to be called.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tool_calls: Vec<ToolCall>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Vec<ToolCall>>,
     /// Why it ended.
     pub finish_reason: Finish,
     /// Tokens; null where the provider did not say.
@@ -278,6 +278,11 @@ pub struct ProcessAnswer {
     /// What it took.
     #[serde(flatten)]
     pub receipt: Receipt,
+}
+
+/// A list, where there is anything in it.
+pub fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    Some(list).filter(|list| !list.is_empty())
 }
 
 impl Receipt {
@@ -309,7 +314,7 @@ impl ChatAnswer {
                 role: "assistant",
                 content: Some(answer.content).filter(|_| !says_nothing),
                 refusal: answer.refusal,
-                tool_calls: answer.tool_calls,
+                tool_calls: some(answer.tool_calls),
                 replay: answer.replay,
             },
             finish_reason: answer.finish,
@@ -326,7 +331,7 @@ impl CompletionAnswer {
             id: completion.call,
             receipt: Receipt::of(&completion),
             text: completion.answer.content,
-            tool_calls: completion.answer.tool_calls,
+            tool_calls: some(completion.answer.tool_calls),
             finish_reason: completion.answer.finish,
             usage: completion.answer.usage,
         }

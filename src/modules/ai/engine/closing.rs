@@ -8,7 +8,7 @@ use crate::modules::ai::host::Host;
 use crate::modules::ai::models::Model;
 use crate::modules::ai::pool::{self, Lent, Outcome};
 use crate::platform::{clock, queues};
-use celaest_domain::ai::chat::{Answer, Content, Format, Usage};
+use celaest_domain::ai::chat::{Answer, Content, Format, Usage, estimate_text};
 use celaest_domain::ai::cost;
 use celaest_domain::ai::failure::Failure;
 use celaest_durable::license::{self, CallMeta, Ended, Record, Settle, SettleCall};
@@ -21,8 +21,6 @@ use uuid::Uuid;
 /// The most of a question and of an answer that is kept, in bytes: a message of the queue has a limit.
 const MAX_INPUT: usize = 24_000;
 const MAX_OUTPUT: usize = 48_000;
-/// Bytes of a text that are about one token, where nobody counted.
-const TOKEN_BYTES: u64 = 4;
 
 /// What became of a call, for those who have to know.
 pub struct Closing {
@@ -223,7 +221,7 @@ fn meta(ask: &Ask, call: Uuid) -> CallMeta {
 
 /// What the provider said, or about what it must have been: whoever leaves pays for what was read and written.
 fn usage_until(said: Option<Usage>, content: &str, tokens: u64) -> (Option<Usage>, bool) {
-    let written = (content.len() as u64).div_ceil(TOKEN_BYTES);
+    let written = estimate_text(content);
     match said {
         Some(usage) if usage.output >= written.div_ceil(2) => (Some(usage), false),
         said => {

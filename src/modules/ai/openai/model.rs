@@ -1,7 +1,7 @@
 //! What OpenAI's clients send and read.
 
 use crate::error::{Code, Error, Result};
-use crate::modules::ai::chat::model::{Options, Receipt};
+use crate::modules::ai::chat::model::{Options, Receipt, some};
 use crate::modules::ai::engine::Completion;
 use celaest_domain::ai::chat::{Finish, Format, Message, Tool, ToolCall, ToolChoice, Usage};
 use garde::Validate;
@@ -236,8 +236,8 @@ pub struct OpenAiMessage {
     /// Why it declined.
     pub refusal: Option<String>,
     /// The functions that it asks to be called.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tool_calls: Vec<ToolCall>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Vec<ToolCall>>,
     /// What its provider wants to see again with the functions' results.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<celaest_domain::ai::chat::Replay>,
@@ -309,7 +309,7 @@ impl OpenAiCompletion {
                     role: "assistant",
                     content: Some(answer.content).filter(|_| !says_nothing),
                     refusal: answer.refusal,
-                    tool_calls: answer.tool_calls,
+                    tool_calls: some(answer.tool_calls),
                     replay: answer.replay,
                 },
                 logprobs: None,

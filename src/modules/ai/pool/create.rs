@@ -61,9 +61,9 @@ pub async fn create(
 /// Whose key a new one is: the caller's organization's; for a super administrator of the one that is named, or
 /// the platform's.
 fn owner(access: &Access, named: Option<Uuid>) -> Result<Option<Uuid>> {
-    match (access.scope(), named) {
-        (Scope::System, named) => Ok(named),
-        (Scope::Tenant { .. }, named) => access.organization(named).map(Some),
+    match access.scope() {
+        Scope::System => Ok(named),
+        Scope::Tenant { .. } | Scope::Nobody => access.organization(named).map(Some),
     }
 }
 

@@ -42,9 +42,9 @@ pub async fn import(host: &impl Host) -> Result<usize> {
             "sealed": kept.sealed, "hint": kept.hint, "fingerprint": kept.fingerprint,
         }));
     }
-    let mut tx = host
-        .database()
-        .begin(Scope::System, Actor::system(host.name()));
+    // On a connection of its own: others may be reading on the place's meanwhile.
+    let database = host.another_database();
+    let mut tx = database.begin(Scope::System, Actor::system(host.name()));
     let query = sql(format!(
         "WITH wanted AS (
            SELECT DISTINCT ON (fingerprint) * FROM jsonb_to_recordset($1::jsonb) AS w(id uuid, provider text,
@@ -65,6 +65,7 @@ pub async fn import(host: &impl Host) -> Result<usize> {
         tx.record_new(&KEY, "ai_key.imported", key);
     }
     tx.commit().await?;
+    database.close();
     DONE.store(true, Ordering::Relaxed);
     if made.is_empty() {
         return Ok(0);

@@ -26,6 +26,7 @@ pub async fn renew(
             "expires_at = {}::timestamptz, next_billing_date = {}::timestamptz::date",
             renewed.expires_at,
         )
+        .to("renewal_day = {}::smallint", renewed.renewal_day)
         .to("status = {}::license_status", renewed.status.as_str())
         .fixed("trial_ends_at = NULL");
     let after = queries::set(&mut tx, id, set).await?;

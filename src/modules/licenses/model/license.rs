@@ -1,17 +1,15 @@
 //! A license, how it is made and how it is changed.
 
+use crate::http::checks;
 use crate::http::types::{Ident, Moment, Patch, not_null};
+use crate::modules::plans::limits::with_limits;
 use celaest_domain::address::Cidr;
 pub use celaest_domain::calendar::BillingCycle;
-use celaest_domain::license::AddressSource;
 pub use celaest_domain::license::Status;
 use garde::Validate;
 use schemars::JsonSchema;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fmt;
 use uuid::Uuid;
 
 /// A license as the API shows it.
@@ -42,6 +40,8 @@ pub struct License {
     pub billing_cycle: BillingCycle,
     /// When it is billed next.
     pub next_billing_date: Option<String>,
+    /// The day of the month that renewals end on, where the month has it; `null`: as the dates have it.
+    pub renewal_day: Option<u32>,
     /// What differs from the plan.
     pub custom_limits: Option<Value>,
     /// Start of the running usage period.
@@ -68,80 +68,28 @@ pub struct License {
     pub updated_at: String,
 }
 
-/// What differs from the plan for one license.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(deny_unknown_fields, remote = "Self")]
-#[garde(allow_unvalidated)]
-pub struct CustomLimits {
-    /// Addresses that can be bound; -1 for any number up to 10,000, 5 if left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1, max = 10_000))]
-    pub max_ips: Option<i32>,
-    /// Networks the license may be used from; connections from them don't count as collisions.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(length(max = 100), custom(cidrs))]
-    pub allowed_cidrs: Option<Vec<String>>,
-    /// Which address of a validation counts: the one it names, or the connection's. The plan's, or else
-    /// the system's, if left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address_source: Option<AddressSource>,
-    /// Collisions in 24 hours that are still tolerated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = 1, max = 100_000))]
-    pub collision_threshold: Option<u32>,
-    /// Whether more collisions than that suspend the license.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub collision_auto_revoke: Option<bool>,
-    /// Instead of the plan's limit; -1 for no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1))]
-    pub max_users: Option<i64>,
-    /// Instead of the plan's limit; -1 for no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1))]
-    pub max_ai_requests_per_month: Option<i64>,
-    /// Money for AI requests in a month, in US dollars, instead of the plan's limit; -1 for no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1.0, max = 1e9))]
-    pub max_ai_cost_usd_per_month: Option<f64>,
-    /// Instead of the plan's limit; -1 for no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1))]
-    pub max_storage_gb: Option<i64>,
-    /// Instead of the plan's limit; -1 for no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1))]
-    pub max_concurrent_tasks: Option<i64>,
-    /// Instead of the plan's limit; -1 for no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[garde(range(min = -1))]
-    pub max_batch_size: Option<i64>,
-}
-
-/// An object only: left to itself serde would read an array as well, field by field.
-impl<'de> Deserialize<'de> for CustomLimits {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = CustomLimits;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<CustomLimits, A::Error> {
-                CustomLimits::deserialize(MapAccessDeserializer::new(fields))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
-}
-
-impl Serialize for CustomLimits {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Self::serialize(self, serializer)
+with_limits! {
+    /// What differs from the plan for one license; -1 is no limit. What is left out is as the plan, or else
+    /// the system, has it.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
+    #[serde(deny_unknown_fields, default, remote = "Self")]
+    #[garde(allow_unvalidated)]
+    pub struct CustomLimits {
+        /// Addresses that can be bound; -1 for any number up to 10,000, 5 if left out.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[garde(range(min = -1, max = 10_000))]
+        pub max_ips: Option<i32>,
+        /// Networks the license may be used from; connections from them don't count as collisions.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[garde(length(max = 100), custom(cidrs))]
+        pub allowed_cidrs: Option<Vec<String>>,
+        /// Collisions in 24 hours that are still tolerated.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[garde(range(min = 1, max = 100_000))]
+        pub collision_threshold: Option<u32>,
+        /// Whether more collisions than that suspend the license.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub collision_auto_revoke: Option<bool>,
     }
 }
 
@@ -156,22 +104,6 @@ fn cidrs(networks: &Option<Vec<String>>, _: &()) -> garde::Result {
             "every entry must be a network such as 203.0.113.0/24 or 2001:db8::/32",
         )),
     }
-}
-
-/// The most JSON that can be kept with a license, in bytes.
-const MAX_METADATA_BYTES: usize = 16 * 1024;
-
-fn small(map: &Map<String, Value>, _: &()) -> garde::Result {
-    let size = celaest_domain::json::fields_len(map);
-    if size <= MAX_METADATA_BYTES {
-        Ok(())
-    } else {
-        Err(garde::Error::new("is larger than 16 KB as it is stored"))
-    }
-}
-
-fn small_if_set(patch: &Patch<Map<String, Value>>, context: &()) -> garde::Result {
-    patch.value().map_or(Ok(()), |map| small(map, context))
 }
 
 fn notes_if_set(patch: &Patch<String>, _: &()) -> garde::Result {
@@ -224,7 +156,7 @@ pub struct NewLicense {
     pub notes: Option<String>,
     /// Anything, up to 16 KB.
     #[serde(default)]
-    #[garde(custom(small))]
+    #[garde(custom(checks::small_object))]
     pub metadata: Map<String, Value>,
 }
 
@@ -256,6 +188,6 @@ pub struct LicenseChanges {
     #[garde(custom(notes_if_set))]
     pub notes: Patch<String>,
     /// Anything, up to 16 KB.
-    #[garde(custom(small_if_set))]
+    #[garde(custom(checks::small_object))]
     pub metadata: Patch<Map<String, Value>>,
 }

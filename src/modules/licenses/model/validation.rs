@@ -15,7 +15,7 @@ use uuid::Uuid;
 #[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub struct Validation {
-    /// The key, as people type it: in any case, with or without dashes and spaces.
+    /// The key, as people type and paste it: in any case, with or without dashes and white space of any kind.
     #[garde(length(bytes, max = 128))]
     pub license_key: String,
     /// The address to validate for. Default: the connection's. Which of them counts is a setting of the

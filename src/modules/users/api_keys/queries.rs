@@ -10,6 +10,7 @@ use crate::identity::api_key;
 use crate::identity::callers::Whom;
 use crate::modules::users::model::{ApiKey, ApiKeyShown};
 use crate::settings;
+use celaest_domain::json;
 use celaest_domain::membership::{Key, Term, has_room};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -126,7 +127,7 @@ impl Parts {
     /// # Errors
     /// When they are not what they must be.
     pub fn of(row: &Raw<ApiKey>) -> Result<Self> {
-        serde_json::from_str(row.text()).map_err(Error::internal)
+        json::read(row.text()).map_err(Error::internal)
     }
 
     /// The key as rules see it.

@@ -7,11 +7,11 @@ use crate::ai::provider::Provider;
 use crate::egress;
 
 /// Messages in a conversation.
-pub const MAX_MESSAGES: usize = 1_000;
+const MAX_MESSAGES: usize = 1_000;
 /// Functions that a model may be told of, and that it may ask for at once.
 pub const MAX_TOOLS: usize = 128;
 /// Images in a conversation.
-pub const MAX_IMAGES: usize = 20;
+const MAX_IMAGES: usize = 20;
 /// Texts at which an answer ends.
 const MAX_STOPS: usize = 4;
 /// The longest of these, in bytes.
@@ -243,14 +243,6 @@ impl ChatRequest {
                 }
             }
         }
-    }
-
-    /// Whether an image belongs to the question.
-    #[must_use]
-    pub fn has_images(&self) -> bool {
-        self.messages
-            .iter()
-            .any(|it| it.content.images().next().is_some())
     }
 }
 

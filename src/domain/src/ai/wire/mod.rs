@@ -18,7 +18,6 @@ use std::fmt;
 use serde_json::Value;
 
 pub use stream::Stream;
-pub use wait::{Limits, Window, limits};
 
 use self::collect::Collected;
 use super::chat::{Answer, ChatRequest, Finish, Format, Usage};
@@ -86,7 +85,7 @@ impl fmt::Debug for HttpRequest {
 pub struct Head {
     /// HTTP status.
     pub status: u16,
-    /// Names in lower case; those that [`means_something`] are enough.
+    /// Names in lower case.
     pub headers: Vec<(String, String)>,
 }
 
@@ -111,17 +110,6 @@ impl Head {
             .or_else(|| self.get("request-id"))?;
         bounded_id(id)
     }
-}
-
-/// Whether a header of an answer, its name in lower case, means something to [`answer`], [`Stream`] or
-/// [`limits`].
-#[must_use]
-pub fn means_something(header: &str) -> bool {
-    matches!(
-        header,
-        "content-type" | "retry-after" | "retry-after-ms" | "x-request-id" | "request-id"
-    ) || header.starts_with("x-ratelimit-")
-        || header.starts_with("anthropic-ratelimit-")
 }
 
 /// The longest answer, in bytes: a longer one is a failure. Of a stream it is the text and the calls in it.

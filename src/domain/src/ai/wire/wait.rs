@@ -14,27 +14,24 @@ const MAX_PAUSE_MS: i64 = 25 * HOUR_MS;
 
 /// What a provider said of one of a key's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Window {
-    /// How much there is.
-    pub limit: Option<u64>,
+struct Window {
     /// How much is left.
-    pub remaining: Option<u64>,
+    remaining: Option<u64>,
     /// When all of it is there again, in Unix milliseconds.
-    pub reset_ms: Option<i64>,
+    reset_ms: Option<i64>,
 }
 
 /// What a provider said of a key's limits. Groq's requests are those of a day, all others those of a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
+struct Limits {
     /// Requests.
-    pub requests: Window,
+    requests: Window,
     /// Tokens; where there are several limits, the one of which least is left.
-    pub tokens: Window,
+    tokens: Window,
 }
 
 /// Reads the limits from an answer's headers. Where none is named, all is `None`.
-#[must_use]
-pub fn limits(provider: Provider, head: &Head, now_ms: i64) -> Limits {
+fn limits(provider: Provider, head: &Head, now_ms: i64) -> Limits {
     let read = |what: &str| {
         let get = |which: &str| match provider {
             Provider::Anthropic => head.get(&format!("anthropic-ratelimit-{what}-{which}")),
@@ -42,7 +39,6 @@ pub fn limits(provider: Provider, head: &Head, now_ms: i64) -> Limits {
         };
         let number = |which: &str| get(which)?.parse().ok();
         Window {
-            limit: number("limit"),
             remaining: number("remaining"),
             reset_ms: get("reset").and_then(|text| moment(text, now_ms)),
         }
@@ -270,7 +266,6 @@ mod tests {
             Some(12_000)
         );
         let found = limits(Provider::Anthropic, &head(&anthropic), NOW);
-        assert_eq!(found.requests.limit, Some(50));
         assert_eq!(found.tokens.remaining, Some(0));
         assert_eq!(
             limits(Provider::Gemini, &head(&[requests]), NOW),

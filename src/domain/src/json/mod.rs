@@ -1,0 +1,7 @@
+//! JSON: how it is read as a type, and how large it is once it is stored.
+
+mod read;
+mod stored;
+
+pub use read::{Misread, Reader, parse, read};
+pub use stored::{fields_len, stored_len};
