@@ -516,4 +516,10 @@ pub const SPANISH: &[(&str, &str)] = &[
         "the braces at byte {} hold neither a name nor '> slug'",
         "las llaves del byte {} no contienen ni un nombre ni '> slug'",
     ),
+    (
+        "has a quota_group that is not {} to {} characters",
+        "tiene un quota_group que no es de {} a {} caracteres",
+    ),
+    ("is not possible here", "aquí no es posible"),
+    ("must be a UUID", "debe ser un UUID"),
 ];
