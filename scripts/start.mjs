@@ -60,6 +60,11 @@ List the licenses of a seeded organization, as its admin (the token lasts 12 hou
   TOKEN=${token}
   curl -s ${url}/api/licenses -H "Authorization: Bearer $TOKEN"
 
+Ask a model (a stand-in answers, without keys or network):
+
+  curl -s ${url}/api/ai/chat -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+    -d '{"messages":[{"role":"user","content":"Hello"}]}'
+
 Ctrl-C stops everything; the data stays in .celaest/. Logs follow.
 
 `);
@@ -109,6 +114,7 @@ await bootstrap(async ({ packages }) => {
   const started = Date.now();
   let server;
   let worker;
+  let provider;
   let stopping = false;
   const stopped = new Promise((resolve) => {
     onStop(() => {
@@ -152,6 +158,12 @@ await bootstrap(async ({ packages }) => {
       }
     });
     const vars = ensureDevVars();
+    // Somebody's own server stands before the one that only pretends.
+    if (!/(^|,)\s*local=/.test(vars.AI_BASE_URLS ?? '')) {
+      const { startAiProvider } = await import('../tests/fakes/ai-provider.mjs');
+      provider = await startAiProvider();
+      vars.AI_BASE_URLS = [vars.AI_BASE_URLS, `local=${provider.baseUrls.local}`].filter(Boolean).join(',');
+    }
     await next('PostgreSQL 18', async () => {
       server = await startLocalServer();
       return `port ${server.cluster.port}, data in .celaest/postgres`;
@@ -199,6 +211,7 @@ await bootstrap(async ({ packages }) => {
     return 130;
   } finally {
     await endAll().catch(printError);
+    await provider?.close();
     if (readState(RUN)?.pid === process.pid) rmSync(RUN);
     if (stopping) process.stdout.write('everything has stopped.\n');
   }

@@ -80,4 +80,11 @@ INSERT INTO licenses
      now(), now() + interval '1 month', now(), 'Unpaid invoice')
 ON CONFLICT DO NOTHING;
 
+-- The model of the local provider: what an Ollama server answers with costs nothing that anybody knows.
+INSERT INTO ai_models (id, provider, model_id, display_name, aliases, capabilities, is_default, priority) VALUES
+    ('60000000-0000-4000-8000-000000000001', 'local', 'llama3.2', 'Llama 3.2 on Ollama', '{fast}',
+     '{"text_generation": true, "code_generation": true, "vision": true, "function_calling": true, "streaming": true,
+       "json_mode": true, "json_schema": true, "reasoning": false}', true, 10)
+ON CONFLICT DO NOTHING;
+
 RESET celaest.access;

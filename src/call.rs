@@ -1,8 +1,8 @@
 //! One request: what its head says, and what is known of it before anybody is asked who is calling.
 
 use crate::config::Config;
-use crate::db::facts::Message;
-use crate::db::{Background, Database, outbox};
+use crate::db::facts::{Actor, Message};
+use crate::db::{Background, Database, Scope, Tx, outbox};
 use crate::error::{Code, Error, Result};
 use crate::language::Language;
 use crate::log;
@@ -122,6 +122,16 @@ impl Call {
         }
     }
 
+    /// Ends when the caller has left before the end of the answer, which may be never.
+    pub async fn left(&self) {
+        self.incoming.left().await;
+    }
+
+    /// A transaction that sees what everybody may read, and no row of any tenant: for routes that are open.
+    pub fn begin_open(&self) -> Tx {
+        self.database.begin(Scope::Nobody, Actor::default())
+    }
+
     /// Another connection, for work beside the request's own transaction.
     pub fn another_database(&self) -> Database {
         Database::new(&self.env, self.background.clone())
@@ -130,6 +140,11 @@ impl Call {
     /// Lets `work` go on after the answer has left.
     pub fn background(&self, work: impl Future<Output = ()> + 'static) {
         (self.background)(Box::pin(work));
+    }
+
+    /// [`Call::background`] for those who are handed the way itself.
+    pub fn in_background(&self) -> Background {
+        self.background.clone()
     }
 
     /// Sends outbox messages on their way after the answer.

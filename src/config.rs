@@ -1,6 +1,7 @@
 //! Variables and secrets, read and checked once per isolate. `Debug` never shows a secret.
 
 use crate::error::{Error, Result as Outcome};
+use celaest_domain::ai::provider::Provider;
 use celaest_domain::secrets::listed;
 use celaest_domain::vault::Vault;
 use std::fmt;
@@ -12,6 +13,11 @@ use worker::Env;
 pub struct Secret(String);
 
 impl Secret {
+    /// Hides a value.
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
     /// The value itself. Never log it.
     pub fn expose(&self) -> &str {
         &self.0
@@ -94,6 +100,14 @@ pub struct Config {
     pub audit_signing_key: Option<Secret>,
     /// The public key of the Supabase project, which its own API asks for.
     pub supabase_anon_key: Option<Secret>,
+    /// The service key of the Supabase project, with which links to files are made. Without it there are none.
+    pub supabase_service_key: Option<Secret>,
+    /// The storage's own URL, without a slash at the end.
+    pub storage_url: String,
+    /// The bucket that the files of releases are in.
+    pub storage_bucket: String,
+    /// Seconds for which a link to a file is good.
+    pub download_link_seconds: u32,
     /// Webhooks may go to addresses inside; for local development only.
     pub webhook_allow_private: bool,
     /// Seconds of nothing but failures after which a webhook is disabled.
@@ -104,15 +118,33 @@ pub struct Config {
     pub email_api_key: Option<Secret>,
     /// The sender of e-mails.
     pub email_from: Option<String>,
+    /// The key of the Stripe account. Without it nothing is paid by card.
+    pub stripe_secret_key: Option<Secret>,
+    /// What Stripe signs events with; several while one is being changed.
+    pub stripe_webhook_secret: Option<Secrets>,
+    /// Stripe's API, without a slash at the end.
+    pub stripe_api_url: String,
+    /// The organization that sells the plans themselves.
+    pub platform_organization: Option<uuid::Uuid>,
     /// The dashboard, for links in e-mails, without a slash at the end.
     pub dashboard_url: Option<String>,
     /// Age in seconds after which the edge reads a license from PostgreSQL again.
     pub snapshot_ttl_seconds: u32,
+    /// Keys of AI providers that the platform begins with.
+    pub ai_keys: Vec<(Provider, Secret)>,
+    /// Where the APIs of AI providers are, for those that are somewhere else.
+    ai_base_urls: Vec<(Provider, String)>,
 }
 
 static CONFIG: OnceLock<Config> = OnceLock::new();
 
 impl Config {
+    /// Whether real money is moved: events of the other mode are none of ours.
+    pub fn stripe_is_live(&self) -> bool {
+        let key = self.stripe_secret_key.as_ref().map(Secret::expose);
+        key.is_some_and(|key| key.starts_with("sk_live_") || key.starts_with("rk_live_"))
+    }
+
     /// The configuration of this isolate.
     ///
     /// # Errors
@@ -171,6 +203,14 @@ impl Config {
             .map_err(|problem| Error::unavailable(format!("variable ENCRYPTION_KEY: {problem}")))
     }
 
+    /// Where the API of an AI provider is, without a slash at the end.
+    pub fn ai_base_url(&self, provider: Provider) -> &str {
+        let mut known = self.ai_base_urls.iter();
+        known
+            .find(|(other, _)| *other == provider)
+            .map_or(provider.base_url(), |(_, url)| url)
+    }
+
     fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let optional = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let required =
@@ -185,10 +225,23 @@ impl Config {
                 .filter(|number| *number > 0)
                 .ok_or_else(|| format!("variable {name} must be a whole number above zero")),
         };
+        let ai_keys = |provider: Provider| {
+            let keys = optional(&ai_keys_variable(provider)).unwrap_or_default();
+            let keys = keys.split(',').map(str::trim).map(str::to_owned);
+            let keys = keys.filter(|key| !key.is_empty());
+            keys.map(|key| (provider, Secret(key))).collect::<Vec<_>>()
+        };
+        let supabase_url = required("SUPABASE_URL")?.trim_end_matches('/').to_owned();
         Ok(Self {
             app_env: optional("APP_ENV").unwrap_or_else(|| "production".into()),
             log_level: optional("LOG_LEVEL").unwrap_or_else(|| "info".into()),
-            supabase_url: required("SUPABASE_URL")?.trim_end_matches('/').to_owned(),
+            supabase_service_key: optional("SUPABASE_SERVICE_KEY").map(Secret),
+            storage_url: optional("STORAGE_URL")
+                .map(|url| url.trim_end_matches('/').to_owned())
+                .unwrap_or_else(|| format!("{supabase_url}/storage/v1")),
+            storage_bucket: optional("STORAGE_BUCKET").unwrap_or_else(|| "releases".into()),
+            download_link_seconds: number("DOWNLOAD_LINK_SECONDS", 120)?,
+            supabase_url,
             supabase_jwt_secret: optional("SUPABASE_JWT_SECRET").map(Secret),
             supabase_jwt_audience: optional("SUPABASE_JWT_AUDIENCE")
                 .unwrap_or_else(|| "authenticated".into()),
@@ -212,11 +265,51 @@ impl Config {
             email_api_url: optional("EMAIL_API_URL"),
             email_api_key: optional("EMAIL_API_KEY").map(Secret),
             email_from: optional("EMAIL_FROM"),
+            stripe_secret_key: optional("STRIPE_SECRET_KEY").map(Secret),
+            stripe_webhook_secret: match optional("STRIPE_WEBHOOK_SECRET") {
+                Some(list) => Some(Secrets::parse("STRIPE_WEBHOOK_SECRET", &list)?),
+                None => None,
+            },
+            stripe_api_url: optional("STRIPE_API_URL")
+                .unwrap_or_else(|| "https://api.stripe.com".into())
+                .trim_end_matches('/')
+                .to_owned(),
+            platform_organization: match optional("PLATFORM_ORGANIZATION_ID") {
+                Some(id) => Some(
+                    id.trim()
+                        .parse()
+                        .map_err(|_| "variable PLATFORM_ORGANIZATION_ID must be a UUID")?,
+                ),
+                None => None,
+            },
             dashboard_url: optional("DASHBOARD_URL")
                 .map(|url| url.trim_end_matches('/').to_owned()),
             snapshot_ttl_seconds: number("SNAPSHOT_TTL_SECONDS", 300)?,
+            ai_keys: Provider::ALL.into_iter().flat_map(ai_keys).collect(),
+            ai_base_urls: base_urls(optional("AI_BASE_URLS").as_deref().unwrap_or_default())?,
         })
     }
+}
+
+/// The variable with the keys of a provider: `GEMINI_API_KEYS`.
+pub fn ai_keys_variable(provider: Provider) -> String {
+    format!("{}_API_KEYS", provider.as_str().to_ascii_uppercase())
+}
+
+/// Reads `local=http://127.0.0.1:11434,openai=https://…`.
+fn base_urls(text: &str) -> Result<Vec<(Provider, String)>, String> {
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, url) = pair.split_once('=').unwrap_or((pair, ""));
+            let provider = Provider::named(name.trim());
+            let is_url = url.trim().starts_with("http");
+            match provider.filter(|_| is_url) {
+                Some(provider) => Ok((provider, url.trim().trim_end_matches('/').to_owned())),
+                None => Err("variable AI_BASE_URLS must be a list such as local=http://host:11434,openai=https://host/v1".into()),
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -286,6 +379,27 @@ mod tests {
                 of(text).unwrap_err(),
                 "variable LICENSE_KEY_SECRET has an empty secret in its list"
             );
+        }
+    }
+
+    #[test]
+    fn keys_and_addresses_of_ai_providers() {
+        let config = Config::for_tests(&[
+            ("GEMINI_API_KEYS", "hush-1, hush-2,"),
+            ("LOCAL_API_KEYS", "any"),
+            ("AI_BASE_URLS", "local=http://127.0.0.1:1/, openai=https://x.example/v1"),
+        ]);
+        let of = |provider| {
+            let all = config.ai_keys.iter();
+            all.filter(|(other, _)| *other == provider).count()
+        };
+        assert_eq!((of(Provider::Gemini), of(Provider::Local), of(Provider::Groq)), (2, 1, 0));
+        assert_eq!(config.ai_base_url(Provider::Local), "http://127.0.0.1:1");
+        assert_eq!(config.ai_base_url(Provider::OpenAi), "https://x.example/v1");
+        assert_eq!(config.ai_base_url(Provider::Groq), Provider::Groq.base_url());
+        assert!(!format!("{config:?}").contains("hush"));
+        for wrong in ["local", "ollama=http://x", "local=x"] {
+            assert!(base_urls(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -8,13 +8,16 @@
 use crate::call::Call;
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
-use crate::http::reply::{Answer, Content, Streamed};
+use crate::http::reply::{Answer, Content, Events, Pieces, Streamed};
 use crate::language::Language;
 use crate::log;
 use crate::platform::incoming::{Head, Incoming};
 use crate::router;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::TryStreamExt;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use std::fmt::{Display, Write};
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
@@ -45,6 +48,23 @@ pub async fn answer(head: Head, incoming: Incoming, env: Env, context: Context) 
             ..
         }) => stream(&call, pattern, file),
         Ok(Answer {
+            content: Content::Events(events),
+            ..
+        }) => tell(&call, pattern, events),
+        Ok(Answer {
+            content: Content::Shared(body),
+            ..
+        }) => share(&call, pattern, &body),
+        Ok(Answer {
+            status,
+            content: Content::Moved(path),
+        }) => {
+            let mut outgoing = Outgoing::new(status);
+            outgoing.seal(&call, pattern, status, None);
+            outgoing.header("location", path);
+            outgoing.json("")
+        }
+        Ok(Answer {
             status,
             content: Content::Json(body),
         }) => finish(&call, pattern, status, Ok(body)),
@@ -54,6 +74,10 @@ pub async fn answer(head: Head, incoming: Incoming, env: Env, context: Context) 
 
 /// Ends a request that is answered whole.
 fn finish(call: &Call, pattern: &str, status: u16, body: Result<String>) -> JsValue {
+    let status = match &body {
+        Err(error) if is_openai(call) => error.openai_status(),
+        _ => status,
+    };
     let mut outgoing = Outgoing::new(status);
     outgoing.seal(call, pattern, status, body.as_ref().err());
     let body = match body {
@@ -64,28 +88,81 @@ fn finish(call: &Call, pattern: &str, status: u16, body: Result<String>) -> JsVa
             }
             outgoing.refusal(&error);
             outgoing.header("content-language", call.language.tag());
-            error.body(call.language, &call.request_id)
+            match is_openai(call) {
+                true => error.openai(call.language, &call.request_id),
+                false => error.body(call.language, &call.request_id),
+            }
         }
     };
     outgoing.json(&body)
 }
 
+/// Whether a request speaks OpenAI's API, in which errors have another shape.
+fn is_openai(call: &Call) -> bool {
+    call.head.path().starts_with("/v1/")
+}
+
+/// Answers with what is the same for everybody; only that it is, to whoever has it.
+fn share(call: &Call, pattern: &str, body: &str) -> JsValue {
+    let hash = Sha256::digest(body);
+    let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..16]));
+    let asked = call.head.if_none_match().unwrap_or_default();
+    let known = asked.split(',').map(str::trim);
+    let (status, body) = match known.into_iter().any(|one| one == "*" || same(one, &tag)) {
+        true => (304, ""),
+        false => (200, body),
+    };
+    let mut outgoing = Outgoing::new(status);
+    outgoing.seal(call, pattern, status, None);
+    outgoing.header("etag", &tag);
+    // Kept by whoever wants to, and asked for again each time: what is taken off is gone at once.
+    outgoing.header("cache-control", "public, no-cache");
+    outgoing.json(body)
+}
+
+/// Whether two tags name the same content (RFC 9110, 8.8.3.2).
+fn same(one: &str, other: &str) -> bool {
+    let opaque = |tag: &str| tag.trim_start_matches("W/").to_owned();
+    opaque(one) == opaque(other)
+}
+
 /// Hands a file to the platform piece by piece.
 fn stream(call: &Call, pattern: &str, file: Streamed) -> JsValue {
+    let (kind, name) = (file.content_type, file.file_name);
+    in_pieces(call, pattern, file.pieces, |outgoing| {
+        outgoing.header("content-type", kind);
+        outgoing.header(
+            "content-disposition",
+            format_args!("attachment; filename=\"{name}\""),
+        );
+    })
+}
+
+/// Hands events to the platform as they happen.
+fn tell(call: &Call, pattern: &str, events: Events) -> JsValue {
+    in_pieces(call, pattern, events.0, |outgoing| {
+        outgoing.header("content-type", Events::CONTENT_TYPE);
+        // Whoever stands between may not wait until there is more of it.
+        outgoing.header("x-accel-buffering", "no");
+    })
+}
+
+fn in_pieces(
+    call: &Call,
+    pattern: &str,
+    pieces: Pieces,
+    describe: impl FnOnce(&mut Outgoing),
+) -> JsValue {
     let request_id = call.request_id.clone();
-    let pieces = file.pieces.map_err(move |error| {
-        log::error(&request_id, "a file was broken off", &error);
-        worker::Error::RustError("the file could not be finished".into())
+    let pieces = pieces.map_err(move |error| {
+        log::error(&request_id, "an answer was broken off", &error);
+        worker::Error::RustError("the answer could not be finished".into())
     });
     match worker::Response::from_stream(pieces) {
         Ok(response) => {
             let mut outgoing = Outgoing::new(200);
             outgoing.seal(call, pattern, 200, None);
-            outgoing.header("content-type", file.content_type);
-            outgoing.header(
-                "content-disposition",
-                format_args!("attachment; filename=\"{}\"", file.file_name),
-            );
+            describe(&mut outgoing);
             let response: web_sys::Response = response.into();
             Array::of2(&outgoing.0.into(), &response).into()
         }
@@ -171,7 +248,7 @@ impl Outgoing {
         self.header(
             "access-control-expose-headers",
             "X-Request-Id, Server-Timing, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, \
-             Content-Disposition",
+             Content-Disposition, ETag, Location",
         );
         true
     }
@@ -180,6 +257,10 @@ impl Outgoing {
     fn refusal(&mut self, error: &Error) {
         if let Some(seconds) = error.retry_after {
             self.header("retry-after", seconds);
+        }
+        if error.code == Code::QuotaExceeded {
+            // OpenAI's clients would try again at once.
+            self.header("x-should-retry", "false");
         }
         if let Some(methods) = &error.allow {
             self.header("allow", methods);

@@ -8,8 +8,9 @@ use crate::error::{Code, Error, Result};
 use crate::http::endpoint::Endpoint;
 use crate::http::params::Params;
 use crate::modules::{
-    audit, auth, feature_flags, health, licenses, organizations, plans, settings, system,
-    telemetry, users, webhooks,
+    ai, assets, audit, auth, categories, coupons, feature_flags, health, invoices, licenses, orders,
+    organizations, payment_methods, payments, plans, products, releases, reviews, settings,
+    subscriptions, system, tax_rates, telemetry, users, webhooks,
 };
 use std::cell::OnceCell;
 
@@ -103,6 +104,98 @@ endpoints! {
     patch  "/api/plans/{id}"                                => plans::update::update,                     "updatePlan",               "Changes a plan";
     delete "/api/plans/{id}"                                => plans::delete::delete,                     "deletePlan",               "Takes a plan off the list";
 
+    // AI: providers, models and the pool of keys
+    post   "/api/ai/chat"                                   => ai::chat::chat::chat,                      "createChat",               "Answers a conversation, whole or piece by piece";
+    post   "/api/ai/completions"                            => ai::chat::completions::complete,           "createCompletion",         "Answers a text, whole or piece by piece";
+    post   "/api/v1/ai/process"                             => ai::chat::process::process,                "processText",              "Processes a text with a prompt, as the dashboard asks for it";
+    post   "/v1/chat/completions"                           => ai::openai::chat::chat,                    "createOpenAiChat",         "Answers a conversation, as OpenAI's clients ask for it";
+    get    "/v1/models"                                     => ai::openai::models::list,                  "listOpenAiModels",         "The models that can be called, as OpenAI's clients ask for them";
+    get    "/api/ai/providers"                              => ai::models::providers::list,               "listAiProviders",          "The AI providers, and which can be called now";
+    get    "/api/ai/models"                                 => ai::models::list::list,                    "listAiModels",             "Lists AI models";
+    post   "/api/ai/models"                                 => ai::models::create::create,                "createAiModel",            "Makes an AI model known";
+    get    "/api/ai/models/{id}"                            => ai::models::list::read,                    "getAiModel",               "One AI model";
+    patch  "/api/ai/models/{id}"                            => ai::models::update::update,                "updateAiModel",            "Changes an AI model";
+    delete "/api/ai/models/{id}"                            => ai::models::remove::remove,                "deleteAiModel",            "Takes an AI model out of the catalogue";
+    get    "/api/ai/pool/stats"                             => ai::pool::stats::stats,                    "getAiPoolStats",           "What was called in the last hour and day, and how the keys are";
+    get    "/api/ai/pool/keys"                              => ai::pool::list::list,                      "listAiKeys",               "Lists the keys of AI providers";
+    post   "/api/ai/pool/keys"                              => ai::pool::create::create,                  "createAiKey",              "Adds a key of an AI provider";
+    get    "/api/ai/pool/keys/{id}"                         => ai::pool::list::read,                      "getAiKey",                 "One key of an AI provider, but for the key itself";
+    patch  "/api/ai/pool/keys/{id}"                         => ai::pool::update::update,                  "updateAiKey",              "Changes a key of an AI provider, or takes it in or out of use";
+    delete "/api/ai/pool/keys/{id}"                         => ai::pool::remove::remove,                  "deleteAiKey",              "Deletes a key of an AI provider";
+    post   "/api/ai/pool/keys/{id}/test"                    => ai::pool::test::test,                      "testAiKey",                "Tries a key of an AI provider now";
+
+    // AI: prompts
+    post   "/api/ai/prompts"                                => ai::prompts::create::create,               "createPrompt",             "Makes a prompt";
+    get    "/api/ai/prompts"                                => ai::prompts::list::list,                   "listPrompts",              "Lists versions of prompts";
+    get    "/api/ai/prompts/{id}"                           => ai::prompts::read::read,                   "getPrompt",                "One version of a prompt, with what was measured of it";
+    patch  "/api/ai/prompts/{id}"                           => ai::prompts::update::update,               "updatePrompt",             "Changes a version of a prompt";
+    delete "/api/ai/prompts/{id}"                           => ai::prompts::remove::remove,               "deletePrompt",             "Deletes a version of a prompt";
+    get    "/api/ai/prompts/{id}/versions"                  => ai::prompts::versions::list,               "listPromptVersions",       "The versions of a prompt, with what was measured of each";
+    post   "/api/ai/prompts/{id}/versions"                  => ai::prompts::versions::create,             "createPromptVersion",      "Makes a new version of a prompt";
+    post   "/api/ai/prompts/{id}/activate"                  => ai::prompts::activate::activate,           "activatePrompt",           "Lets a version serve calls, alone or beside others";
+    post   "/api/ai/prompts/{id}/render"                    => ai::prompts::render::render,               "renderPrompt",             "What a model would be told, without calling it";
+    get    "/api/ai/prompts/{id}/diff"                      => ai::prompts::diff::diff,                   "diffPrompt",               "What differs between two versions of a prompt";
+
+    // AI: tasks
+    post   "/api/ai/tasks"                                  => ai::tasks::create::create,                 "createTask",               "Takes an AI task in; its answer is there later";
+    get    "/api/ai/tasks"                                  => ai::tasks::list::list,                     "listTasks",                "Lists AI tasks";
+    get    "/api/ai/tasks/{id}"                             => ai::tasks::read::read,                     "getTask",                  "One AI task";
+    get    "/api/ai/tasks/{id}/result"                      => ai::tasks::read::result,                   "getTaskResult",            "What came of an AI task";
+    delete "/api/ai/tasks/{id}"                             => ai::tasks::cancel::cancel,                 "cancelTask",               "Cancels an AI task";
+    post   "/api/ai/tasks/{id}/retry"                       => ai::tasks::retry::retry,                   "retryTask",                "Has an AI task done again that failed or was cancelled";
+    post   "/api/ai/batches"                                => ai::batches::create::create,               "createBatch",              "Takes a batch of AI tasks in";
+    get    "/api/ai/batches"                                => ai::batches::read::list,                   "listBatches",              "Lists batches of AI tasks, with their progress";
+    get    "/api/ai/batches/{id}"                           => ai::batches::read::read,                   "getBatch",                 "One batch of AI tasks, with its progress";
+    get    "/api/ai/batches/{id}/tasks"                     => ai::batches::read::tasks,                  "listBatchTasks",           "The tasks of a batch, in their order";
+    get    "/api/ai/batches/{id}/results"                   => ai::batches::results::results,             "getBatchResults",          "What came of the tasks of a batch, as a file of any size";
+    delete "/api/ai/batches/{id}"                           => ai::batches::change::cancel,               "cancelBatch",              "Cancels what has not ended of a batch";
+    post   "/api/ai/batches/{id}/retry"                     => ai::batches::change::retry,                "retryBatch",               "Has the failed tasks of a batch done again";
+
+    // Marketplace, open
+    get    "/api/categories"                                => categories::list::list,                    "listCategories",           "The tree of categories";
+    get    "/api/categories/{id}"                           => categories::read::read,                    "getCategory",              "One category";
+    get    "/api/products"                                  => products::catalogue::list::list,           "listProducts",             "Lists what is on sale";
+    get    "/api/products/featured"                         => products::catalogue::featured::featured,   "listFeaturedProducts",     "Lists what the platform features";
+    get    "/api/products/search"                           => products::catalogue::search::search,       "searchProducts",           "Finds products by words, with facets";
+    get    "/api/products/by-slug/{key}"                    => products::catalogue::read::by_slug,        "getProductBySlug",         "One product by its name in links; old names lead to the new one";
+    get    "/api/products/{id}"                             => products::catalogue::read::read,           "getProduct",               "One product that is on sale";
+    get    "/api/products/{id}/reviews"                     => reviews::list::list,                       "listProductReviews",       "Lists what is said of a product";
+    get    "/api/products/{id}/releases"                    => releases::list::list,                      "listProductReleases",      "Lists the published releases of a product";
+    get    "/api/releases/latest/{id}"                      => releases::latest::read,                    "getLatestRelease",         "What a program that looks for updates of a product is told";
+    get    "/api/releases/{id}"                             => releases::read::read,                      "getRelease",               "One published release";
+    get    "/api/releases/{id}/changelog"                   => releases::changelog::read,                 "getChangelog",             "What changed, as Markdown and as safe HTML";
+
+    // Marketplace
+    get    "/api/categories/all"                            => categories::list::all,                     "listAllCategories",        "The tree of categories, with those that are not shown";
+    post   "/api/categories"                                => categories::create::create,                "createCategory",           "Makes a category";
+    patch  "/api/categories/{id}"                           => categories::update::update,                "updateCategory",           "Changes or moves a category";
+    delete "/api/categories/{id}"                           => categories::delete::delete,                "deleteCategory",           "Deletes a category that has nothing in it";
+    get    "/api/my/products"                               => products::list::list,                      "listOwnProducts",          "Lists the organization's own products";
+    get    "/api/my/products/{id}"                          => products::read::read,                      "getOwnProduct",            "One of the organization's own products";
+    post   "/api/products"                                  => products::create::create,                  "createProduct",            "Makes a product";
+    patch  "/api/products/{id}"                             => products::update::update,                  "updateProduct",            "Changes a product, puts it on sale or takes it off";
+    delete "/api/products/{id}"                             => products::delete::delete,                  "deleteProduct",            "Deletes a product that nobody has";
+    get    "/api/my/reviews"                                => reviews::list::own,                        "listOwnReviews",           "Lists what the caller said of products";
+    post   "/api/products/{id}/reviews"                     => reviews::create::create,                   "createReview",             "Reviews a product";
+    patch  "/api/reviews/{id}"                              => reviews::update::update,                   "updateReview",             "Changes a review of one's own";
+    delete "/api/reviews/{id}"                              => reviews::delete::delete,                   "deleteReview",             "Takes back a review of one's own";
+    post   "/api/reviews/{id}/helpful"                      => reviews::vote::vote,                       "voteForReview",            "Finds a review helpful";
+    delete "/api/reviews/{id}/helpful"                      => reviews::vote::unvote,                     "unvoteForReview",          "No longer finds a review helpful";
+    post   "/api/reviews/{id}/reply"                        => reviews::reply::reply,                     "replyToReview",            "Says the vendor's word to a review";
+    delete "/api/reviews/{id}/reply"                        => reviews::reply::remove,                    "deleteReviewReply",        "Takes the vendor's word back";
+    post   "/api/reviews/{id}/moderate"                     => reviews::moderate::moderate,               "moderateReview",           "Hides a review, or shows it again";
+    get    "/api/my/products/{id}/releases"                 => releases::list::own,                       "listOwnReleases",          "Lists all releases of an own product";
+    get    "/api/my/releases/{id}"                          => releases::read::own,                       "getOwnRelease",            "One release of an own product";
+    post   "/api/products/{id}/releases"                    => releases::create::create,                  "createRelease",            "Makes a release";
+    patch  "/api/releases/{id}"                             => releases::update::update,                  "updateRelease",            "Changes a release, publishes it or takes it back";
+    delete "/api/releases/{id}"                             => releases::delete::delete,                  "deleteRelease",            "Deletes a draft";
+    post   "/api/releases/{id}/upload"                      => releases::upload::upload,                  "createReleaseUpload",      "A link to send the file of a draft to";
+    get    "/api/releases/{id}/download"                    => assets::download::of_release,              "downloadRelease",          "A link to the file of a release";
+    get    "/api/my/assets"                                 => assets::list::list,                        "listAssets",               "Lists what was bought";
+    get    "/api/my/assets/{id}"                            => assets::list::read,                        "getAsset",                 "One thing that was bought";
+    get    "/api/my/assets/{id}/download"                   => assets::download::of_asset,                "downloadAsset",            "A link to the file of what was bought";
+    post   "/api/my/assets/{id}/transfer"                   => assets::transfer::transfer,                "transferAsset",            "Hands over what was bought to somebody else of the organization";
+
     // Settings and feature flags
     get    "/api/settings"                                  => settings::read::list,                      "listSettings",             "Every setting of the system";
     patch  "/api/settings"                                  => settings::update::update,                  "updateSettings",           "Changes settings, all or none";
@@ -115,6 +208,53 @@ endpoints! {
     delete "/api/feature-flags/{key}"                       => feature_flags::delete::delete,             "deleteFeatureFlag",        "Deletes a feature flag";
     post   "/api/feature-flags/{key}/toggle"                => feature_flags::toggle::toggle,             "toggleFeatureFlag",        "Switches a feature flag on or off";
     get    "/api/feature-flags/{key}/evaluate"              => feature_flags::evaluate::one,              "evaluateFeatureFlag",      "A flag's value for the caller";
+
+    // Coupons and taxes
+    get    "/api/coupons"                                   => coupons::list::list,                       "listCoupons",              "Lists coupons";
+    post   "/api/coupons"                                   => coupons::create::create,                   "createCoupon",             "Makes a coupon";
+    patch  "/api/coupons/{id}"                              => coupons::update::update,                   "updateCoupon",             "Changes a coupon";
+    delete "/api/coupons/{id}"                              => coupons::delete::delete,                   "deleteCoupon",             "Deletes a coupon";
+    get    "/api/coupons/{key}/validate"                    => coupons::validate::validate,               "validateCoupon",           "What a coupon takes off a product";
+    get    "/api/tax-rates"                                 => tax_rates::list::list,                     "listTaxRates",             "Lists tax rates";
+    post   "/api/tax-rates"                                 => tax_rates::create::create,                 "createTaxRate",            "Makes a tax rate";
+    patch  "/api/tax-rates/{id}"                            => tax_rates::update::update,                 "updateTaxRate",            "Changes a tax rate";
+
+    // Orders
+    get    "/api/orders"                                    => orders::list::list,                        "listOrders",               "Lists orders, bought or sold";
+    post   "/api/orders"                                    => orders::create::create,                    "createOrder",              "Orders something, at prices that are frozen";
+    get    "/api/orders/{id}"                               => orders::read::read,                        "getOrder",                 "One order";
+    get    "/api/orders/{id}/items"                         => orders::items::items,                      "listOrderItems",           "The lines of an order, with what they gave";
+    post   "/api/orders/{id}/pay"                           => orders::pay::pay,                          "payOrder",                 "Begins to pay an order, or goes on with it";
+    post   "/api/orders/{id}/cancel"                        => orders::cancel::cancel,                    "cancelOrder",              "Gives up an order that is not paid";
+    post   "/api/orders/{id}/settle"                        => orders::settle::settle,                    "settleOrder",              "Confirms that a bank transfer arrived";
+    get    "/api/orders/{id}/refunds"                       => orders::items::refunds,                    "listRefunds",              "What was paid back of an order";
+    post   "/api/orders/{id}/refund"                        => orders::refund::create,                    "refundOrder",              "Pays back an order, in part or in whole";
+
+    // Subscriptions
+    get    "/api/subscriptions"                             => subscriptions::list::list,                 "listSubscriptions",        "Lists subscriptions, paid or sold";
+    get    "/api/subscriptions/{id}"                        => subscriptions::list::read,                 "getPaidSubscription",      "One subscription";
+    post   "/api/subscriptions/{id}/cancel"                 => subscriptions::change::cancel,             "cancelSubscription",       "Lets a subscription end with its period";
+    post   "/api/subscriptions/{id}/resume"                 => subscriptions::change::resume,             "resumeSubscription",       "Lets a cancelled subscription go on";
+    post   "/api/subscriptions/{id}/change-plan"            => subscriptions::change::change_plan,        "changeSubscriptionPlan",   "Changes the plan of a subscription";
+
+    // Invoices
+    get    "/api/invoices"                                  => invoices::list::list,                      "listInvoices",             "Lists invoices and credit notes";
+    get    "/api/invoices/{id}"                             => invoices::list::read,                      "getInvoice",               "One invoice";
+    get    "/api/invoices/{id}/pdf"                         => invoices::pdf::pdf,                        "getInvoicePdf",            "An invoice as a PDF";
+    post   "/api/invoices/{id}/send"                        => invoices::send::send,                      "sendInvoice",              "Sends an invoice by e-mail";
+
+    // Saved cards
+    get    "/api/payment-methods"                           => payment_methods::list::list,               "listPaymentMethods",       "Lists saved cards";
+    post   "/api/payment-methods"                           => payment_methods::create::create,           "createPaymentMethod",      "Begins to save a card, or keeps the one that was confirmed";
+    delete "/api/payment-methods/{id}"                      => payment_methods::remove::remove,           "deletePaymentMethod",      "Removes a saved card";
+    post   "/api/payment-methods/{id}/default"              => payment_methods::default::prefer,          "preferPaymentMethod",      "Makes a card the one that subscriptions are charged to";
+
+    // What payment gateways tell, open: signed by the gateway
+    post   "/api/webhooks/stripe"                           => payments::webhook::stripe,                 "receiveStripeEvent",       "Takes an event of Stripe's";
+
+    // What payment gateways told
+    get    "/api/payment-events"                            => payments::parked::list,                    "listPaymentEvents",        "Lists what gateways told, and what of it does not fit";
+    post   "/api/payment-events/{id}/replay"                => payments::parked::replay,                  "replayPaymentEvent",       "Tries a parked event again, or is done with it";
 
     // Outgoing webhooks
     get    "/api/webhooks"                                  => webhooks::list::list,                      "listWebhooks",             "Lists webhooks";

@@ -17,6 +17,8 @@ pub struct Run {
     pub database: Database,
     /// The queue, or the job and its scheduled time: for the log and the audit rows.
     pub name: String,
+    /// Lets work go on that outlasts the batch or the job.
+    pub background: Background,
 }
 
 impl Run {
@@ -26,9 +28,10 @@ impl Run {
         // missing says so itself.
         let _ = Config::get(&env);
         Self {
-            database: Database::new(&env, background),
+            database: Database::new(&env, background.clone()),
             env,
             name,
+            background,
         }
     }
 

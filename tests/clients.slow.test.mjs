@@ -1,34 +1,21 @@
 // A Python package made of the published document: installed, generated and used.
 
 import assert from 'node:assert/strict';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { sharedStack } from './harness/client.mjs';
-import { ROOT, folderFor, run, tenantFor } from './support/programs.mjs';
+import { ROOT, folderFor, pythonWith, run, tenantFor } from './support/programs.mjs';
 import { createOrganization } from './support/world.mjs';
 
 const GENERATOR = 'openapi-python-client==0.29.1';
 
 const stack = await sharedStack();
 
-/** The Python of a virtual environment that has the generator. */
-async function pythonWithGenerator(folder) {
-  const python = join(folder, 'venv', 'bin', 'python');
-  if (existsSync(join(folder, 'venv', 'bin', 'openapi-python-client'))) return python;
-  try {
-    await run('python3', ['-m', 'venv', join(folder, 'venv')]);
-  } catch (cause) {
-    throw new Error('This test needs Python 3.10 or later with venv and pip (on Debian: apt install python3-venv).', { cause });
-  }
-  await run(python, ['-m', 'pip', 'install', '--quiet', GENERATOR]);
-  return python;
-}
-
 test('openapi-python-client: a program that validates, creates and lists', async () => {
   const home = await createOrganization(stack);
   const folder = folderFor('python');
-  const python = await pythonWithGenerator(folder);
+  const python = await pythonWith(folder, GENERATOR);
   const made = join(folder, 'made');
   rmSync(made, { recursive: true, force: true });
   // Nothing but what the generator makes itself.

@@ -7,6 +7,7 @@ mod announced;
 mod call;
 pub mod caller;
 pub mod ids;
+pub mod key_pool;
 pub mod license;
 pub mod object;
 pub mod seal_head;

@@ -10,7 +10,7 @@ import { APP_ROLE } from './postgres.mjs';
 import { run } from './processes.mjs';
 
 /** The seed files, in the order they need each other. */
-export const SEEDS = { sample: 'seed_data.sql', catalogue: 'catalogue.sql' };
+export const SEEDS = { sample: 'seed_data.sql', models: 'ai_models.sql', catalogue: 'catalogue.sql' };
 
 /** Runs `work` with a connection and closes it. */
 export async function withClient(url, work) {

@@ -88,7 +88,7 @@ export async function migrateLocal(server, note) {
 export async function seedLocal(server, { catalogue = false, again = false } = {}) {
   const { LICENSE_KEY_SECRET } = ensureDevVars();
   const done = (!server.isNew && readState(SEEDED)) || {};
-  const files = [SEEDS.sample, ...(catalogue ? [SEEDS.catalogue] : [])];
+  const files = [SEEDS.sample, SEEDS.models, ...(catalogue ? [SEEDS.catalogue] : [])];
   const ran = [];
   for (const file of files) {
     const digest = createHash('sha256').update(LICENSE_KEY_SECRET).update(readFileSync(join(ROOT, 'seeds', file))).digest('hex');

@@ -15,16 +15,18 @@ const STEP: u32 = 5_000;
 const STEPS: usize = 500;
 
 /// What the outbox and the keys of repeated requests are kept for: a week of events can be replayed.
-const SWEPT: [&str; 2] = [
+const SWEPT: [&str; 3] = [
     "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
        SELECT ctid FROM idempotency_keys WHERE expires_at < now() LIMIT $1::bigint)) RETURNING 1",
     "DELETE FROM outbox_messages WHERE ctid = ANY (ARRAY(
        SELECT ctid FROM outbox_messages WHERE processed_at < now() - interval '8 days' LIMIT $1::bigint)) RETURNING 1",
+    "DELETE FROM license_key_spending WHERE ctid = ANY (ARRAY(
+       SELECT ctid FROM license_key_spending WHERE period_start < now() - interval '2 years' LIMIT $1::bigint)) RETURNING 1",
 ];
 
 /// Rows that go after their days, in tables without partitions. A sign-in that was ended stays: it is what
 /// refuses its tokens.
-const AGED: [(&str, &str); 2] = [
+const AGED: &[(&str, &str)] = &[
     (
         "user_sessions",
         "DELETE FROM user_sessions WHERE ctid = ANY (ARRAY(
@@ -32,9 +34,23 @@ const AGED: [(&str, &str); 2] = [
            LIMIT $1::bigint)) RETURNING 1",
     ),
     (
+        "payment_events",
+        "DELETE FROM payment_events WHERE ctid = ANY (ARRAY(
+           SELECT ctid FROM payment_events WHERE processed_at IS NOT NULL AND received_at < now() - make_interval(days => $2::int)
+           LIMIT $1::bigint)) RETURNING 1",
+    ),
+    (
         "system_events",
         "DELETE FROM system_events WHERE ctid = ANY (ARRAY(
            SELECT ctid FROM system_events WHERE created_at < now() - make_interval(days => $2::int)
+           LIMIT $1::bigint)) RETURNING 1",
+    ),
+    // Those of closed periods stay.
+    (
+        "license_usage_log",
+        "DELETE FROM license_usage_log WHERE ctid = ANY (ARRAY(
+           SELECT ctid FROM license_usage_log
+           WHERE call_id IS NOT NULL AND created_at < now() - make_interval(days => $2::int)
            LIMIT $1::bigint)) RETURNING 1",
     ),
 ];

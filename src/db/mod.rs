@@ -55,6 +55,8 @@ pub enum Scope {
     },
     /// Every row: jobs, queue consumers, the look-ups that happen before a tenant is known, and super_admin.
     System,
+    /// What everybody may read, and nothing else: no row of any tenant.
+    Nobody,
 }
 
 impl Scope {
@@ -62,7 +64,7 @@ impl Scope {
     pub fn organization(self) -> Option<Uuid> {
         match self {
             Scope::Tenant { organization, .. } => Some(organization),
-            Scope::System => None,
+            Scope::System | Scope::Nobody => None,
         }
     }
 
@@ -70,7 +72,7 @@ impl Scope {
     pub fn owner(self) -> Option<Uuid> {
         match self {
             Scope::Tenant { owner, .. } => owner,
-            Scope::System => None,
+            Scope::System | Scope::Nobody => None,
         }
     }
 }
@@ -448,6 +450,7 @@ impl Tx {
         let access = match self.scope {
             Scope::Tenant { .. } => "tenant",
             Scope::System => "system",
+            Scope::Nobody => "",
         };
         Statement {
             sql: "SELECT set_config('celaest.access', $1, true), set_config('celaest.organization_id', $2, true), \

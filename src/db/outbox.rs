@@ -18,10 +18,23 @@ pub const MOST_BYTES: usize = 120_000;
 pub const MOST_ATTEMPTS: u32 = 30;
 
 /// The rows that one queue takes, as conditions on `o`.
-pub const QUEUES: [(&str, &str); 2] = [
-    ("celaest-events", "o.topic <> 'email.send'"),
+pub const QUEUES: [(&str, &str); 3] = [
+    ("celaest-events", "o.topic NOT IN ('email.send', 'ai.tasks.queued')"),
     ("celaest-emails", "o.topic = 'email.send'"),
+    ("celaest-ai-tasks", "o.topic = 'ai.tasks.queued'"),
 ];
+
+/// The topic of calls to do AI tasks.
+pub const TASKS: &str = "ai.tasks.queued";
+
+/// The binding of the queue of a topic.
+fn binding(topic: &str) -> &'static str {
+    match topic {
+        Mail::TOPIC => "EMAILS",
+        TASKS => "AI_TASKS",
+        _ => "EVENTS",
+    }
+}
 
 /// Sends outbox messages to their queues and notes what became of them. Dying in between sends them again
 /// later with the same ids; a queue that is away holds up no other.
@@ -32,13 +45,12 @@ pub async fn publish(env: &Env, database: &Database, messages: &[Message]) -> Re
     if messages.is_empty() {
         return Ok(());
     }
-    let (mails, events): (Vec<&Message>, Vec<&Message>) = messages
-        .iter()
-        .partition(|message| message.topic == Mail::TOPIC);
     let mut outcome = Ok(());
     let mut noted = Vec::with_capacity(messages.len());
-    for (binding, messages) in [("EVENTS", events), ("EMAILS", mails)] {
-        let sent = send(env, binding, messages.iter().map(|one| on_the_wire(one))).await;
+    for queue in ["EVENTS", "EMAILS", "AI_TASKS"] {
+        let mine = |message: &&Message| binding(&message.topic) == queue;
+        let messages: Vec<_> = messages.iter().filter(mine).collect();
+        let sent = send(env, queue, messages.iter().map(|one| on_the_wire(one))).await;
         let error = sent.as_ref().err().and_then(|error| error.cause.clone());
         let failed = sent.is_err();
         noted.extend(

@@ -188,6 +188,7 @@ impl Cursor {
                     "uuid" => Uuid::try_parse(&text).is_ok(),
                     "timestamptz" => calendar::parse_timestamp(&text).is_some(),
                     "text" => !text.contains('\0'),
+                    "numeric" => text.parse::<f64>().is_ok_and(f64::is_finite),
                     _ => text.parse::<i64>().is_ok(),
                 };
                 fits.then_some(text)

@@ -124,6 +124,11 @@ impl Query {
         self
     }
 
+    /// How many parameters there are: the place of the last one.
+    pub fn places(&self) -> usize {
+        self.statement.params.len()
+    }
+
     #[cfg(test)]
     pub(super) fn text(&self) -> &str {
         &self.statement.sql

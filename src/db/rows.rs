@@ -31,6 +31,7 @@ impl Piece {
 pub struct Rows {
     table: &'static str,
     alias: &'static str,
+    identity: &'static str,
     conditions: Vec<Piece>,
     joins: &'static str,
     parent: Option<Box<Parent>>,
@@ -149,6 +150,7 @@ impl Rows {
         Self {
             table,
             alias,
+            identity: "id",
             conditions: Vec::new(),
             joins: "",
             parent: None,
@@ -177,9 +179,15 @@ impl Rows {
         self
     }
 
+    /// The column that tells the rows apart, where that is not `id`.
+    pub fn known_by(mut self, column: &'static str) -> Self {
+        self.identity = column;
+        self
+    }
+
     /// The row with this id.
     pub fn id(self, id: uuid::Uuid) -> Self {
-        let condition = format!("{}.id = {{}}::uuid", self.alias);
+        let condition = format!("{}.{} = {{}}::uuid", self.alias, self.identity);
         self.when(condition, Some(id))
     }
 
@@ -326,9 +334,12 @@ impl Rows {
         let with = match &parent {
             None => String::new(),
             Some(parent) => {
-                let (table, alias) = (parent.rows.table, parent.rows.alias);
+                let (table, alias, id) =
+                    (parent.rows.table, parent.rows.alias, parent.rows.identity);
                 let conditions = parent.rows.clone().conditions(&mut query);
-                format!("parent AS (SELECT {alias}.id FROM {table} {alias} WHERE {conditions}), ")
+                format!(
+                    "parent AS (SELECT {alias}.{id} AS id FROM {table} {alias} WHERE {conditions}), "
+                )
             }
         };
         let search = self.search(&mut query);

@@ -7,7 +7,12 @@ import { bundle, enter } from './instance.mjs';
 const READ = [
   'x-request-id', 'accept-language', 'cf-connecting-ip', 'user-agent', 'origin', 'access-control-request-method',
   'authorization', 'x-api-key', 'idempotency-key', 'content-length', 'content-type', 'content-encoding',
+  'stripe-signature',
+  'if-none-match',
 ];
+
+/** Those of programs that speak one of the contracts under `/v1/`. */
+const CONTRACTS = ['x-organization-id', 'x-user-id', 'x-license-id'];
 
 /** A body of up to so many bytes is read at once and goes along with the head. */
 const SMALL = 16 * 1024;
@@ -48,19 +53,31 @@ class Rest {
     }
     return bytes;
   }
+
+  /** Resolves when whoever asked has left before the end of the answer. */
+  left() {
+    const { signal } = this.#request;
+    return new Promise((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
 }
 
 /** What stands for a header that is there and empty: no header can hold it, and nothing takes it for good. */
 const EMPTY = '\0';
 
 function headOf(request) {
-  const { headers } = request;
+  const { headers, url } = request;
   let head = '';
-  for (const name of READ) {
+  const read = (name) => {
     const value = headers.get(name);
     head += `${value === '' ? EMPTY : value ?? ''}\n`;
-  }
-  return `${head}${request.method}\n${request.url}`;
+  };
+  READ.forEach(read);
+  if (url.includes('/v1/')) CONTRACTS.forEach(read);
+  else head += '\n'.repeat(CONTRACTS.length);
+  return `${head}${request.method}\n${url}`;
 }
 
 /** The response that an answer's text describes; `body` replaces the one in the text. */

@@ -36,6 +36,7 @@ const objectOf = (name) => class extends DurableObject {
 };
 
 export const CallerObject = objectOf('CallerObject');
+export const KeyPoolObject = objectOf('KeyPoolObject');
 export const LicenseObject = objectOf('LicenseObject');
 export const SealHeadObject = objectOf('SealHeadObject');
 export const WebhookObject = objectOf('WebhookObject');

@@ -1,9 +1,11 @@
 //! Bounds that fields of several modules share, for `#[garde(custom(…))]`.
 
 use crate::http::types::Patch;
+use celaest_domain::billing::money::Currency;
 use celaest_domain::{access, contact, email, json};
 use garde::{Error, Result};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// The most JSON that a free-form field keeps, in bytes.
 const MAX_OBJECT_BYTES: usize = 16 * 1024;
@@ -94,6 +96,12 @@ pub fn line<const MAX: usize>(value: &impl Given<str>, _: &()) -> Result {
     )
 }
 
+/// Text of up to `MAX` characters.
+pub fn text<const MAX: usize>(value: &impl Given<str>, _: &()) -> Result {
+    let good = |text: &str| text.chars().count() <= MAX;
+    check(value, good, &format!("is longer than {MAX} characters"))
+}
+
 /// An e-mail address.
 pub fn email(value: &impl Given<str>, _: &()) -> Result {
     check(value, email::is_email, "is not an e-mail address")
@@ -128,12 +136,58 @@ pub fn color(value: &impl Given<str>, _: &()) -> Result {
     check(value, contact::is_color, "is not a colour as #RRGGBB")
 }
 
+/// A currency.
+pub fn currency(value: &impl Given<str>, _: &()) -> Result {
+    check(
+        value,
+        |text| Currency::parse(text).is_some(),
+        "must be three capital letters, as USD",
+    )
+}
+
+/// A country.
+pub fn country(value: &impl Given<str>, _: &()) -> Result {
+    check(
+        value,
+        |text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()),
+        "must be two capital letters, as ES",
+    )
+}
+
+/// A code that people type: letters, digits and hyphens.
+pub fn code(value: &impl Given<str>, _: &()) -> Result {
+    let good = |text: &str| {
+        (2..=50).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    check(
+        value,
+        good,
+        "must be 2 to 50 letters, digits, hyphens and underscores",
+    )
+}
+
 /// A name in links.
 pub fn slug(value: &impl Given<str>, _: &()) -> Result {
     check(
         value,
         contact::is_slug,
         "must be 1 to 100 lower-case letters, digits and single hyphens",
+    )
+}
+
+/// Up to `MAX` short lines, each once.
+pub fn names<const MAX: usize>(value: &impl Given<[String]>, _: &()) -> Result {
+    let good = |name: &String| {
+        !name.trim().is_empty() && name.chars().count() <= 100 && !name.contains(char::is_control)
+    };
+    let distinct = |list: &[String]| list.iter().collect::<BTreeSet<_>>().len() == list.len();
+    check(
+        value,
+        |list| list.len() <= MAX && list.iter().all(good) && distinct(list),
+        &format!("must be at most {MAX} different names of 1 to 100 characters"),
     )
 }
 

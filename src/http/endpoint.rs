@@ -49,6 +49,8 @@ pub struct Needs {
     pub once: bool,
     /// The handler shows the caller's own profile.
     pub profile: bool,
+    /// The handler usually asks PostgreSQL nothing.
+    pub light: bool,
 }
 
 impl Needs {
@@ -59,6 +61,7 @@ impl Needs {
         body: None,
         once: false,
         profile: false,
+        light: false,
     };
 
     /// What two inputs need together. Only one of them is a door.
@@ -75,6 +78,7 @@ impl Needs {
             },
             once: self.once || other.once,
             profile: self.profile || other.profile,
+            light: self.light || other.light,
         }
     }
 }

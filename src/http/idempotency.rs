@@ -105,6 +105,11 @@ impl Claim {
         })
     }
 
+    /// The key, where there is one.
+    pub fn name(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// Nothing.
     pub fn none(config: &'static Config) -> Self {
         Self {
@@ -113,6 +118,20 @@ impl Claim {
             method: String::new(),
             path: String::new(),
             request_hash: String::new(),
+        }
+    }
+
+    /// Refuses a key where an answer cannot be given again.
+    ///
+    /// # Errors
+    /// 422 for the field that makes it so.
+    pub fn refuse(&self, field: &str) -> Result<()> {
+        match &self.key {
+            Some(_) => Err(Error::field(
+                field,
+                "cannot be combined with Idempotency-Key",
+            )),
+            None => Ok(()),
         }
     }
 

@@ -153,7 +153,33 @@ pub fn document(describe: fn(&mut Document)) -> String {
             "plans",
             "What organizations subscribe to and licenses grant.",
         ),
+        ("orders", "What is bought and sold, paid and paid back."),
+        ("subscriptions", "What is paid again and again."),
+        ("invoices", "Invoices and credit notes."),
+        ("payment-methods", "Saved cards."),
+        ("coupons", "What takes something off a price."),
+        ("tax-rates", "Taxes by country and state."),
+        ("payment-events", "What payment gateways told."),
         ("system", "What operators look after."),
+        (
+            "ai",
+            "Models, their providers' keys, prompts, questions, tasks and batches.",
+        ),
+        ("v1", "The same questions as OpenAI's clients ask them."),
+        ("categories", "What products are sorted into."),
+        (
+            "products",
+            "What is on sale; everybody reads it. `ETag` and `If-None-Match` are understood.",
+        ),
+        ("reviews", "What people say of products."),
+        (
+            "releases",
+            "Versions of products, and what programs that look for updates are told.",
+        ),
+        (
+            "my",
+            "The own products and releases, as their vendor sees them, and what was bought.",
+        ),
     ];
     api.tags = tags
         .map(|(name, description)| Tag {

@@ -55,6 +55,14 @@ permissions!(
     SettingsWrite,
     PlansRead,
     PlansWrite,
+    CategoriesWrite,
+    ProductsRead,
+    ProductsWrite,
+    ReleasesWrite,
+    ReviewsWrite,
+    ReviewsModerate,
+    AssetsRead,
+    AssetsWrite,
     FeatureFlagsRead,
     FeatureFlagsWrite,
     FlagsEvaluate,
@@ -66,6 +74,23 @@ permissions!(
     TelemetryWrite,
     SystemRead,
     SystemWrite,
+    OrdersRead,
+    OrdersWrite,
+    OrdersRefund,
+    InvoicesRead,
+    InvoicesSend,
+    PaymentMethodsRead,
+    PaymentMethodsWrite,
+    CouponsRead,
+    CouponsWrite,
+    TaxRatesRead,
+    TaxRatesWrite,
+    AiRead,
+    AiUse,
+    AiPromptsWrite,
+    AiKeysRead,
+    AiKeysWrite,
+    AiModelsWrite,
 );
 
 /// A caller that may go on, and its way to the data. Only the door makes one.
@@ -86,6 +111,7 @@ pub struct Access {
 pub async fn enter(call: &Rc<Call>, needs: &Needs, params: &Params) -> Result<Access> {
     let wants = match needs.door {
         _ if needs.profile => Wants::Profile,
+        _ if needs.light => Wants::Nothing,
         Door::Permit(_) | Door::OnPerson { .. } => Wants::Connection,
         _ => Wants::Nothing,
     };
@@ -146,8 +172,8 @@ impl Access {
             (Scope::Tenant { .. }, Some(_)) => {
                 Err(Error::field("organization_id", "does not exist"))
             }
-            (Scope::System, Some(named)) => Ok(named),
-            (Scope::System, None) => self
+            (Scope::System | Scope::Nobody, Some(named)) => Ok(named),
+            (Scope::System | Scope::Nobody, None) => self
                 .principal
                 .organization_id
                 .ok_or_else(|| Error::field("organization_id", "is required for super_admin")),
@@ -162,7 +188,7 @@ impl Access {
     pub fn reach(&self, named: Option<Uuid>) -> Result<Option<Uuid>> {
         match self.scope {
             Scope::Tenant { .. } => self.organization(named).map(Some),
-            Scope::System => Ok(named),
+            Scope::System | Scope::Nobody => Ok(named),
         }
     }
 
@@ -198,6 +224,28 @@ impl<P: Required> Input for Permit<P> {
 
     fn take(from: &mut Prepared) -> Result<Self> {
         from.access().map(|access| Self(access, PhantomData))
+    }
+}
+
+/// A [`Permit`] for what usually asks PostgreSQL nothing: no connection is opened before it is needed.
+pub struct Light<P>(Permit<P>);
+
+impl<P> Deref for Light<P> {
+    type Target = Access;
+
+    fn deref(&self) -> &Access {
+        &self.0
+    }
+}
+
+impl<P: Required> Input for Light<P> {
+    const NEEDS: Needs = Needs {
+        light: true,
+        ..Permit::<P>::NEEDS
+    };
+
+    fn take(from: &mut Prepared) -> Result<Self> {
+        Permit::take(from).map(Self)
     }
 }
 

@@ -36,8 +36,14 @@ pub struct Answer {
 pub enum Content {
     /// JSON; empty for nothing.
     Json(String),
+    /// JSON that is everybody's, and may be kept as long as it is asked for by its `ETag`.
+    Shared(String),
+    /// Where it is now.
+    Moved(String),
     /// A file that is made while it is sent.
     File(Streamed),
+    /// Events, as they happen.
+    Events(Events),
 }
 
 impl Answer {
@@ -115,6 +121,42 @@ impl NoContent {
     }
 }
 
+/// An answer that is the same for everybody: it has an `ETag`, and whoever has it already is told so with
+/// 304 (RFC 9110, 13.1.2).
+#[derive(Debug)]
+pub struct Shared<O>(pub O);
+
+impl<O: Output> Output for Shared<O> {
+    fn answer(self) -> Outcome<Answer> {
+        let mut answer = self.0.answer()?;
+        if let Content::Json(text) = answer.content {
+            answer.content = Content::Shared(text);
+        }
+        Ok(answer)
+    }
+}
+
+/// A thing that everybody may see, or the place where it is now (301).
+#[derive(Debug)]
+pub enum Found<T> {
+    /// Here.
+    Here(Data<T>),
+    /// There: a path of this API.
+    Moved(String),
+}
+
+impl<T: Documented> Output for Found<T> {
+    fn answer(self) -> Outcome<Answer> {
+        match self {
+            Self::Here(data) => Shared(data).answer(),
+            Self::Moved(path) => Ok(Answer {
+                status: 301,
+                content: Content::Moved(path),
+            }),
+        }
+    }
+}
+
 /// The pieces of a streamed body.
 pub type Pieces = LocalBoxStream<'static, Result<Vec<u8>, Error>>;
 
@@ -165,6 +207,83 @@ impl Output for Streamed {
             status: 200,
             content: Content::File(self),
         })
+    }
+}
+
+/// 200 with a PDF.
+#[derive(Debug)]
+pub struct Pdf {
+    /// What to save it as; the program's own ASCII.
+    pub file_name: String,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+impl Pdf {
+    /// Of the file.
+    pub const CONTENT_TYPE: &'static str = "application/pdf";
+}
+
+impl Output for Pdf {
+    fn answer(self) -> Outcome<Answer> {
+        let whole = futures_util::stream::iter([Ok(self.bytes)]);
+        Streamed::new(Self::CONTENT_TYPE, self.file_name, whole).answer()
+    }
+}
+
+/// 200 with JSON as others define it, without the envelope.
+#[derive(Debug)]
+pub struct Bare<T>(pub T);
+
+impl<T: Serialize + Documented> Output for Bare<T> {
+    fn answer(self) -> Outcome<Answer> {
+        let text = serde_json::to_string(&self.0).map_err(Error::internal)?;
+        Ok(Answer::json(200, text))
+    }
+}
+
+/// 200 with events as they happen (HTML, server-sent events). What goes wrong on the way is an event too.
+pub struct Events(pub Pieces);
+
+impl Events {
+    /// Of events.
+    pub const CONTENT_TYPE: &'static str = "text/event-stream";
+
+    /// An event, with a name where its kind is not in its data.
+    pub fn event(name: Option<&str>, data: &impl Serialize) -> Vec<u8> {
+        let data = serde_json::to_string(data).unwrap_or_default();
+        let text = match name {
+            Some(name) => format!("event: {name}\ndata: {data}\n\n"),
+            None => format!("data: {data}\n\n"),
+        };
+        text.into_bytes()
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+/// An answer that comes whole, or piece by piece, as the caller wants it.
+#[derive(Debug)]
+pub enum Spoken<W> {
+    /// Whole.
+    Whole(W),
+    /// Piece by piece.
+    Events(Events),
+}
+
+impl<W: Output> Output for Spoken<W> {
+    fn answer(self) -> Outcome<Answer> {
+        match self {
+            Self::Whole(whole) => whole.answer(),
+            Self::Events(events) => Ok(Answer {
+                status: 200,
+                content: Content::Events(events),
+            }),
+        }
     }
 }
 

@@ -46,6 +46,11 @@ pub fn draw(pepper: &str) -> Result<Drawn> {
     })
 }
 
+/// Whether a text is meant to be one of our keys.
+pub fn is_meant(text: &str) -> bool {
+    text.starts_with(MARK)
+}
+
 /// The form in which a key is stored; nothing for a text that cannot be one. Its check says which of the
 /// peppers it was made with.
 pub fn read<'a>(text: &str, peppers: impl IntoIterator<Item = &'a str>) -> Option<String> {

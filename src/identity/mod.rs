@@ -9,7 +9,7 @@ pub mod session;
 mod signing_keys;
 pub mod token;
 
-pub use principal::Principal;
+pub use principal::{License, Principal};
 
 use crate::call::{Call, CallerLog};
 use crate::db::facts::Actor;
@@ -43,6 +43,8 @@ struct Who {
     role: String,
     scopes: Vec<String>,
     key: Option<Key>,
+    #[serde(default)]
+    license: Option<License>,
 }
 
 /// What is known of an API key.
@@ -50,6 +52,8 @@ struct Who {
 struct Key {
     id: Uuid,
     scopes: Vec<String>,
+    #[serde(default)]
+    budget: Option<i64>,
 }
 
 /// How somebody says who they are.
@@ -109,6 +113,8 @@ pub async fn authenticate(call: &Call, wants: Wants) -> Result<Principal> {
     let principal = Principal {
         user_id: who.user_id,
         api_key_id: who.key.as_ref().map(|key| key.id),
+        ai_budget_micro: who.key.as_ref().and_then(|key| key.budget),
+        license: who.license,
         organization_id: who.organization_id,
         role,
         permissions: access::effective(role, &who.scopes, key_scopes),
@@ -146,10 +152,14 @@ pub fn bearer(call: &Call) -> Option<&str> {
 /// What can be known without asking anybody.
 async fn claim(call: &Call) -> Result<Claim> {
     match (bearer(call), call.head.api_key()) {
+        // Programs written for other APIs send their key as a token.
+        (Some(text), _) | (None, Some(text)) if api_key::is_meant(text) => {
+            api_key::read(text, call.config.api_key_pepper.all())
+                .map(Claim::Key)
+                .ok_or_else(|| Code::InvalidApiKey.into())
+        }
         (Some(text), _) => token::verify(text, call.config).await.map(Claim::Token),
-        (None, Some(text)) => api_key::read(text, call.config.api_key_pepper.all())
-            .map(Claim::Key)
-            .ok_or_else(|| Code::InvalidApiKey.into()),
+        (None, Some(_)) => Err(Code::InvalidApiKey.into()),
         (None, None) => Err(Code::Unauthenticated.into()),
     }
 }
@@ -231,12 +241,30 @@ async fn look(call: &Call, query: Query) -> Result<Option<Box<RawValue>>> {
 /// The columns that both ways of signing in end at, from `users_profile u` and `organizations o`; `key` is what
 /// is known of an API key.
 fn columns(key: &str) -> String {
+    let license = license_of(
+        "u.organization_id",
+        "CASE WHEN u.role = 'client' THEN u.id END",
+    );
     format!(
         "json_build_object('user_id', u.id, 'organization_id', u.organization_id, 'role', u.role, 'scopes', u.scopes,
-           'key', {key}) AS who,
+           'key', {key}, 'license', (SELECT json_build_object('id', l.id, 'key', l.license_key) FROM licenses l
+             WHERE l.id = {license})) AS who,
          json_build_object('profile', (SELECT row_to_json(p) FROM (SELECT {COLUMNS}, {MORE_COLUMNS}) p),
            'organization', CASE WHEN o.id IS NOT NULL THEN
              json_build_object('id', o.id, 'name', o.name, 'slug', o.slug, 'settings', o.settings) END) AS profile"
+    )
+}
+
+/// The license that AI calls of an organization use unless they name one: the oldest of those in force, and of
+/// `owner`'s own where there is one.
+pub fn license_of(organization: &str, owner: &str) -> String {
+    format!(
+        "(SELECT d.id FROM licenses d
+           WHERE d.organization_id = {organization} AND ({owner} IS NULL OR d.owner_id = {owner})
+             AND d.status IN ('active', 'trial') AND d.starts_at <= now()
+             AND (d.expires_at IS NULL OR d.expires_at > now())
+             AND (d.status <> 'trial' OR d.trial_ends_at IS NULL OR d.trial_ends_at > now())
+           ORDER BY d.created_at, d.id LIMIT 1)"
     )
 }
 
@@ -262,7 +290,7 @@ fn by_key(hash: &str) -> Query {
          JOIN users_profile u ON u.id = k.user_id
          LEFT JOIN organizations o ON o.id = u.organization_id
          WHERE k.key_hash = $1 AND k.is_active AND u.deleted_at IS NULL AND o.deleted_at IS NULL",
-        columns("json_build_object('id', k.id, 'scopes', k.scopes)")
+        columns("json_build_object('id', k.id, 'scopes', k.scopes, 'budget', round(k.max_ai_cost_usd_per_month * 1000000)::bigint)")
     ))
     .bind(hash)
 }

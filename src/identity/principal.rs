@@ -7,8 +7,18 @@ use crate::db::facts::Actor;
 use crate::error::{Code, Result};
 use celaest_domain::access::{Permissions, Role};
 use celaest_domain::membership::Caller;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
+
+/// A license and the key that its object is found by.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct License {
+    /// Which one.
+    pub id: Uuid,
+    /// Its key.
+    pub key: String,
+}
 
 /// A caller that has proved who it is.
 #[derive(Debug, Clone)]
@@ -17,6 +27,10 @@ pub struct Principal {
     pub user_id: Uuid,
     /// The API key, when one is used.
     pub api_key_id: Option<Uuid>,
+    /// What that key may spend on AI calls in a period of a license, in millionths of a dollar.
+    pub ai_budget_micro: Option<i64>,
+    /// The license that their AI calls use unless they name one.
+    pub license: Option<License>,
     /// The user's organization.
     pub organization_id: Option<Uuid>,
     /// The user's role.

@@ -16,6 +16,10 @@ extern "C" {
     /// At most `limit` bytes of the body, or null when there are more.
     #[wasm_bindgen(method, catch)]
     fn read(this: &Rest, limit: u32) -> Result<Promise, JsValue>;
+
+    /// A promise that is kept when the caller leaves before the end.
+    #[wasm_bindgen(method, catch)]
+    fn left(this: &Rest) -> Result<Promise, JsValue>;
 }
 
 macro_rules! head {
@@ -72,6 +76,16 @@ head! {
     content_type;
     /// `Content-Encoding`.
     content_encoding;
+    /// `Stripe-Signature`.
+    stripe_signature;
+    /// `If-None-Match`.
+    if_none_match;
+    /// `X-Organization-ID`, under `/v1/`.
+    organization;
+    /// `X-User-ID`, under `/v1/`.
+    user;
+    /// `X-License-ID`, under `/v1/`.
+    license;
     /// The request's method; always there.
     verb;
     /// The request's URL; always there.
@@ -160,6 +174,13 @@ impl Incoming {
         let bytes = JsFuture::from(reading).await.map_err(words)?;
         Ok(bytes.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec))
     }
+
+    /// Ends when the caller has left before the end of the answer, which may be never.
+    pub async fn left(&self) {
+        if let Ok(left) = self.rest.left() {
+            let _ = JsFuture::from(left).await;
+        }
+    }
 }
 
 fn words(thrown: JsValue) -> String {
@@ -171,7 +192,9 @@ mod tests {
     use super::Head;
 
     fn of(url: &str) -> Head {
-        Head::new(format!("id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\nGET\n{url}"))
+        Head::new(format!(
+            "id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\n\n\n\n\n\nGET\n{url}"
+        ))
     }
 
     #[test]

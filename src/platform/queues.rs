@@ -9,14 +9,18 @@ const BATCH_MESSAGES: usize = 100;
 const BATCH_BYTES: usize = 200_000;
 /// What the platform takes as one message, in bytes.
 pub const MESSAGE_BYTES: usize = 128_000;
+/// The longest that the platform holds a message back, in seconds.
+const MOST_DELAY_S: u32 = 43_200;
 
 /// The queues by name, with their bindings.
-const BINDINGS: [(&str, &str); 5] = [
+const BINDINGS: [(&str, &str); 7] = [
     ("celaest-validations", "VALIDATIONS"),
     ("celaest-events", "EVENTS"),
     ("celaest-emails", "EMAILS"),
     ("celaest-telemetry", "TELEMETRY"),
     ("celaest-deliveries", "DELIVERIES"),
+    ("celaest-ai-tasks", "AI_TASKS"),
+    ("celaest-ai-records", "AI_RECORDS"),
 ];
 
 /// The binding of a queue.
@@ -52,6 +56,18 @@ pub async fn send(env: &Env, binding: &str, bodies: impl Iterator<Item = String>
             .map_err(Error::unavailable)?;
     }
     Ok(())
+}
+
+/// Sends a text message that arrives after so many seconds, at most twelve hours.
+///
+/// # Errors
+/// When the queue refuses.
+pub async fn send_later(env: &Env, binding: &str, body: String, delay_s: u32) -> Result<()> {
+    let queue = env.queue(binding).map_err(Error::internal)?;
+    let message = RawMessageBuilder::new(JsValue::from_str(&body))
+        .delay_seconds(delay_s.min(MOST_DELAY_S))
+        .build_with_content_type(QueueContentType::Text);
+    queue.send_raw(message).await.map_err(Error::unavailable)
 }
 
 /// Bodies, grouped as the platform takes them.

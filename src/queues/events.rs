@@ -4,7 +4,7 @@ use crate::db::facts::Message;
 use crate::db::outbox;
 use crate::error::{Error, Result};
 use crate::identity::callers;
-use crate::modules::{audit, licenses, users, webhooks};
+use crate::modules::{ai, audit, licenses, users, webhooks};
 use crate::run::{self, Run};
 use serde::Deserialize;
 use serde_json::Value;
@@ -41,6 +41,9 @@ pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
             Arrived::Report(report) if report.topic == "api_key.used" => {
                 users::api_keys::used::write(run, &report.payload).await?;
             }
+            Arrived::Report(report) if report.topic == "ai_pool.used" => {
+                ai::pool::reports::write(run, &report.payload).await?;
+            }
             Arrived::Report(report) => {
                 return Err(Error::internal(format!("no consumer for {}", report.topic)));
             }
@@ -52,6 +55,7 @@ pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
         licenses::notices::told(run, message).await?;
         licenses::many::told(run, message).await?;
         audit::acknowledge::told(run, message).await?;
+        ai::pool::notices::told(run, message).await?;
     }
     webhooks::fan_out::fan_out(run, &messages).await?;
     run.processed(&messages).await

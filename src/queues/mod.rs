@@ -9,7 +9,7 @@ mod events;
 use crate::error::{Code, Error, Result};
 use crate::log;
 use crate::mail;
-use crate::modules::{licenses, telemetry, webhooks};
+use crate::modules::{ai, licenses, telemetry, webhooks};
 use crate::platform::clock;
 use crate::run::Run;
 use dead::Letter;
@@ -55,6 +55,8 @@ consumers! {
     "celaest-validations", true  => licenses::write_log::consume;
     "celaest-deliveries",  true  => webhooks::reports::consume;
     "celaest-telemetry",   true  => telemetry::write::consume;
+    "celaest-ai-tasks",    true  => ai::tasks::drain::consume;
+    "celaest-ai-records",  true  => ai::records::consume;
 }
 
 /// Runs a batch. Errors never leave: they would send back the whole batch.

@@ -2,7 +2,8 @@
 //
 // Everything runs on this machine at once (workerd, PostgreSQL, PgBouncer and the load), so the figures to
 // look at are the ratios; each line is run right after what it is compared with. BENCH_SECONDS, BENCH_ROUNDS
-// and BENCH_CONNECTIONS change the load; "-- --dev" measures a fast build, to try the bench itself. Local
+// and BENCH_CONNECTIONS change the load, BENCH_TASKS how many AI tasks are drained; "-- --ai" measures AI calls
+// alone, "-- --dev" a fast build, to try the bench itself. Local
 // object storage waits for the disk with each write, in workerd's only thread: TMPDIR=/dev/shm takes the
 // disk out of the figures.
 
@@ -57,7 +58,9 @@ await bootstrap(async ({ packages }) => {
   const ROUNDS = setting('BENCH_ROUNDS', 5);
   const SECONDS = setting('BENCH_SECONDS', 2);
   const CONNECTIONS = setting('BENCH_CONNECTIONS', 16);
+  const TASKS = setting('BENCH_TASKS', 1000);
   const fast = process.argv.includes('--dev');
+  const onlyAi = process.argv.includes('--ai');
   const { checkRust, wasmTarget } = await import('../../scripts/lib/rust.mjs');
   const { installTools } = await import('../../scripts/lib/tools.mjs');
   const { buildWorker, bundleSize } = await import('../../scripts/lib/build.mjs');
@@ -72,6 +75,7 @@ await bootstrap(async ({ packages }) => {
   const { startWorkerd } = await import('./workerd.mjs');
   const { linesOf, measure, median, table } = await import('./lines.mjs');
   const { costTable, countCosts } = await import('./costs.mjs');
+  const ai = await import('./ai.mjs');
 
   const folder = mkdtempSync(join(tmpdir(), 'celaest-bench-'));
   // The servers run as another user when we are root.
@@ -82,7 +86,7 @@ await bootstrap(async ({ packages }) => {
     rmSync(folder, { recursive: true, force: true });
   };
   onStop(() => close().finally(() => process.exit(130)));
-  const step = steps(7);
+  const step = steps(onlyAi ? 4 : 8);
   try {
     let env;
     await step('npm packages, Rust, WebAssembly target and tools', async (note) => {
@@ -115,6 +119,7 @@ await bootstrap(async ({ packages }) => {
         keys = await insertLicenses(client, { organization: ACME, product: 'BEN', count: KEYS, vars });
         ({ key: apiKey } = await insertApiKey(client, vars, { user: ADMIN, organization: ACME }));
         await insertAuditRows(client);
+        await ai.prepare(client);
         // For the floor, which has no tenants: a view sees what its owner sees.
         await client.query(`CREATE VIEW bench_licenses AS SELECT * FROM licenses; GRANT SELECT ON bench_licenses TO ${APP_ROLE}; ANALYZE`);
       });
@@ -133,6 +138,30 @@ await bootstrap(async ({ packages }) => {
       running.push(workerd);
       return workerd;
     };
+
+    const aiFigures = async (note) => {
+      const fake = await ai.startFake();
+      running.push(fake);
+      const gateway = await ai.startGateway(note);
+      running.push(gateway);
+      const { ports, stop } = await start('ai', { vars: { ...vars, ...ai.varsFor(fake.url) }, delivering: true });
+      const delivered = ai.deliverEvery(ports.queue);
+      const asked = { core: ports.core, apiKey };
+      const figures = await ai.measureAi({ ...asked, fake, gateway, rounds: ROUNDS, seconds: SECONDS, connections: CONNECTIONS, note });
+      const drained = await ai.drain({ ...asked, count: TASKS });
+      await delivered();
+      for (const one of [gateway, fake, { stop }]) await one.stop();
+      return ai.aiTable(figures, { drained, count: TASKS });
+    };
+    const AI_STEP = 'AI calls: beside a gateway, on the same fake provider';
+    if (onlyAi) {
+      let text;
+      await step(AI_STEP, async (note) => {
+        text = await aiFigures(note);
+      });
+      process.stdout.write(`\n${text}\n`);
+      return 0;
+    }
 
     let workerd;
     await step('workerd serve', async () => {
@@ -163,6 +192,11 @@ await bootstrap(async ({ packages }) => {
       });
     });
 
+    let aiText;
+    await step(AI_STEP, async (note) => {
+      aiText = await aiFigures(note);
+    });
+
     const { raw, gzipped } = bundleSize();
     process.stdout.write(`
 ${table(lines)}
@@ -174,6 +208,9 @@ whole of workerd for one request, HTTP, objects and queues included.
 ${costTable(costs)}
 
 How they are counted and what is left out: docs/edge.md.
+
+${aiText}
+
 Bundle: ${(raw / 1e6).toFixed(2)} MB, gzipped ${(gzipped / 1e6).toFixed(2)} MB.
 ${fast ? 'This was a fast build: none of these speeds count.\n' : ''}`);
     return 0;

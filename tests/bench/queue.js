@@ -1,5 +1,5 @@
-// Stands in for the platform's queues. Under load it takes every message and forgets it; when costs are
-// measured it keeps them until it is told to deliver, and counts what the platform bills.
+// Stands in for the platform's queues. Under load it takes every message and forgets it; where the worker is
+// bound to it, it keeps them until it is told to deliver, and counts what the platform bills.
 
 /** What one operation covers, and what the platform adds to a message. */
 const CHUNK_BYTES = 64_000;

@@ -58,7 +58,7 @@ ${classes.join('')}`;
 }
 
 /** The configuration in Cap'n Proto's text form. */
-async function configuration({ folder, ports, vars, database, counting }) {
+async function configuration({ folder, ports, vars, database, counting, delivering }) {
   const config = readConfig({ config: join(ROOT, 'wrangler.toml') }, { hideWarnings: true });
   const objects = config.durable_objects.bindings;
   const { producers, consumers } = config.queues;
@@ -118,7 +118,7 @@ const queue :Workerd.Worker = (
   modules = ${await modules({ folder, name: 'queue', contents: "export { default } from './queue.js';\n" })},
   bindings = ${list([
     binding('SIZES', `json = ${text(JSON.stringify(sizes))}`),
-    ...(counting ? [binding('CORE', 'service = "core"')] : []),
+    ...(counting || delivering ? [binding('CORE', 'service = "core"')] : []),
   ])},
 );
 `;
@@ -136,14 +136,15 @@ export function processorMs(pid) {
  * Starts workerd in `folder`, where the worker's objects stay when it is stopped.
  *
  * @param {boolean} [options.counting] with `counting.js` in front of the objects and queues that deliver
+ * @param {boolean} [options.delivering] with queues that deliver, when they are told to
  * @returns {Promise<{ports: Record<string, number>, pid: number, stop: () => Promise<void>}>}
  */
-export async function startWorkerd({ folder, vars, database, counting = false }) {
+export async function startWorkerd({ folder, vars, database, counting = false, delivering = false }) {
   mkdirSync(join(folder, 'objects'), { recursive: true });
   const ports = {};
   for (const name of ['core', 'floor', 'floorSql', 'queue', 'counter']) ports[name] = await freePort();
   const file = join(folder, 'bench.capnp');
-  writeFileSync(file, await configuration({ folder, ports, vars, database, counting }));
+  writeFileSync(file, await configuration({ folder, ports, vars, database, counting, delivering }));
 
   const lines = [];
   const service = await Service.start(WORKERD, ['serve', '--experimental', file], {

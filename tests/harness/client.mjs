@@ -8,6 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { after } from 'node:test';
 import pg from 'pg';
+import { startAiProvider } from '../fakes/ai-provider.mjs';
 
 const numbered = (prefix) => (number) => `${prefix}0000000-0000-4000-8000-${String(number).padStart(12, '0')}`;
 
@@ -83,6 +84,7 @@ class Stack {
   async stop() {
     await this.pg.end();
     await call('stop', { id: this.id });
+    await this.ai?.close();
   }
 }
 
@@ -106,7 +108,15 @@ export async function sharedStack() {
  * @param {object} [wishes.vars] variables to change; null leaves one out
  * @param {boolean} [wishes.ownServer] with a PostgreSQL of its own, which can be stopped; 2 s more
  * @param {boolean} [wishes.waitReady] false: do not wait for `/health/ready`
+ * @param {boolean|{keys?: Object<string, string[]>}} [wishes.ai] with the providers of fakes/ai-provider.mjs as
+ *   `stack.ai`, and these keys for them
  */
-export async function startStack(wishes = {}) {
-  return new Stack(await call('start', { wishes }));
+export async function startStack({ ai, ...wishes } = {}) {
+  if (!ai) return new Stack(await call('start', { wishes }));
+  const provider = await startAiProvider();
+  const keys = Object.entries(ai.keys ?? {}).map(([name, list]) => [`${name.toUpperCase()}_API_KEYS`, list.join(',')]);
+  const vars = { ...provider.vars, ...Object.fromEntries(keys), ...wishes.vars };
+  const stack = new Stack(await call('start', { wishes: { ...wishes, vars } }));
+  stack.ai = provider;
+  return stack;
 }

@@ -36,6 +36,7 @@ export class Server {
     const lines = await migrate(url, note);
     await setAppPassword(url, passwords[APP_ROLE]);
     await seed(url, SEEDS.sample, secret);
+    await seed(url, SEEDS.models, secret);
     await cluster.stop();
     return lines.length;
   }

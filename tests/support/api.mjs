@@ -55,7 +55,8 @@ export function good(answer, status = 200) {
 }
 
 /** Asserts an error in the envelope, and returns its details. */
-export function refused(answer, status, code) {
+export function refused(given, status, code) {
+  const answer = own(given);
   assert.equal(answer.status, status, `expected ${status} ${code}: ${answer.status} ${answer.text}`);
   isErrorEnvelope(answer);
   assert.equal(answer.body.error.code, code);
@@ -67,6 +68,12 @@ export function refusedFields(answer, ...fields) {
   const details = refused(answer, 422, 'VALIDATION_FAILED');
   assert.deepEqual(Object.keys(details.fields).sort(), fields.sort());
   for (const problems of Object.values(details.fields)) assert.ok(problems.every((text) => text.length > 3));
+}
+
+/** An answer with the error of ours that is within one of OpenAI's shape, if it is. */
+function own(answer) {
+  const error = answer.body?.error?.celaest;
+  return error ? { ...answer, body: { success: false, error } } : answer;
 }
 
 /** Asserts the shape that every error has. */

@@ -7,10 +7,14 @@ const WRITTEN_BEHIND = {
   user_api_keys: ['usage_count', 'last_used_at', 'updated_at'],
   outbox_messages: ['available_at', 'attempts', 'sent_at', 'processed_at', 'last_error'],
   webhooks: ['consecutive_failures', 'last_delivery_at', 'updated_at'],
+  licenses: ['ai_requests_used', 'ai_cost_used', 'updated_at'],
 };
 
 // Tables that only consumers and jobs write, at a time of their own.
-const CONSUMERS_ONLY = ['organization_usage', 'telemetry_events', 'webhook_deliveries', 'system_events', 'job_runs', 'refinery_schema_history'];
+const CONSUMERS_ONLY = ['license_usage_log', 'license_key_spending', 'organization_usage', 'telemetry_events', 'webhook_deliveries', 'system_events', 'job_runs', 'refinery_schema_history'];
+
+// Rows that come from a queue, after an answer.
+const QUEUED = { processed_tasks: "t.input_type IN ('chat', 'completion', 'process')" };
 
 /** Every table, without its partitions, and whether its rows name an organization. */
 export async function allTables(pg) {
@@ -30,7 +34,7 @@ const digest = (name, condition, without = []) => `
 export async function fingerprints(pg, organizations) {
   const tables = (await allTables(pg)).filter(({ name }) => !CONSUMERS_ONLY.includes(name));
   const digests = tables.map(({ name, is_tenants: isTenants }) =>
-    digest(name, isTenants ? 't.organization_id = ANY ($1::uuid[])' : 'true', WRITTEN_BEHIND[name]));
+    digest(name, `${isTenants ? 't.organization_id = ANY ($1::uuid[])' : 'true'} AND (${QUEUED[name] ?? 'false'}) IS NOT TRUE`, WRITTEN_BEHIND[name]));
   // Named, so that a connection plans it once.
   const query = { name: 'fingerprint', text: `SELECT ${digests} WHERE $1::uuid[] IS NOT NULL`, values: [organizations] };
   return async () => (await pg.query(query)).rows[0];

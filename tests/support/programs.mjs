@@ -1,7 +1,7 @@
 // Programs of others that tests run: generators, compilers, interpreters.
 
 import { execFile } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { PLANS } from './world.mjs';
@@ -30,6 +30,21 @@ export async function run(program, args, { env = {}, cwd = ROOT } = {}) {
 
 /** Runs what a package of the project brings, with the Node that runs this. */
 export const runPackage = (script, args, more) => run(process.execPath, [join(ROOT, 'node_modules', script), ...args], more);
+
+/** The Python of a virtual environment in `folder` that has a package of this version from PyPI. */
+export async function pythonWith(folder, name) {
+  const python = join(folder, 'venv', 'bin', 'python');
+  const installed = join(folder, 'venv', `${name}.installed`);
+  if (existsSync(installed)) return python;
+  try {
+    await run('python3', ['-m', 'venv', join(folder, 'venv')]);
+  } catch (cause) {
+    throw new Error('This test needs Python 3.10 or later with venv and pip (on Debian: apt install python3-venv).', { cause });
+  }
+  await run(python, ['-m', 'pip', 'install', '--quiet', name]);
+  writeFileSync(installed, '');
+  return python;
+}
 
 /** What a generated client is told of a tenant. */
 export async function tenantFor(stack, home) {

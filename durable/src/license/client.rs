@@ -5,6 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 use worker::{Env, Error, Result};
 
+use super::calls::{CallAnswer, Confirmed, ReserveCall, SettleCall};
 use super::wire::{Answer, Check, Outcome, Pending, Reservation, ReserveRequest};
 use crate::call;
 
@@ -65,6 +66,37 @@ pub async fn reserve(
     request: &ReserveRequest<'_>,
 ) -> Result<Reservation> {
     call::read(&ask(env, key, "reserve", request).await?)
+}
+
+/// Asks for room for one AI call; see [`CallAnswer`] for what the worker does next.
+///
+/// # Errors
+/// The object could not be reached, or refused the request as malformed.
+pub async fn reserve_call(
+    env: &Env,
+    key: &LicenseKey,
+    request: &ReserveCall<'_>,
+) -> Result<CallAnswer> {
+    // Not repeated on failure: the first one may have been let in, and its end is not told then.
+    let text = serde_json::to_string(request)?;
+    let answer = call::ask(env, BINDING, key.as_str(), "reserve_call", &text).await?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+/// Tells the object what became of a call.
+///
+/// # Errors
+/// The object could not be reached, twice: it finds out by itself then, later.
+pub async fn settle_call(env: &Env, key: &LicenseKey, told: &SettleCall) -> Result<()> {
+    ask(env, key, "settle_call", told).await.map(drop)
+}
+
+/// Tells the object that Postgres has the records of these calls.
+///
+/// # Errors
+/// The object could not be reached, twice.
+pub async fn confirm_calls(env: &Env, key: &LicenseKey, told: &[Confirmed]) -> Result<()> {
+    ask(env, key, "confirm_calls", &told).await.map(drop)
 }
 
 async fn ask(env: &Env, key: &LicenseKey, what: &str, told: &impl Serialize) -> Result<String> {

@@ -4,6 +4,7 @@
 //! The object is named by the canonical license key. It never reads Postgres:
 //! when it needs the license it asks the worker, which reads and calls again.
 
+mod calls;
 mod client;
 mod collisions;
 mod journal;
@@ -15,7 +16,13 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use client::{announce, forget, pending, reserve, settled, validate};
+pub use calls::{
+    CallAnswer, CallMeta, Confirmed, Ended, Left, Limit, OUTCOME_UNKNOWN, Record, ReserveCall,
+    Settle, SettleCall, Usage,
+};
+pub use client::{
+    announce, confirm_calls, forget, pending, reserve, reserve_call, settle_call, settled, validate,
+};
 pub use journal::{FULL, Journal, Line, MAX_DEVICE_INFO, pack_lines};
 pub(crate) use object::open;
 pub use wire::{

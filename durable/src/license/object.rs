@@ -15,6 +15,8 @@ use crate::storage::{self, Alarm, Effects, now};
 
 /// Queue binding of what is reported.
 const QUEUE: &str = "VALIDATIONS";
+/// Queue binding of the records of AI calls.
+const RECORDS: &str = "AI_RECORDS";
 /// How long what is written behind waits for company.
 const SAVE_AFTER: Duration = Duration::from_secs(1);
 /// Shortest and longest pause between attempts while the queue is away.
@@ -25,6 +27,7 @@ const MAX_RETRY_MS: i64 = 60_000;
 struct Shell {
     state: State,
     queue: Option<Queue>,
+    records: Option<Queue>,
     machine: RefCell<Machine>,
     alarm: Alarm,
     failures: Cell<u32>,
@@ -39,6 +42,7 @@ pub fn open(state: State, env: &Env) -> Rc<dyn Object> {
     let shell = Rc::new(Shell {
         state,
         queue: env.queue(QUEUE).ok(),
+        records: env.queue(RECORDS).ok(),
         machine: RefCell::new(Machine::new(storage::seed())),
         alarm: Alarm::default(),
         failures: Cell::new(0),
@@ -104,6 +108,19 @@ impl Shell {
                 let ids: Vec<_> = call::read(text)?;
                 Ok((String::new(), machine.settled(&ids)))
             }
+            "reserve_call" => {
+                let ask = serde_json::from_str(text)?;
+                let (answer, effects) = machine.reserve_call(&ask, now).map_err(malformed)?;
+                Ok((json(&answer)?, effects))
+            }
+            "settle_call" => {
+                let told = serde_json::from_str(text)?;
+                Ok((String::new(), machine.settle_call(told, now)))
+            }
+            "confirm_calls" => {
+                let told: Vec<_> = serde_json::from_str(text)?;
+                Ok((String::new(), machine.confirm_calls(&told)))
+            }
             "pending" => Ok((json(&machine.pending())?, Effects::default())),
             _ => Err(Error::RustError(format!("a license knows no {what}"))),
         }
@@ -164,6 +181,13 @@ impl Shell {
         }
         if failed {
             self.machine.borrow_mut().unsent(&outgoing);
+        }
+        let (records, effects) = self.machine.borrow_mut().take_calls(now());
+        storage::store(&self.state, &effects).await?;
+        for record in &records {
+            // What the queue does not take goes again with its next turn.
+            let queue = self.records.as_ref();
+            failed = failed || storage::send(queue, RECORDS, record).await.is_err();
         }
         let failures = if failed { self.failures.get() + 1 } else { 0 };
         self.failures.set(failures);

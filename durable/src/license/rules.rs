@@ -1,6 +1,7 @@
 //! What the object of a license does: (state, event, now) → (state, answer,
 //! effects). Times are Unix milliseconds.
 
+mod calls;
 mod judge;
 mod notices;
 mod reports;
@@ -15,9 +16,11 @@ use uuid::Uuid;
 
 use self::reports::Reports;
 use self::snapshots::Ready;
+use super::calls::Ledger;
 use super::collisions::Window;
 use super::stored::{
-    BINDING, COLLISION, CORE, Core, Hold, LIMIT, SLOT, SNAPSHOT, StoredSnapshot, WINDOW,
+    BINDING, CALL, CALLS, COLLISION, CORE, Core, Hold, LIMIT, SLOT, SNAPSHOT, StoredSnapshot,
+    WINDOW,
 };
 use super::wire::{Answer, Check, Reservation, ReserveRequest, Wanted};
 use crate::caller::FixedWindow;
@@ -48,6 +51,8 @@ pub struct Machine {
     slots: HashMap<AddressKey, Uuid>,
     /// What Postgres has not confirmed.
     reports: Reports,
+    /// What AI calls use.
+    calls: Ledger,
     window: Window,
     limiter: FixedWindow,
     limit_saved_at: i64,
@@ -79,6 +84,7 @@ impl Machine {
             bound: HashMap::new(),
             slots: HashMap::new(),
             reports: Reports::default(),
+            calls: Ledger::default(),
             window: Window::default(),
             limiter: FixedWindow::default(),
             limit_saved_at: 0,
@@ -100,6 +106,10 @@ impl Machine {
                 self.window = json::read(text).unwrap_or_default();
             } else if key == LIMIT {
                 self.limiter = json::read(text).unwrap_or_default();
+            } else if key == CALLS {
+                self.calls.restore_counts(text);
+            } else if key.starts_with(CALL) {
+                self.calls.restore_entry(text);
             } else if let Some(address) = key.strip_prefix(SLOT) {
                 let slot = AddressKey::parse(address).zip(text.parse().ok());
                 self.slots.extend(slot);
@@ -210,7 +220,12 @@ impl Machine {
     fn wanted(&self) -> Wanted {
         Wanted {
             token: self.token,
-            waiting: self.reports.ids(),
+            waiting: self
+                .reports
+                .ids()
+                .into_iter()
+                .chain(self.calls.ids())
+                .collect(),
         }
     }
 

@@ -23,6 +23,10 @@ pub const SLOT: &str = "a:";
 pub const BINDING: &str = "b:";
 /// Key prefix of a collision Postgres has not confirmed.
 pub const COLLISION: &str = "c:";
+/// Key of what Postgres counts of AI calls.
+pub const CALLS: &str = "calls";
+/// Key prefix of an AI call Postgres has no record of; its id follows.
+pub const CALL: &str = "r:";
 
 /// Whose license this is; everything the object reports says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

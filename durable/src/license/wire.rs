@@ -6,10 +6,12 @@ use std::borrow::Cow;
 use celaest_domain::address::AddressKey;
 use celaest_domain::license::{Lang, Settings, Severity};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::calls::Usage;
 use crate::caller::Decision;
 
 /// One validation, as the worker passes it on.
@@ -90,6 +92,15 @@ pub struct Found<'a> {
     /// Those of [`Wanted::waiting`] that Postgres has, whatever became of them.
     #[serde(default)]
     pub settled: Vec<Uuid>,
+    /// What its AI calls used.
+    #[serde(default, deserialize_with = "readable")]
+    pub usage: Option<Usage>,
+}
+
+/// Moments beyond what can be counted with are no usage; a validation needs none.
+fn readable<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usage>, D::Error> {
+    let told = Value::deserialize(from)?;
+    Ok(serde_json::from_value(told).ok())
 }
 
 /// What the object wants to have read.
@@ -98,7 +109,7 @@ pub struct Wanted {
     /// Ties what is read to this request: changed by every notice of a change
     /// and every snapshot installed.
     pub token: u64,
-    /// Bindings and collisions that the object made and does not know to be in
+    /// Bindings, collisions and AI calls that the object does not know to be in
     /// Postgres.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<Uuid>,

@@ -64,6 +64,22 @@ permissions! {
     PlansRead = "plans:read",
     /// Make and change plans.
     PlansWrite = "plans:write",
+    /// Make, change and delete categories of the catalogue.
+    CategoriesWrite = "categories:write",
+    /// See the organization's own products and releases, also those that are no longer or not yet on sale.
+    ProductsRead = "products:read",
+    /// Make, change, publish and delete products, and reply to their reviews.
+    ProductsWrite = "products:write",
+    /// Make, change, publish and take back releases.
+    ReleasesWrite = "releases:write",
+    /// Review products and vote for reviews.
+    ReviewsWrite = "reviews:write",
+    /// Hide reviews, and show them again.
+    ReviewsModerate = "reviews:moderate",
+    /// See what was bought, and download it.
+    AssetsRead = "assets:read",
+    /// Hand over what was bought to somebody else of the organization.
+    AssetsWrite = "assets:write",
     /// See feature flags with their targets.
     FeatureFlagsRead = "feature_flags:read",
     /// Make, change and delete feature flags.
@@ -82,10 +98,44 @@ permissions! {
     TelemetryRead = "telemetry:read",
     /// Send telemetry.
     TelemetryWrite = "telemetry:write",
+    /// See orders, subscriptions and refunds, also those that one sold.
+    OrdersRead = "orders:read",
+    /// Order, pay, cancel, and change subscriptions.
+    OrdersWrite = "orders:write",
+    /// Pay back what one sold, and confirm bank transfers.
+    OrdersRefund = "orders:refund",
+    /// See invoices.
+    InvoicesRead = "invoices:read",
+    /// Send invoices by e-mail.
+    InvoicesSend = "invoices:send",
+    /// See saved cards.
+    PaymentMethodsRead = "payment_methods:read",
+    /// Save, prefer and remove cards.
+    PaymentMethodsWrite = "payment_methods:write",
+    /// Ask what a coupon is worth.
+    CouponsRead = "coupons:read",
+    /// See, make, change and delete coupons.
+    CouponsWrite = "coupons:write",
+    /// See tax rates.
+    TaxRatesRead = "tax_rates:read",
+    /// Make and change tax rates.
+    TaxRatesWrite = "tax_rates:write",
     /// See dead letters, backlogs, jobs and events of the system itself.
     SystemRead = "system:read",
     /// Send dead letters again, or drop them.
     SystemWrite = "system:write",
+    /// See models, prompts and AI tasks.
+    AiRead = "ai:read",
+    /// Ask models, and hand in AI tasks.
+    AiUse = "ai:use",
+    /// Make and change prompts, and say which version serves.
+    AiPromptsWrite = "ai_prompts:write",
+    /// See the keys of AI providers, never the keys themselves, and what was called with them.
+    AiKeysRead = "ai_keys:read",
+    /// Add, change, test and delete keys of AI providers.
+    AiKeysWrite = "ai_keys:write",
+    /// Make and change the models that can be called.
+    AiModelsWrite = "ai_models:write",
 }
 
 /// Permissions nobody but a super administrator holds, whatever a scope says.
@@ -94,8 +144,12 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::OrganizationsDelete,
     Permission::SettingsWrite,
     Permission::PlansWrite,
+    Permission::CategoriesWrite,
+    Permission::ReviewsModerate,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
+    Permission::TaxRatesWrite,
+    Permission::AiModelsWrite,
     Permission::SystemRead,
     Permission::SystemWrite,
 ];
@@ -107,8 +161,24 @@ const EVERYBODY: &[Permission] = &[
     Permission::AccountWrite,
     Permission::OrganizationsRead,
     Permission::PlansRead,
+    Permission::ReviewsWrite,
+    Permission::AssetsRead,
     Permission::FlagsEvaluate,
     Permission::TelemetryWrite,
+    Permission::AiRead,
+    Permission::OrdersRead,
+    Permission::InvoicesRead,
+    Permission::CouponsRead,
+    Permission::TaxRatesRead,
+];
+
+/// What whoever buys holds, and uses what was bought.
+const CLIENT: &[Permission] = &[
+    Permission::AiUse,
+    Permission::OrdersWrite,
+    Permission::InvoicesSend,
+    Permission::PaymentMethodsRead,
+    Permission::PaymentMethodsWrite,
 ];
 
 impl fmt::Display for Permission {
@@ -173,17 +243,39 @@ impl Role {
         let more: &[Permission] = match self {
             Self::SuperAdmin => Permission::ALL,
             Self::Admin => return Permissions::of(Permission::ALL).without(SUPER_ONLY),
-            Self::Manager => &[UsersRead, UsersWrite, AuditRead, TelemetryRead],
+            Self::Manager => &[
+                UsersRead,
+                UsersWrite,
+                AuditRead,
+                TelemetryRead,
+                AiUse,
+                ProductsRead,
+                AssetsWrite,
+                OrdersWrite,
+                InvoicesSend,
+                PaymentMethodsRead,
+                PaymentMethodsWrite,
+                CouponsWrite,
+            ],
             Self::Developer => &[
                 LicensesWrite,
                 LicensesDelete,
                 LicensesRevoke,
                 LicensesValidate,
+                ProductsRead,
+                ProductsWrite,
+                ReleasesWrite,
                 WebhooksRead,
                 WebhooksWrite,
                 TelemetryRead,
+                AiUse,
+                AiPromptsWrite,
+                AiKeysRead,
+                AiKeysWrite,
             ],
-            Self::Operator | Self::Client | Self::Viewer => &[],
+            Self::Operator => &[AiUse],
+            Self::Client => CLIENT,
+            Self::Viewer => &[],
         };
         Permissions::of(EVERYBODY).and(Permissions::of(more))
     }

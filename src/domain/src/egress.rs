@@ -14,7 +14,7 @@ pub const MAX_URL: usize = 500;
 /// Why a URL is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Longer than [`MAX_URL`].
+    /// Longer than it may be.
     TooLong,
     /// Not an absolute URL with a host.
     Malformed,
@@ -46,7 +46,15 @@ impl std::error::Error for Refusal {}
 /// # Errors
 /// The first reason to refuse it.
 pub fn check(url: &str, allow_private: bool) -> Result<Url, Refusal> {
-    if url.len() > MAX_URL {
+    check_up_to(url, MAX_URL, allow_private)
+}
+
+/// [`check`] for URLs that may have another length, in bytes.
+///
+/// # Errors
+/// The first reason to refuse it.
+pub fn check_up_to(url: &str, most: usize, allow_private: bool) -> Result<Url, Refusal> {
+    if url.len() > most {
         return Err(Refusal::TooLong);
     }
     // The parser would drop or correct these silently.
@@ -60,7 +68,7 @@ pub fn check(url: &str, allow_private: bool) -> Result<Url, Refusal> {
         "http" if allow_private => {}
         _ => return Err(Refusal::Scheme),
     }
-    if url.as_str().len() > MAX_URL {
+    if url.as_str().len() > most {
         return Err(Refusal::TooLong);
     }
     if !url.username().is_empty() || url.password().is_some() {

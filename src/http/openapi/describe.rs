@@ -3,19 +3,19 @@
 use crate::db::Listing;
 use crate::db::page::Meta;
 use crate::error::Error;
-use crate::http::body::{Body, Parts};
+use crate::http::body::{Body, Bytes, Parts};
 use crate::http::change::Stop;
 use crate::http::endpoint::NoBody;
 use crate::http::idempotency::Once;
 use crate::http::params::{Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query};
-use crate::http::permit::{OnPerson, OwnProfile, Permit, Required, SignedIn};
+use crate::http::permit::{Light, OnPerson, OwnProfile, Permit, Required, SignedIn};
 use crate::http::problem::Failed;
-use crate::http::reply::{Reply, Streamed};
+use crate::http::reply::{Bare, Data, Events, Found, Output, Pdf, Reply, Shared, Spoken, Streamed};
 use crate::http::strict::AskedPage;
 use aide::generate::GenContext;
 use aide::openapi::{
-    HeaderStyle, MediaType, Operation, Parameter, ParameterData, ParameterSchemaOrContent,
-    PathStyle, RequestBody, Response, SchemaObject,
+    Header, HeaderStyle, MediaType, Operation, Parameter, ParameterData, ParameterSchemaOrContent,
+    PathStyle, ReferenceOr, RequestBody, Response, SchemaObject,
 };
 use aide::operation::{
     OperationInput, OperationOutput, ParamLocation, add_parameters, parameters_from_schema,
@@ -117,6 +117,12 @@ impl<P: Required> OperationInput for Permit<P> {
             "Requires the permission `{}`.",
             P::PERMISSION.as_str()
         ));
+    }
+}
+
+impl<P: Required> OperationInput for Light<P> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        Permit::<P>::operation_input(ctx, operation);
     }
 }
 
@@ -262,6 +268,84 @@ impl<T: JsonSchema> OperationOutput for Listing<T> {
     }
 }
 
+/// What it looks like is for its sender to say.
+impl<const LIMIT: usize> OperationInput for Bytes<LIMIT> {
+    fn operation_input(_: &mut GenContext, operation: &mut Operation) {
+        operation.description =
+            Some("The body is as its sender signed it, and described in the sender's documentation.".into());
+    }
+}
+
+impl OperationOutput for Pdf {
+    type Inner = String;
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let file = media(json_schema!({ "type": "string", "format": "binary" }));
+        let response = Response {
+            description: "The file".into(),
+            content: [(Pdf::CONTENT_TYPE.to_owned(), file)].into_iter().collect(),
+            ..Response::default()
+        };
+        vec![(Some(200), response)]
+    }
+}
+
+/// The header by which an answer is asked for again.
+fn etag() -> (String, ReferenceOr<Header>) {
+    let header = Header {
+        description: Some("Of this content; for `If-None-Match`.".into()),
+        style: HeaderStyle::Simple,
+        required: true,
+        deprecated: None,
+        format: ParameterSchemaOrContent::Schema(SchemaObject {
+            json_schema: json_schema!({ "type": "string" }),
+            example: None,
+            external_docs: None,
+        }),
+        example: None,
+        examples: Default::default(),
+        extensions: Default::default(),
+    };
+    ("ETag".into(), ReferenceOr::Item(header))
+}
+
+impl<O: OperationOutput> OperationOutput for Shared<O> {
+    type Inner = O::Inner;
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        let mut responses = O::inferred_responses(ctx, operation);
+        for (_, response) in &mut responses {
+            response.headers.extend([etag()]);
+        }
+        let unchanged = Response {
+            description: "It is what `If-None-Match` names".into(),
+            ..Response::default()
+        };
+        responses.push((Some(304), unchanged));
+        responses
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Found<T> {
+    type Inner = T;
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        let mut responses = Shared::<Data<T>>::inferred_responses(ctx, operation);
+        let moved = Response {
+            description: "It is found at `Location` now".into(),
+            ..Response::default()
+        };
+        responses.push((Some(301), moved));
+        responses
+    }
+}
+
 impl OperationOutput for Streamed {
     type Inner = String;
 
@@ -276,6 +360,31 @@ impl OperationOutput for Streamed {
             ..Response::default()
         };
         vec![(Some(200), response)]
+    }
+}
+
+impl<T: JsonSchema> OperationOutput for Bare<T> {
+    type Inner = T;
+
+    fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let schema = ctx.schema.subschema_for::<T>();
+        vec![(Some(200), response("Good", schema))]
+    }
+}
+
+impl<W: Output> OperationOutput for Spoken<W> {
+    type Inner = W::Inner;
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<u16>, Response)> {
+        let mut responses = W::inferred_responses(ctx, operation);
+        for (_, response) in &mut responses {
+            let text = media(json_schema!({ "type": "string" }));
+            response.content.insert(Events::CONTENT_TYPE.to_owned(), text);
+        }
+        responses
     }
 }
 

@@ -81,11 +81,15 @@ fn data_of(event: &str) -> &'static str {
     match event {
         "license.collision" => "ToldCollision",
         "license.validated" => "ToldValidation",
+        "ai.batch.completed" => "ToldBatch",
         _ => match event.split('.').next().unwrap_or_default() {
             "license" => "ToldLicense",
             "user" => "ToldUser",
             "api_key" => "ToldApiKey",
             "organization" => "ToldOrganization",
+            "order" => "ToldOrder",
+            "subscription" => "ToldSubscription",
+            "ai" => "ToldTask",
             _ => "ToldWebhook",
         },
     }
@@ -138,9 +142,19 @@ fn told(schemas: &Value) -> Map<String, Value> {
         }, &["id", "user_id"], "The key, without what it is used with.") }),
         ),
         (
+            "ToldOrder",
+            json!({ "order": part(&schemas["Order"], |name| name != "notes", &["id", "order_number"], "The order.") }),
+        ),
+        (
+            "ToldSubscription",
+            json!({ "subscription": reference("Subscription") }),
+        ),
+        (
             "ToldOrganization",
             json!({ "organization": reference("Organization") }),
         ),
+        ("ToldTask", json!({ "task": reference("AiTask") })),
+        ("ToldBatch", json!({ "batch": reference("AiBatch") })),
         (
             "ToldWebhook",
             json!({ "webhook": part(&schemas["Webhook"], |name| name != "url", &["id"],

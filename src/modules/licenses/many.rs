@@ -1,4 +1,4 @@
-//! Licenses that change together: those of an organization that is closed, or of a plan that is changed.
+//! Licenses that change together: those of an organization that is closed, of a plan or a product that is changed.
 
 use super::notices;
 use crate::call::Call;
@@ -26,6 +26,8 @@ pub enum Whose {
     Organization(Uuid),
     /// Those on a plan.
     Plan(Uuid),
+    /// Those for a product.
+    Product(Uuid),
 }
 
 /// What an outbox row says.
@@ -56,17 +58,25 @@ pub async fn changed(call: &Rc<Call>, tx: &mut Change, whose: Whose) -> Result<(
     Ok(())
 }
 
+/// [`changed`] for licenses of which some are other tenants', whom `tx` does not see: all by the outbox.
+pub fn change_behind(tx: &mut Tx, whose: Whose) {
+    tx.tell(TOPIC, json!(Step { whose, after: None }));
+}
+
 async fn next(tx: &mut Tx, whose: Whose, after: Option<Uuid>) -> Result<Vec<Told>> {
-    let (organization, plan) = match whose {
-        Whose::Organization(id) => (Some(id), None),
-        Whose::Plan(id) => (None, Some(id)),
+    let (organization, plan, product) = match whose {
+        Whose::Organization(id) => (Some(id), None, None),
+        Whose::Plan(id) => (None, Some(id), None),
+        Whose::Product(id) => (None, None, Some(id)),
     };
     tx.rows(
         sql("SELECT l.id, l.license_key FROM licenses l
-             WHERE (l.organization_id = $1::uuid OR l.plan_id = $2::uuid) AND ($3::uuid IS NULL OR l.id > $3::uuid)
-             ORDER BY l.id LIMIT $4::bigint")
+             WHERE (l.organization_id = $1::uuid OR l.plan_id = $2::uuid OR l.product_id = $3::uuid)
+               AND ($4::uuid IS NULL OR l.id > $4::uuid)
+             ORDER BY l.id LIMIT $5::bigint")
         .bind(organization)
         .bind(plan)
+        .bind(product)
         .bind(after)
         .bind(STEP),
     )

@@ -175,7 +175,7 @@ pub fn snapshots<'a>(wanted: impl IntoIterator<Item = (&'a str, &'a Wanted)>) ->
          SELECT coalesce(json_object_agg(l.license_key, json_build_object(
            'snapshot', json_build_object(
              'license', json_build_object(
-               'id', l.id, 'organization_id', l.organization_id, 'key', l.license_key, 'status', l.status,
+               'id', l.id, 'organization_id', l.organization_id, 'owner_id', l.owner_id, 'key', l.license_key, 'status', l.status,
                'starts_at', l.starts_at, 'expires_at', l.expires_at, 'trial_ends_at', l.trial_ends_at,
                'plan', json_build_object('code', p.code, 'name', p.name, 'limits', p.limits, 'features', p.features),
                'product', CASE WHEN pr.id IS NOT NULL THEN json_build_object(
@@ -192,12 +192,20 @@ pub fn snapshots<'a>(wanted: impl IntoIterator<Item = (&'a str, &'a Wanted)>) ->
            'bindings', (SELECT coalesce(json_object_agg(
                CASE WHEN family(b.ip_address) = 6 THEN text(b.ip_address) ELSE host(b.ip_address) END, b.id), '{}')
              FROM license_ip_bindings b WHERE b.license_id = l.id AND b.is_active),
+           'usage', json_build_object(
+             'from', coalesce(l.current_period_start, l.starts_at), 'until', l.current_period_end,
+             'starts_at', l.starts_at, 'requests', l.ai_requests_used,
+             'cost_micro', round(l.ai_cost_used * 1000000)::bigint,
+             'keys', (SELECT coalesce(json_object_agg(s.api_key_id, round(s.cost_usd * 1000000)::bigint), '{}')
+               FROM license_key_spending s
+               WHERE s.license_id = l.id AND s.period_start = coalesce(l.current_period_start, l.starts_at))),
            -- So that the object can tell what has ended from what has not arrived.
            'settled', (SELECT coalesce(json_agg(there.id), '[]')
              FROM jsonb_array_elements_text(w.waiting) AS t(id)
              JOIN LATERAL (
                SELECT b.id FROM license_ip_bindings b WHERE b.id = t.id::uuid
-               UNION ALL SELECT c.id FROM license_collisions c WHERE c.id = t.id::uuid) there ON true)
+               UNION ALL SELECT c.id FROM license_collisions c WHERE c.id = t.id::uuid
+               UNION ALL SELECT u.call_id FROM license_usage_log u WHERE u.call_id = t.id::uuid) there ON true)
          )), '{}')::text
          FROM wanted w
          JOIN licenses l ON l.license_key = w.key

@@ -22,7 +22,7 @@ const COLUMNS: &str = "l.id AS license_id,
                (SELECT coalesce(json_agg(u), '[]') FROM (
                  SELECT period_start, period_end, ai_requests_count, tokens_input, tokens_output, storage_bytes,
                    validations_count, calculated_cost
-                 FROM license_usage_log WHERE license_id = l.id ORDER BY period_start DESC LIMIT 24) u) AS history";
+                 FROM license_usage_log WHERE license_id = l.id AND call_id IS NULL ORDER BY period_start DESC LIMIT 24) u) AS history";
 
 const JOINS: &str = "JOIN subscription_plans p ON p.id = l.plan_id
      LEFT JOIN LATERAL (

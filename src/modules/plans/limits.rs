@@ -22,6 +22,10 @@ macro_rules! with_limits {
             #[serde(skip_serializing_if = "Option::is_none")]
             #[garde(range(min = -1, max = $crate::modules::plans::limits::MAX_LIMIT))]
             pub max_ai_requests_per_month: Option<i64>,
+            /// Money for AI requests in a month, in US dollars.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            #[garde(range(min = -1.0, max = 1e9))]
+            pub max_ai_cost_usd_per_month: Option<f64>,
             /// Storage, in GB.
             #[serde(skip_serializing_if = "Option::is_none")]
             #[garde(range(min = -1, max = $crate::modules::plans::limits::MAX_LIMIT))]

@@ -74,6 +74,11 @@ with_limits! {
 pub struct Price(#[schemars(with = "f64", range(min = 0, max = 99_999_999.99))] i64);
 
 impl Price {
+    /// The same in hundredths.
+    pub fn hundredths(self) -> i64 {
+        self.0
+    }
+
     fn of(number: f64) -> Option<Self> {
         let hundredths = (number * 100.0).round();
         let exact = (hundredths / 100.0 - number).abs() < 1e-9 * number.abs().max(1.0);
@@ -187,7 +192,8 @@ fn is_code(value: &impl Given<str>, (): &()) -> garde::Result {
     )
 }
 
-fn is_currency(value: &impl Given<str>, (): &()) -> garde::Result {
+/// Three capital letters (ISO 4217).
+pub fn is_currency(value: &impl Given<str>, (): &()) -> garde::Result {
     check(
         value,
         |text| text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()),
@@ -212,7 +218,8 @@ fn are_features(value: &impl Given<[String]>, (): &()) -> garde::Result {
     )
 }
 
-fn place(patch: &Patch<u32>, (): &()) -> garde::Result {
+/// A place in lists.
+pub fn place(patch: &Patch<u32>, (): &()) -> garde::Result {
     match patch.value().is_none_or(|place| *place <= MAX_PLACE) {
         true => Ok(()),
         false => Err(garde::Error::new("must be 0 to 1000000")),

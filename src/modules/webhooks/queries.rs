@@ -30,14 +30,20 @@ pub const ENDPOINT: &str = "json_build_object(
             WHERE p.expires_at > now()) AS s(sealed, key_version, expires_at)
       WHERE w.deleted_at IS NULL))";
 
-/// Whose thing an event of `topic` and `payload` is about: the owner of its license, the maker of its webhook.
+/// Whose thing an event of `topic` and `payload` is about: the owner of its license, the maker of its webhook,
+/// whoever handed in its task.
 pub fn owner_of(topic: &str, payload: &str) -> String {
     format!(
         "CASE WHEN {topic} LIKE 'license.%' THEN (
            SELECT l.owner_id FROM licenses l WHERE l.id = coalesce({payload}->'license'->>'id',
              {payload}->>'license_id', {payload}->'validation'->>'license_id')::uuid)
+         WHEN {topic} LIKE 'order.%' THEN (
+           SELECT b.user_id FROM orders b WHERE b.id = ({payload}->'order'->>'id')::uuid)
+         WHEN {topic} LIKE 'subscription.%' THEN (
+           SELECT b.user_id FROM subscriptions b WHERE b.id = ({payload}->'subscription'->>'id')::uuid)
          WHEN {topic} LIKE 'webhook.%' THEN (
-           SELECT v.user_id FROM webhooks v WHERE v.id = ({payload}->'webhook'->>'id')::uuid) END"
+           SELECT v.user_id FROM webhooks v WHERE v.id = ({payload}->'webhook'->>'id')::uuid)
+         WHEN {topic} LIKE 'ai.%' THEN coalesce({payload}->'task'->>'user_id', {payload}->'batch'->>'user_id')::uuid END"
     )
 }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::reports::Outgoing;
 use super::{Machine, slot};
+use crate::license::calls::Ledger;
 use crate::license::stored::{CORE, SNAPSHOT};
 use crate::license::wire::{Outcome, Pending};
 use crate::storage::Effects;
@@ -42,7 +43,7 @@ impl Machine {
         effects
     }
 
-    fn drop_snapshot(&mut self) -> Effects {
+    pub(super) fn drop_snapshot(&mut self) -> Effects {
         self.token = self.ids.token();
         self.missing_until = 0;
         let mut effects = Effects::default();
@@ -54,13 +55,21 @@ impl Machine {
 
     /// Of a cancelled license nothing is kept but what Postgres must still get.
     pub(super) fn free(&mut self, effects: &mut Effects) {
-        if self.core.ended && self.core.announced.is_empty() && self.reports.is_empty() {
+        if self.is_done() {
             self.slots.clear();
+            self.calls = Ledger::default();
             *effects = Effects {
                 free: true,
                 ..Effects::default()
             };
         }
+    }
+
+    fn is_done(&self) -> bool {
+        self.core.ended
+            && self.core.announced.is_empty()
+            && self.reports.is_empty()
+            && self.calls.is_empty()
     }
 
     /// What the object has that Postgres may not.
@@ -103,6 +112,8 @@ impl Machine {
 
     /// When the alarm is needed next, if it is.
     pub fn next_alarm(&self, now: i64) -> Option<i64> {
-        self.core.owner.and_then(|_| self.reports.next(now))
+        self.core.owner?;
+        let dues = [self.reports.next(now), self.calls.next()];
+        dues.into_iter().flatten().min()
     }
 }

@@ -124,6 +124,13 @@ impl Machine {
                 self.bound.entry(ip).or_insert(id);
             }
         }
+        // While the license changes, nothing tells which of two reads is the older one.
+        if let Some(usage) = &found.usage
+            && (!changing || !self.calls.is_known())
+        {
+            let known: Vec<Uuid> = settled.iter().copied().collect();
+            self.calls.install(usage, &known, effects);
+        }
         self.missing_until = 0;
         self.loaded = Some(Loaded::new(&snapshot, now, changing));
         if changing {
@@ -167,6 +174,7 @@ impl Machine {
         self.reports.settle(|_| true, effects);
         let slots = std::mem::take(&mut self.slots);
         effects.delete.extend(slots.keys().map(slot));
+        self.calls.clear(effects);
         self.window = Window::default();
         self.core = Core {
             owner,

@@ -4,6 +4,8 @@
 //! already send.
 
 mod message;
+#[cfg(test)]
+mod tests;
 mod tools;
 mod validate;
 
@@ -14,7 +16,7 @@ pub use tools::{
     Format, FunctionCall, FunctionName, FunctionType, Schema, Tool, ToolCall, ToolChoice,
     ToolFunction, ToolMode,
 };
-pub use validate::{MAX_IMAGES, MAX_MESSAGES, MAX_TOOLS, Problem};
+pub use validate::{IMAGES, MAX_TOOLS, Problem, estimate_text};
 
 /// A question to a model.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -11,5 +11,6 @@ pub mod diff;
 pub mod failure;
 pub mod provider;
 pub mod split;
+pub mod task;
 pub mod template;
 pub mod wire;

@@ -73,12 +73,6 @@ impl Provider {
     pub fn keys_share_limits(self) -> bool {
         matches!(self, Self::Groq | Self::Gemini)
     }
-
-    /// Whether a call needs a key at all.
-    #[must_use]
-    pub fn needs_key(self) -> bool {
-        self != Self::Local
-    }
 }
 
 impl fmt::Display for Provider {

@@ -139,21 +139,25 @@ impl Template {
     /// The names of its values. Those of what it includes are not among them before [`expand`].
     #[must_use]
     pub fn variables(&self) -> BTreeSet<&str> {
-        let name = |piece| match piece {
-            &Piece::Variable(ref name) => Some(name.as_str()),
-            _ => None,
-        };
-        self.pieces.iter().filter_map(name).collect()
+        self.pieces
+            .iter()
+            .filter_map(|piece| match piece {
+                Piece::Variable(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect()
     }
 
     /// The templates it includes.
     #[must_use]
     pub fn includes(&self) -> BTreeSet<&str> {
-        let slug = |piece| match piece {
-            &Piece::Include(ref slug) => Some(slug.as_str()),
-            _ => None,
-        };
-        self.pieces.iter().filter_map(slug).collect()
+        self.pieces
+            .iter()
+            .filter_map(|piece| match piece {
+                Piece::Include(slug) => Some(slug.as_str()),
+                _ => None,
+            })
+            .collect()
     }
 
     /// The text with the values in it: texts as they are, everything else as JSON. Values that are not used are

@@ -155,7 +155,22 @@ pub fn verdict(
     origin: &Address,
     place: Place,
 ) -> Code {
-    if terms.status == Status::Cancelled {
+    if let Some(code) = standing(terms, suspended, now_ms) {
+        code
+    } else if !terms.allows(origin) {
+        Code::IpNotAllowed
+    } else if place.bound || place.free {
+        Code::Valid
+    } else {
+        Code::IpLimitReached
+    }
+}
+
+/// What is wrong with a license wherever it is used; nothing for one that is
+/// in force. Parameters as for [`verdict`].
+#[must_use]
+pub fn standing(terms: &Terms, suspended: bool, now_ms: i64) -> Option<Code> {
+    Some(if terms.status == Status::Cancelled {
         Code::Cancelled
     } else if suspended || terms.status == Status::Suspended {
         Code::Suspended
@@ -171,13 +186,9 @@ pub fn verdict(
         Code::TrialExpired
     } else if !terms.product_active {
         Code::ProductInactive
-    } else if !terms.allows(origin) {
-        Code::IpNotAllowed
-    } else if place.bound || place.free {
-        Code::Valid
     } else {
-        Code::IpLimitReached
-    }
+        return None;
+    })
 }
 
 #[cfg(test)]

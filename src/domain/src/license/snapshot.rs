@@ -17,6 +17,10 @@ const DEFAULT_MAX_IPS: i64 = 5;
 /// Slots that even a license without a limit has: whoever holds a key must not
 /// be able to fill a disk with it.
 pub const MOST_IPS: usize = 10_000;
+/// AI requests in a month and AI calls at a time, where neither license nor
+/// plan says.
+const DEFAULT_AI_REQUESTS: i64 = 1_000;
+const DEFAULT_CONCURRENT_TASKS: i64 = 2;
 /// Collisions in 24 hours that a license may have, unless configured.
 const DEFAULT_THRESHOLD: u32 = 10;
 /// Keys of `custom_limits` that are the vendor's own business.
@@ -63,6 +67,9 @@ pub struct License {
     /// The key, for completeness: the object is found by it.
     #[serde(default)]
     pub key: String,
+    /// The person it belongs to, if to anybody.
+    #[serde(default)]
+    pub owner_id: Option<Uuid>,
     /// Status as stored; time may have moved on.
     pub status: Status,
     /// Not valid before.
@@ -185,6 +192,15 @@ pub struct Terms {
     pub trial_ends_at: Option<i64>,
     /// No product, or one that is published.
     pub product_active: bool,
+    /// Whose license it is.
+    pub owner_id: Option<Uuid>,
+    /// AI requests in a period; `None` without a limit.
+    pub max_ai_requests: Option<i64>,
+    /// AI calls at the same time; `None` without a limit.
+    pub max_concurrent_tasks: Option<i64>,
+    /// Money for AI calls in a period, in millionths of a dollar; `None`
+    /// without a limit.
+    pub max_ai_cost_micro: Option<i64>,
     /// Slots; `None` is as many as there can be.
     pub max_ips: Option<usize>,
     /// Networks the license is confined to, when it is.
@@ -229,6 +245,13 @@ impl Terms {
                 .product
                 .as_ref()
                 .is_none_or(|product| product.status == "published" && !product.deleted),
+            owner_id: license.owner_id,
+            max_ai_requests: limit(license, "max_ai_requests_per_month")
+                .map_or(Some(DEFAULT_AI_REQUESTS), |limit| count(&limit)),
+            max_concurrent_tasks: limit(license, "max_concurrent_tasks")
+                .map_or(Some(DEFAULT_CONCURRENT_TASKS), |limit| count(&limit)),
+            max_ai_cost_micro: limit(license, "max_ai_cost_usd_per_month")
+                .and_then(|limit| micro_dollars(limit.as_f64()?)),
             max_ips: usize::try_from(max_ips).ok(),
             allowed,
             own_collision_threshold: custom("collision_threshold")
@@ -280,6 +303,25 @@ impl Terms {
     pub fn can_collide(&self, address: &Address) -> bool {
         self.allowed.is_none() || !self.allows(address)
     }
+}
+
+/// A limit of the license, or else of its plan.
+fn limit(license: &License, name: &str) -> Option<Value> {
+    let own = license.custom_limits.as_ref();
+    own.and_then(|own| own.get(name))
+        .or_else(|| license.plan.as_ref()?.limits.get(name))
+        .filter(|limit| limit.is_number())
+        .cloned()
+}
+
+/// A limit that counts; none when it is negative.
+fn count(limit: &Value) -> Option<i64> {
+    limit.as_i64().filter(|most| *most >= 0)
+}
+
+/// Dollars as whole millionths; none when they are negative.
+fn micro_dollars(dollars: f64) -> Option<i64> {
+    (dollars >= 0.0).then(|| (dollars * 1e6).round() as i64)
 }
 
 /// What the holder of a valid license sees of it: nothing of the tenant, of

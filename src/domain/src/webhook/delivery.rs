@@ -53,7 +53,7 @@ pub fn retry_after_ms(header: &str, now_ms: i64) -> Option<i64> {
 
 /// Reads a date in one of the three forms that RFC 9110 (5.6.7) has recipients accept: `Sun, 06 Nov 1994
 /// 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`.
-fn http_date_ms(text: &str, now_ms: i64) -> Option<i64> {
+pub(crate) fn http_date_ms(text: &str, now_ms: i64) -> Option<i64> {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let (day, month, year, clock) = match words[..] {
         [_, day, month, year, clock, "GMT"] => (day, month, year.parse().ok()?, clock),

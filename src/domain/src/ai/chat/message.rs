@@ -86,7 +86,7 @@ impl Message {
 }
 
 /// What is said: a text, or parts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "AiContent"))]
 #[serde(untagged)]
@@ -96,13 +96,8 @@ pub enum Content {
     /// Texts and images, in their order.
     Parts(Vec<Part>),
     /// Nothing.
+    #[default]
     None,
-}
-
-impl Default for Content {
-    fn default() -> Self {
-        Self::None
-    }
 }
 
 impl Content {

@@ -1,9 +1,27 @@
 //! The providers' dialects: a question into a request, an answer or a stream back.
 
+mod anthropic;
+mod collect;
+mod gemini;
+mod lines;
+mod ollama;
+mod openai;
+mod quirks;
+mod refused;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod wait;
+
 use std::fmt;
 
-use super::chat::{Answer, ChatRequest, Finish, Usage};
-use super::failure::Failure;
+use serde_json::Value;
+
+pub use stream::Stream;
+
+use self::collect::Collected;
+use super::chat::{Answer, ChatRequest, Finish, Format, Usage};
+use super::failure::{Class, Failure, code};
 use super::provider::Provider;
 
 /// Who is asked, where, with which key, and what the catalogue knows about the model.
@@ -21,6 +39,25 @@ pub struct Target<'a> {
     pub max_output: Option<u32>,
     /// Whether it keeps to a JSON schema; `None` when nobody said, which is then guessed from its name.
     pub json_schema: Option<bool>,
+}
+
+impl fmt::Debug for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("provider", &self.provider)
+            .field("base_url", &self.base_url)
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Target<'_> {
+    /// The most tokens to ask for: no more than the model has.
+    fn max_tokens(&self, request: &ChatRequest) -> Option<u32> {
+        request
+            .max_tokens
+            .map(|most| most.min(self.max_output.unwrap_or(most)))
+    }
 }
 
 /// A request as it goes out: a POST with a JSON body.
@@ -48,23 +85,35 @@ impl fmt::Debug for HttpRequest {
 pub struct Head {
     /// HTTP status.
     pub status: u16,
-    /// Names in lower case; those that [`HEADERS`] lists are enough.
+    /// Names in lower case.
     pub headers: Vec<(String, String)>,
 }
 
-/// The headers of an answer that mean something here. `x-ratelimit-*` and `anthropic-ratelimit-*` are meant whole.
-pub const HEADERS: [&str; 7] = [
-    "content-type",
-    "retry-after",
-    "retry-after-ms",
-    "x-request-id",
-    "request-id",
-    "x-ratelimit-*",
-    "anthropic-ratelimit-*",
-];
+impl Head {
+    fn get(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(it, _)| it == name);
+        found.map(|(_, value)| value.trim())
+    }
 
-/// The longest answer, in bytes: a longer one is a failure.
-pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+    /// Whether the body is of one of these media types, or of none that is named.
+    fn is_of(&self, types: &[&str]) -> bool {
+        let Some(named) = self.get("content-type") else {
+            return true;
+        };
+        let essence = named.split(';').next().unwrap_or_default().trim();
+        types.iter().any(|it| essence.eq_ignore_ascii_case(it))
+    }
+
+    fn request_id(&self) -> Option<String> {
+        let id = self
+            .get("x-request-id")
+            .or_else(|| self.get("request-id"))?;
+        bounded_id(id)
+    }
+}
+
+/// The longest answer, in bytes: a longer one is a failure. Of a stream it is the text and the calls in it.
+pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 /// One step of a stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,15 +142,40 @@ pub enum Event {
 /// The request that asks this.
 ///
 /// # Errors
-/// [`super::failure::Class::Model`] when this provider cannot be asked it in any way, such as an image by its
-/// URL where only images themselves are taken.
+/// [`Class::Model`] when this provider cannot be asked it in any way, such as an image by its URL where only
+/// images themselves are taken.
 pub fn request(
     target: &Target<'_>,
-    request: &ChatRequest,
+    asked: &ChatRequest,
     stream: bool,
 ) -> Result<HttpRequest, Failure> {
-    let _ = (target, request, stream);
-    todo!()
+    if !asked.image_urls(target.provider).is_empty() {
+        return Err(Failure::new(Class::Model, code::UNSUPPORTED));
+    }
+    let (path, key, body) = match target.provider {
+        Provider::OpenAi | Provider::Groq | Provider::DeepSeek => {
+            openai::request(target, asked, stream)
+        }
+        Provider::Anthropic => anthropic::request(target, asked, stream),
+        Provider::Gemini => gemini::request(target, asked, stream),
+        Provider::Local => ollama::request(target, asked, stream),
+    };
+    let mut headers = vec![("content-type", "application/json".to_owned())];
+    if !target.secret.is_empty() {
+        let value = match key {
+            "authorization" => format!("Bearer {}", target.secret),
+            _ => target.secret.to_owned(),
+        };
+        headers.push((key, value));
+    }
+    if target.provider == Provider::Anthropic {
+        headers.push(("anthropic-version", "2023-06-01".to_owned()));
+    }
+    Ok(HttpRequest {
+        url: format!("{}{path}", target.base_url),
+        headers,
+        body: body.to_string(),
+    })
 }
 
 /// Reads a whole answer, good or bad. `now_ms` is for what says "in 5 seconds".
@@ -114,59 +188,56 @@ pub fn answer(
     body: &[u8],
     now_ms: i64,
 ) -> Result<Answer, Failure> {
-    let _ = (provider, head, body, now_ms);
-    todo!()
+    if body.len() > MAX_ANSWER_BYTES {
+        return Err(Failure::too_large());
+    }
+    let value: Option<Value> = serde_json::from_slice(body).ok();
+    if head.status != 200 {
+        return Err(refused::by_status(provider, head, value.as_ref(), now_ms));
+    }
+    let json = head.is_of(&["application/json"]);
+    let value = value
+        .filter(|it| json && it.is_object())
+        .ok_or_else(Failure::invalid_answer)?;
+    let mut found = Collected::new(provider);
+    let absorb = match provider {
+        Provider::OpenAi | Provider::Groq | Provider::DeepSeek => openai::whole,
+        Provider::Anthropic => anthropic::whole,
+        Provider::Gemini => gemini::chunk,
+        Provider::Local => ollama::chunk,
+    };
+    absorb(&mut found, &value, now_ms)?;
+    found.into_answer(head)
 }
 
-/// Reads an answer that comes in pieces. An answer whose status is not 200 is no stream: [`answer`] says what
-/// it means.
-#[derive(Debug)]
-pub struct Stream {
-    provider: Provider,
+/// A number of tokens; what is none is absent.
+fn count(value: &Value) -> Option<u64> {
+    value.as_u64()
 }
 
-impl Stream {
-    /// A stream that has just begun.
-    ///
-    /// # Errors
-    /// When the answer is no stream of this provider's, by its `content-type`.
-    pub fn new(provider: Provider, head: &Head, now_ms: i64) -> Result<Self, Failure> {
-        let _ = (head, now_ms);
-        Ok(Self { provider })
-    }
+/// An identifier of the provider's that is short enough to be kept.
+fn bounded_id(id: &str) -> Option<String> {
+    let printable = id.bytes().all(|byte| byte.is_ascii_graphic());
+    ((1..=200).contains(&id.len()) && printable).then(|| id.to_owned())
+}
 
-    /// The next piece, cut anywhere.
-    ///
-    /// # Errors
-    /// An error inside the stream, garbage, or more than may come.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, Failure> {
-        let _ = (bytes, self.provider);
-        todo!()
+/// What the model is told where the provider has no way to demand the format. `None` when nothing need be said.
+fn in_words(format: &Format) -> Option<String> {
+    match format {
+        Format::Text => None,
+        Format::Json => Some("Answer with one JSON object and nothing else.".to_owned()),
+        Format::Schema { json_schema } => Some(format!(
+            "Answer with JSON of this schema and nothing else:\n{}",
+            json_schema.schema
+        )),
     }
+}
 
-    /// Whether the provider said that nothing follows: no need to wait for the connection's end.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        todo!()
-    }
-
-    /// The connection's end: all that came as one answer, as [`answer`] would have read it.
-    ///
-    /// # Errors
-    /// When it ended before it was finished.
-    pub fn end(self) -> Result<Answer, Failure> {
-        todo!()
-    }
-
-    /// What was used as far as is known, when a stream is given up.
-    #[must_use]
-    pub fn usage(&self) -> Option<Usage> {
-        todo!()
-    }
-
-    /// The text that came until now.
-    #[must_use]
-    pub fn content(&self) -> &str {
-        todo!()
+/// Arguments as the object they should be. What a model wrote need not be one: then it is passed on as a text.
+fn arguments_object(arguments: &str) -> Value {
+    match serde_json::from_str(arguments) {
+        Ok(Value::Object(object)) => Value::Object(object),
+        _ if arguments.trim().is_empty() => serde_json::json!({}),
+        _ => serde_json::json!({ "arguments": arguments }),
     }
 }

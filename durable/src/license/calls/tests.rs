@@ -1,0 +1,632 @@
+//! The limits of AI calls, by example and by random histories with a pretended Postgres around them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use super::{
+    CallAnswer, CallMeta, Confirmed, Ended, Limit, OUTCOME_UNKNOWN, Record, ReserveCall, Settle,
+    SettleCall,
+};
+use crate::license::rules::Machine;
+use crate::license::wire::{Outcome, Supply};
+use crate::storage::Effects;
+
+/// 2026-06-10: within the period of June.
+const START: i64 = 1_781_049_600_000;
+const JULY: i64 = 1_782_864_000_000;
+const LICENSE: Uuid = Uuid::from_u128(4);
+const VENDOR: Uuid = Uuid::from_u128(1);
+const OWNER: Uuid = Uuid::from_u128(2);
+const KEY: Uuid = Uuid::from_u128(5);
+
+/// A pretended Postgres and an object with its storage.
+struct World {
+    machine: Machine,
+    rows: BTreeMap<String, String>,
+    now: i64,
+    calls: u128,
+    limits: Value,
+    status: &'static str,
+    /// Postgres: the records, and what is counted.
+    records: BTreeMap<Uuid, (bool, i64)>,
+    requests: i64,
+    cost: i64,
+    /// What the queue holds.
+    queue: Vec<String>,
+}
+
+impl World {
+    fn new(limits: Value) -> Self {
+        Self {
+            machine: Machine::new([1; 16]),
+            rows: BTreeMap::new(),
+            now: START,
+            calls: 0,
+            limits,
+            status: "active",
+            records: BTreeMap::new(),
+            requests: 0,
+            cost: 0,
+            queue: Vec::new(),
+        }
+    }
+
+    fn found(&self, waiting: &[Uuid]) -> Box<RawValue> {
+        let settled: Vec<_> = waiting
+            .iter()
+            .filter(|id| self.records.contains_key(id))
+            .collect();
+        let found = json!({
+            "snapshot": { "license": {
+                "id": LICENSE, "organization_id": VENDOR, "owner_id": OWNER, "status": self.status,
+                "starts_at": "2026-01-01T00:00:00+00:00", "custom_limits": self.limits,
+                "plan": { "code": "pro", "limits": { "max_ai_requests_per_month": 10, "max_concurrent_tasks": 5 } },
+            } },
+            "bindings": {}, "settled": settled,
+            "usage": {
+                "from": "2026-06-01T00:00:00+00:00", "until": "2026-07-01T00:00:00+00:00",
+                "starts_at": "2026-01-01T00:00:00+00:00", "requests": self.requests, "cost_micro": self.cost,
+                "keys": { KEY.to_string(): self.cost },
+            },
+        });
+        RawValue::from_string(found.to_string()).unwrap()
+    }
+
+    fn restart(&mut self) {
+        self.machine = Machine::new([2; 16]);
+        let rows: Vec<_> = self.rows.clone().into_iter().collect();
+        self.machine.restore(&rows);
+    }
+
+    fn apply(&mut self, effects: Effects) {
+        self.rows.extend(effects.put);
+        for key in &effects.delete {
+            self.rows.remove(key);
+        }
+        if effects.free {
+            self.rows.clear();
+        }
+    }
+
+    fn next_id(&mut self) -> Uuid {
+        self.calls += 1;
+        let seconds = u64::try_from(self.now / 1_000).unwrap();
+        let stamp = Timestamp::from_unix(NoContext, seconds, 0);
+        let id = Uuid::new_v7(stamp).as_u128();
+        Uuid::from_u128((id & !0xffff_ffff) | self.calls)
+    }
+
+    fn ask(&mut self, id: Uuid, cost_micro: i64, key_budget_micro: Option<i64>) -> CallAnswer {
+        self.ask_for(id, cost_micro, key_budget_micro, None)
+    }
+
+    fn ask_for(
+        &mut self,
+        id: Uuid,
+        cost_micro: i64,
+        key_budget_micro: Option<i64>,
+        task_id: Option<Uuid>,
+    ) -> CallAnswer {
+        let call = CallMeta {
+            id,
+            user_id: OWNER,
+            caller_key_id: Some(KEY),
+            kind: "chat".into(),
+            task_id,
+            prompt_id: None,
+            request_id: "r".into(),
+        };
+        let mut data = self.found(&[]);
+        let mut token = None;
+        for _ in 0..3 {
+            let ask = ReserveCall {
+                call: call.clone(),
+                license_id: LICENSE,
+                organization_id: Some(VENDOR),
+                owner_id: None,
+                cost_micro,
+                key_budget_micro,
+                patience_ms: 40_000,
+                snapshot_ttl_s: 300,
+                supply: token.map(|token| Supply::Data { token, data: &data }),
+            };
+            let (answer, effects) = self.machine.reserve_call(&ask, self.now).unwrap();
+            self.apply(effects);
+            match answer {
+                CallAnswer::NeedSnapshot(wanted) => {
+                    data = self.found(&wanted.waiting);
+                    token = Some(wanted.token);
+                }
+                answer => return answer,
+            }
+        }
+        panic!("asks for ever");
+    }
+
+    fn reserve(&mut self) -> Result<Uuid, Limit> {
+        let id = self.next_id();
+        match self.ask(id, 0, None) {
+            CallAnswer::Granted { .. } => Ok(id),
+            CallAnswer::Full { limit, .. } => Err(limit),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn settle(&mut self, id: Uuid, settle: Settle) {
+        let effects = self
+            .machine
+            .settle_call(SettleCall { id, settle }, self.now);
+        self.apply(effects);
+    }
+
+    fn ended(&self, counts: bool, cost: Option<i64>) -> Ended {
+        Ended {
+            at: self.now,
+            completed: counts,
+            counts,
+            error_code: None,
+            tokens_input: None,
+            tokens_output: None,
+            cost_micro: cost,
+            model_id: None,
+            pool_key_id: None,
+        }
+    }
+
+    /// The consumer of records: each once, however often it comes. Whether it was news.
+    fn consume(&mut self, id: Uuid, counts: bool, cost: i64) -> bool {
+        let fresh = !self.records.contains_key(&id);
+        if fresh {
+            self.records.insert(id, (counts, cost));
+            self.requests += i64::from(counts);
+            self.cost += cost;
+        }
+        fresh
+    }
+
+    fn confirm(&mut self, id: Uuid, fresh: bool) {
+        let (counts, cost_micro) = self.records[&id];
+        let told = Confirmed {
+            id,
+            at: self.now,
+            counts,
+            cost_micro,
+            caller_key_id: Some(KEY),
+            fresh,
+        };
+        let effects = self.machine.confirm_calls(&[told]);
+        self.apply(effects);
+    }
+
+    fn alarm(&mut self) {
+        let (bodies, effects) = self.machine.take_calls(self.now);
+        self.apply(effects);
+        self.queue.extend(bodies);
+    }
+
+    fn drain(&mut self) -> Vec<Record> {
+        let bodies = std::mem::take(&mut self.queue);
+        let records: Vec<Record> = bodies
+            .iter()
+            .map(|body| serde_json::from_str(body).unwrap())
+            .collect();
+        for record in &records {
+            let cost = record.ended.cost_micro.unwrap_or(0);
+            let fresh = self.consume(record.call.id, record.ended.counts, cost);
+            self.confirm(record.call.id, fresh);
+        }
+        records
+    }
+}
+
+#[test]
+fn requests_end_at_the_limit_and_come_back_when_given_back() {
+    let mut world =
+        World::new(json!({ "max_ai_requests_per_month": 3, "max_concurrent_tasks": -1 }));
+    world.requests = 1;
+    let (one, two) = (world.reserve().unwrap(), world.reserve().unwrap());
+    assert_eq!(world.reserve(), Err(Limit::Requests));
+    world.settle(one, Settle::GivenBack);
+    let three = world.reserve().unwrap();
+    assert_eq!(world.reserve(), Err(Limit::Requests));
+    let end = world.ended(false, None);
+    world.settle(three, Settle::Ended(end));
+    let last = world.reserve().unwrap();
+    let end = world.ended(true, Some(7));
+    world.settle(last, Settle::Ended(end.clone()));
+    // Told twice, and told of what is not there.
+    world.settle(last, Settle::GivenBack);
+    world.settle(one, Settle::Ended(end));
+    assert_eq!(world.reserve(), Err(Limit::Requests));
+    world.settle(two, Settle::GivenBack);
+    assert!(world.reserve().is_ok());
+}
+
+#[test]
+fn so_many_at_a_time() {
+    let mut world = World::new(json!({ "max_concurrent_tasks": 2 }));
+    let one = world.reserve().unwrap();
+    world.reserve().unwrap();
+    assert_eq!(world.reserve(), Err(Limit::Concurrency));
+    let end = world.ended(true, None);
+    world.settle(one, Settle::Ended(end));
+    world.reserve().unwrap();
+    assert_eq!(world.reserve(), Err(Limit::Concurrency));
+    world.restart();
+    assert_eq!(world.reserve(), Err(Limit::Concurrency));
+}
+
+#[test]
+fn the_plan_counts_where_the_license_says_nothing() {
+    let mut world = World::new(json!({ "max_concurrent_tasks": -1 }));
+    world.requests = 9;
+    world.reserve().unwrap();
+    assert_eq!(world.reserve(), Err(Limit::Requests));
+}
+
+#[test]
+fn budgets_hold_what_a_call_may_cost_and_keep_what_it_did() {
+    let limits = json!({ "max_ai_cost_usd_per_month": 0.0001, "max_concurrent_tasks": -1 });
+    let mut world = World::new(limits);
+    world.cost = 40;
+    let (one, two, three) = (world.next_id(), world.next_id(), world.next_id());
+    assert!(matches!(
+        world.ask(one, 60, None),
+        CallAnswer::Granted { .. }
+    ));
+    let full = CallAnswer::Full {
+        limit: Limit::Budget,
+        most: 100,
+        used: 100,
+        resets_at: JULY,
+    };
+    assert_eq!(world.ask(two, 1, None), full);
+    let end = world.ended(true, Some(20));
+    world.settle(one, Settle::Ended(end));
+    assert!(matches!(
+        world.ask(two, 40, None),
+        CallAnswer::Granted { .. }
+    ));
+    assert!(matches!(
+        world.ask(three, 1, None),
+        CallAnswer::Full {
+            limit: Limit::Budget,
+            used: 100,
+            ..
+        }
+    ));
+    world.settle(two, Settle::GivenBack);
+    assert!(matches!(
+        world.ask(three, 10, Some(65)),
+        CallAnswer::Full {
+            limit: Limit::KeyBudget,
+            used: 60,
+            most: 65,
+            ..
+        }
+    ));
+    assert!(matches!(
+        world.ask(three, 5, Some(65)),
+        CallAnswer::Granted { .. }
+    ));
+}
+
+#[test]
+fn a_call_is_let_in_once() {
+    let mut world = World::new(json!({}));
+    let id = world.reserve().unwrap();
+    assert_eq!(world.ask(id, 0, None), CallAnswer::Repeated);
+    let end = world.ended(true, None);
+    world.settle(id, Settle::Ended(end));
+    assert_eq!(world.ask(id, 0, None), CallAnswer::Repeated);
+}
+
+#[test]
+fn a_call_of_a_task_is_joined_and_counts_once() {
+    let mut world = World::new(json!({ "max_concurrent_tasks": 1 }));
+    let (id, task) = (world.next_id(), Some(Uuid::from_u128(9)));
+    let requests = |answer| match answer {
+        CallAnswer::Granted { left, .. } => left.requests.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(requests(world.ask_for(id, 0, None, task)), 9);
+    world.now += 30_000;
+    // Its time is renewed.
+    assert_eq!(requests(world.ask_for(id, 0, None, task)), 9);
+    assert_eq!(
+        world.machine.next_alarm(world.now),
+        Some(world.now + 40_000)
+    );
+    world.now += 40_000;
+    world.alarm();
+    assert!(
+        world.queue.is_empty() && world.reserve().is_ok(),
+        "given back"
+    );
+    let mut world = World::new(json!({}));
+    let id = world.next_id();
+    world.ask_for(id, 0, None, task);
+    let end = world.ended(true, Some(3));
+    world.settle(id, Settle::Ended(end.clone()));
+    assert_eq!(requests(world.ask_for(id, 0, None, task)), 9);
+    world.settle(id, Settle::Ended(end.clone()));
+    world.consume(id, true, 3);
+    world.confirm(id, true);
+    // Its consumer never heard, and runs it once more: Postgres knows better than to count it again.
+    assert_eq!(requests(world.ask_for(id, 0, None, task)), 8);
+    world.settle(id, Settle::Ended(end));
+    let fresh = world.consume(id, true, 3);
+    world.confirm(id, fresh);
+    let other = world.next_id();
+    assert_eq!(requests(world.ask_for(other, 0, None, None)), 8);
+}
+
+#[test]
+fn only_a_license_in_force_that_is_the_callers() {
+    for (status, code) in [
+        ("suspended", "SUSPENDED"),
+        ("expired", "EXPIRED"),
+        ("cancelled", "CANCELLED"),
+    ] {
+        let mut world = World::new(json!({}));
+        world.status = status;
+        let id = world.next_id();
+        assert_eq!(world.ask(id, 0, None), CallAnswer::Refused(code.into()));
+    }
+    let mut world = World::new(json!({}));
+    world.reserve().unwrap();
+    let ask = |license_id, organization_id, owner_id| ReserveCall {
+        call: CallMeta {
+            id: Uuid::from_u128(99),
+            user_id: OWNER,
+            caller_key_id: None,
+            kind: "chat".into(),
+            task_id: None,
+            prompt_id: None,
+            request_id: "r".into(),
+        },
+        license_id,
+        organization_id,
+        owner_id,
+        cost_micro: 0,
+        key_budget_micro: None,
+        patience_ms: 1,
+        snapshot_ttl_s: 300,
+        supply: None,
+    };
+    let stranger = Some(Uuid::from_u128(77));
+    for foreign in [
+        ask(Uuid::from_u128(8), Some(VENDOR), None),
+        ask(LICENSE, stranger, None),
+        ask(LICENSE, Some(VENDOR), stranger),
+    ] {
+        let (answer, _) = world.machine.reserve_call(&foreign, START).unwrap();
+        assert_eq!(answer, CallAnswer::Missing);
+    }
+    let own = ask(LICENSE, None, Some(OWNER));
+    let (answer, _) = world.machine.reserve_call(&own, START).unwrap();
+    assert!(matches!(answer, CallAnswer::Granted { .. }));
+}
+
+#[test]
+fn what_nobody_told_the_end_of_ends_as_a_record_of_its_own() {
+    let mut world = World::new(json!({}));
+    let id = world.reserve().unwrap();
+    world.restart();
+    assert_eq!(
+        world.machine.next_alarm(world.now),
+        Some(world.now + 40_000)
+    );
+    world.now += 39_999;
+    world.alarm();
+    assert!(world.drain().is_empty());
+    world.now += 1;
+    world.alarm();
+    let records = world.drain();
+    assert_eq!(records.len(), 1);
+    let record = &records[0];
+    assert_eq!((record.call.id, record.license_id), (id, LICENSE));
+    assert_eq!(record.ended.error_code.as_deref(), Some(OUTCOME_UNKNOWN));
+    assert_eq!((record.ended.cost_micro, record.started_at), (None, START));
+    assert_eq!(world.requests, 1);
+    assert_eq!(world.machine.next_alarm(world.now), None);
+    // Whoever comes late with the real end is heard no more.
+    let end = world.ended(true, Some(5));
+    world.settle(id, Settle::Ended(end));
+    world.now += 1_000_000;
+    world.alarm();
+    assert!(world.drain().is_empty());
+}
+
+#[test]
+fn a_record_that_the_queue_lost_is_sent_by_the_object() {
+    let mut world = World::new(json!({}));
+    let id = world.reserve().unwrap();
+    let end = world.ended(true, Some(5));
+    world.settle(id, Settle::Ended(end));
+    world.now += 90_000;
+    world.alarm();
+    // The queue loses this one too.
+    assert_eq!(std::mem::take(&mut world.queue).len(), 1);
+    world.alarm();
+    assert!(world.queue.is_empty());
+    world.now += 90_000;
+    world.alarm();
+    assert_eq!(world.drain().len(), 1);
+    assert_eq!((world.requests, world.cost), (1, 5));
+    assert!(world.rows.keys().all(|key| !key.starts_with("r:")));
+}
+
+#[test]
+fn a_new_period_begins_with_nothing_used() {
+    let mut world = World::new(json!({ "max_ai_requests_per_month": 2 }));
+    let late = world.reserve().unwrap();
+    world.reserve().unwrap();
+    assert_eq!(world.reserve(), Err(Limit::Requests));
+    world.now = JULY - 1;
+    assert_eq!(world.reserve(), Err(Limit::Requests));
+    world.now = JULY;
+    world.reserve().unwrap();
+    // What ends now began in June and counts there.
+    let end = world.ended(true, None);
+    world.settle(late, Settle::Ended(end));
+    world.reserve().unwrap();
+    assert_eq!(world.reserve(), Err(Limit::Requests));
+}
+
+#[test]
+fn of_a_cancelled_license_nothing_is_kept_once_the_records_are_in() {
+    let mut world = World::new(json!({}));
+    let id = world.reserve().unwrap();
+    let ended = Outcome {
+        ended: true,
+        ..Outcome::default()
+    };
+    let effects = world.machine.forget(ended, world.now);
+    world.apply(effects);
+    assert!(!world.rows.is_empty());
+    let end = world.ended(true, None);
+    world.settle(id, Settle::Ended(end));
+    world.consume(id, true, 0);
+    world.confirm(id, true);
+    assert!(world.rows.is_empty(), "{:?}", world.rows);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Reserve,
+    GiveBack(usize),
+    /// Ends a call; its record goes to the queue, or is lost.
+    End {
+        which: usize,
+        counts: bool,
+        cost: u8,
+        lost: bool,
+    },
+    /// The consumer stores a record and tells the object, or dies in between.
+    Consume {
+        which: usize,
+        tells: bool,
+    },
+    Alarm,
+    Drain,
+    Wait(u8),
+    Restart,
+    Forget,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Reserve),
+        2 => any::<usize>().prop_map(Step::GiveBack),
+        4 => (any::<usize>(), any::<bool>(), 0..20_u8, any::<bool>())
+            .prop_map(|(which, counts, cost, lost)| Step::End { which, counts, cost, lost }),
+        4 => (any::<usize>(), any::<bool>()).prop_map(|(which, tells)| Step::Consume { which, tells }),
+        1 => Just(Step::Alarm),
+        1 => Just(Step::Drain),
+        1 => any::<u8>().prop_map(Step::Wait),
+        1 => Just(Step::Restart),
+        1 => Just(Step::Forget),
+    ]
+}
+
+proptest! {
+    /// Never more than the limit, never a request lost or counted twice, whatever happens in whatever order.
+    #[test]
+    fn limits_are_exact(steps in proptest::collection::vec(step(), 1..120)) {
+        const MOST: i64 = 12;
+        const AT_ONCE: usize = 4;
+        let limits = json!({ "max_ai_requests_per_month": MOST, "max_concurrent_tasks": AT_ONCE });
+        let mut world = World::new(limits);
+        let mut open: Vec<Uuid> = Vec::new();
+        let mut sent: Vec<(Uuid, bool, i64)> = Vec::new();
+        // By call: it counts. What is given back is gone from it.
+        let mut truth: BTreeMap<Uuid, bool> = BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Reserve => {
+                    let used = truth.values().filter(|counts| **counts).count() as i64;
+                    match world.reserve() {
+                        Ok(id) => {
+                            prop_assert!(used < MOST && open.len() < AT_ONCE);
+                            truth.insert(id, true);
+                            open.push(id);
+                        }
+                        Err(Limit::Requests) => prop_assert_eq!(used, MOST),
+                        Err(limit) => {
+                            prop_assert_eq!(limit, Limit::Concurrency);
+                            prop_assert_eq!(open.len(), AT_ONCE);
+                        }
+                    }
+                }
+                Step::GiveBack(which) if !open.is_empty() => {
+                    let id = open.remove(which % open.len());
+                    truth.remove(&id);
+                    world.settle(id, Settle::GivenBack);
+                }
+                Step::End { which, counts, cost, lost } if !open.is_empty() => {
+                    let id = open.remove(which % open.len());
+                    truth.insert(id, counts);
+                    let end = world.ended(counts, Some(i64::from(cost)));
+                    if !lost {
+                        sent.push((id, counts, i64::from(cost)));
+                    }
+                    // The record may be stored before the object hears of the end.
+                    if cost % 2 == 0 && !lost {
+                        world.consume(id, counts, i64::from(cost));
+                    }
+                    world.settle(id, Settle::Ended(end));
+                }
+                Step::Consume { which, tells } if !sent.is_empty() => {
+                    let (id, counts, cost) = sent[which % sent.len()];
+                    let fresh = world.consume(id, counts, cost);
+                    if tells {
+                        world.confirm(id, fresh);
+                    }
+                }
+                Step::Alarm => world.alarm(),
+                Step::Drain => {
+                    for record in world.drain() {
+                        if record.ended.error_code.is_some() {
+                            open.retain(|id| *id != record.call.id);
+                        }
+                    }
+                }
+                Step::Wait(seconds) => {
+                    world.now += i64::from(seconds) * 100;
+                }
+                Step::Restart => world.restart(),
+                Step::Forget => {
+                    let effects = world.machine.forget(Outcome::default(), world.now);
+                    world.apply(effects);
+                }
+                _ => {}
+            }
+            // Those that were waited for too long ended by themselves.
+            let unknown: BTreeSet<Uuid> = world.queue.iter()
+                .map(|body| serde_json::from_str::<Record>(body).unwrap())
+                .filter(|record| record.ended.error_code.is_some())
+                .map(|record| record.call.id).collect();
+            open.retain(|id| !unknown.contains(id));
+        }
+        // In the end everything is in Postgres, once.
+        for id in std::mem::take(&mut open) {
+            truth.remove(&id);
+            world.settle(id, Settle::GivenBack);
+        }
+        for _ in 0..3 {
+            world.now += 1_000_000;
+            world.alarm();
+            world.drain();
+        }
+        prop_assert!(world.rows.keys().all(|key| !key.starts_with("r:")));
+        prop_assert_eq!(world.requests, truth.values().filter(|counts| **counts).count() as i64);
+        prop_assert_eq!(world.records.len(), truth.len());
+        let stored: BTreeSet<_> = world.records.keys().collect();
+        prop_assert_eq!(stored, truth.keys().collect());
+    }
+}

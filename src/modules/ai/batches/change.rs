@@ -1,0 +1,69 @@
+//! `DELETE /api/ai/batches/{id}` and `POST /api/ai/batches/{id}/retry`
+
+use super::model::Batch;
+use super::queries::{self, BATCH};
+use crate::db::sql;
+use crate::http::body::Body;
+use crate::http::change::Outcome;
+use crate::http::endpoint::NoBody;
+use crate::http::idempotency::Once;
+use crate::http::params::Id;
+use crate::http::permit::{AiUse, Permit};
+use crate::http::reply::{Accepted, NoContent};
+use crate::modules::ai::tasks::queries::TOPIC;
+use crate::modules::ai::tasks::retry::{Again, again};
+use crate::modules::ai::tasks::{drain, turns};
+use serde_json::json;
+
+/// Cancels every task of a batch that has not ended. Of those that a model is being asked the answers are not kept,
+/// and what they cost is.
+pub async fn cancel(
+    permit: Permit<AiUse>,
+    Id(id): Id,
+    Once(key, NoBody): Once<NoBody>,
+) -> Outcome<NoContent> {
+    let mut tx = permit.begin_once(key).await?;
+    let before = queries::find(&mut tx, id).await?;
+    // Their places in the queue are held first, as whoever settles them does.
+    let cancel = sql(
+        "WITH place AS MATERIALIZED (
+           SELECT q.task_id, q.task_created_at, q.lease FROM ai_task_queue q
+           WHERE q.batch_id = $1::uuid AND NOT q.is_cancelled
+             AND ($2::uuid IS NULL OR q.organization_id = $2::uuid) AND ($3::uuid IS NULL OR q.user_id = $3::uuid)
+           ORDER BY q.task_id FOR UPDATE
+         ), held AS (
+           UPDATE ai_task_queue q SET is_cancelled = true FROM place p WHERE q.task_id = p.task_id AND p.lease IS NOT NULL
+         ), free AS (
+           DELETE FROM ai_task_queue q USING place p WHERE q.task_id = p.task_id AND p.lease IS NULL
+         ), task AS (
+           UPDATE processed_tasks t SET status = 'cancelled', completed_at = now() FROM place p
+           WHERE t.id = p.task_id AND t.created_at = p.task_created_at AND t.batch_id = $1::uuid
+           RETURNING t.id)
+         SELECT to_json(count(*))::text FROM task",
+    );
+    let scope = tx.scope();
+    let cancel = cancel.bind(id).bind(scope.organization());
+    let cancelled: u64 = tx.value(cancel.bind(scope.owner())).await?;
+    turns::count_cancelled(&mut tx, id, cancelled).await?;
+    let after = queries::find(&mut tx, id).await?;
+    tx.record_change(&BATCH, "ai.batch.cancelled", &before, &after);
+    permit.commit(tx, NoContent::done()).await
+}
+
+/// Has the tasks of a batch done again that failed or were cancelled.
+pub async fn retry(
+    permit: Permit<AiUse>,
+    Id(id): Id,
+    Once(key, Body(Again {})): Once<Body<Again>>,
+) -> Outcome<Accepted<Batch>> {
+    let mut tx = permit.begin_once(key).await?;
+    let before = queries::find(&mut tx, id).await?;
+    let key = permit.principal.api_key_id;
+    let queued = again(&mut tx, "t.batch_id = $1::uuid", id, key).await?;
+    let after = queries::find(&mut tx, id).await?;
+    for _ in 0..drain::consumers(queued) {
+        tx.tell(TOPIC, json!({}));
+    }
+    tx.record_change(&BATCH, "ai.batch.retried", &before, &after);
+    permit.commit(tx, Accepted::raw(&after)).await
+}

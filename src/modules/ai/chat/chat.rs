@@ -1,0 +1,30 @@
+//! `POST /api/ai/chat`
+
+use super::model::{Chat, ChatAnswer, MAX_QUESTION};
+use super::{asking, events};
+use crate::http::body::Body;
+use crate::http::change::Outcome;
+use crate::http::idempotency::Once;
+use crate::http::permit::{AiUse, Light};
+use crate::http::reply::{Data, Spoken};
+use crate::modules::ai::engine;
+
+/// Answers a conversation.
+pub async fn chat(
+    permit: Light<AiUse>,
+    Once(key, Body(body)): Once<Body<Chat, MAX_QUESTION>>,
+) -> Outcome<Spoken<Data<ChatAnswer>>> {
+    let (options, (messages,)) = body.options();
+    let stream = options.stream;
+    let ask = asking::ask(&permit, options, None, messages, "chat").await?;
+    if stream {
+        key.refuse("stream")?;
+        return Ok(Spoken::Events(
+            events::of(&permit.call, ask, ChatAnswer::of).await?,
+        ));
+    }
+    let tx = permit.begin_once(key).await?;
+    let completion = engine::answer(&permit.call, ask).await;
+    let answer = ChatAnswer::of(completion.map_err(crate::error::Error::from)?);
+    Ok(Spoken::Whole(permit.commit(tx, Data::of(&answer)).await?))
+}

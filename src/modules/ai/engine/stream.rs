@@ -1,0 +1,177 @@
+//! An answer piece by piece.
+
+use super::attempt::{Flow, Got, milliseconds};
+use super::closing::{Closing, End};
+use super::run::{self, Begun};
+use super::{Ask, Attempt, Completion, Failed};
+use crate::call::Call;
+use crate::error::{Code, Error};
+use crate::platform::clock;
+use celaest_domain::ai::failure::Failure;
+use celaest_domain::ai::provider::Provider;
+use celaest_domain::ai::wire::Event;
+use futures_channel::{mpsc, oneshot};
+use futures_util::SinkExt;
+use futures_util::future::{Either, select};
+use serde_json::json;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+use uuid::Uuid;
+use worker::Delay;
+
+/// All of a stream from its first content, in milliseconds.
+pub const MOST_MS: i64 = 600_000;
+/// Pieces that wait for a slow reader.
+const WAITING: usize = 16;
+/// How long a reader may take no piece before it counts as gone.
+const READER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// An answer that has begun.
+pub struct Streaming {
+    /// The call.
+    pub call: Uuid,
+    /// Who answers.
+    pub provider: Provider,
+    /// The provider's name of the model that answers.
+    pub model: String,
+    /// Every attempt, the last one answers.
+    pub attempts: Vec<Attempt>,
+    /// The answer. Its last piece is [`Piece::End`] or [`Piece::Failed`].
+    pub pieces: mpsc::Receiver<Piece>,
+}
+
+/// A piece of an answer.
+pub enum Piece {
+    /// More of it.
+    Event(Event),
+    /// All of it has come.
+    End(Box<Completion>),
+    /// No more will come.
+    Failed(Error),
+}
+
+/// Asks, and pumps what comes to whoever reads, apart from the request: what was used is told however it ends.
+pub(super) async fn open(call: &Rc<Call>, ask: Ask) -> Result<Streaming, Failed> {
+    let (tell, told) = oneshot::channel();
+    let same = call.clone();
+    call.background(async move {
+        match run::begin(&*same, ask, true).await {
+            Ok(begun) => {
+                let (pieces, reader) = mpsc::channel(WAITING);
+                let _ = tell.send(Ok(Streaming {
+                    call: begun.call.id,
+                    provider: begun.model.provider,
+                    model: begun.model.model_id.clone(),
+                    attempts: begun.call.attempts.clone(),
+                    pieces: reader,
+                }));
+                pump(begun, pieces).await.close(&*same).await;
+            }
+            Err(stopped) => {
+                let _ = tell.send(Err(stopped.failed));
+                if let Some(closing) = stopped.closing {
+                    closing.close(&*same).await;
+                }
+            }
+        }
+    });
+    told.await
+        .unwrap_or_else(|_| Err(Error::internal("a call without an end").into()))
+}
+
+/// How the pumping ended.
+enum Stop {
+    Finished,
+    Gone,
+    Failed(Failure),
+}
+
+async fn pump(begun: Begun, mut pieces: mpsc::Sender<Piece>) -> Closing {
+    let Begun {
+        got,
+        model,
+        lent,
+        mut call,
+        asked_at,
+    } = begun;
+    let key = lent.key_id;
+    let mut flow = match got {
+        Got::Flow(flow) => flow,
+        Got::Whole(_) => return Closing::given_back(call.granted, call.id, Some(lent)),
+    };
+    let stop = {
+        let flowing = pin!(flows(&mut flow, &mut pieces, call.ask.between_tokens_ms));
+        match call.ask.gone.clone() {
+            None => flowing.await,
+            Some(gone) => match select(flowing, gone).await {
+                Either::Left((stop, _)) => stop,
+                Either::Right(_) => Stop::Gone,
+            },
+        }
+    };
+    let latency_ms = clock::now_ms() - asked_at;
+    if let Some(last) = call.attempts.last_mut() {
+        last.ms = latency_ms;
+    }
+    let last = Some((model.clone(), key));
+    match stop {
+        Stop::Finished => {
+            // An end without an answer does not get here.
+            let Some(answer) = flow.ended.take() else {
+                return Closing::given_back(call.granted, call.id, Some(lent));
+            };
+            let completion = call.completion((*answer).clone(), &model, key);
+            let _ = pieces.send(Piece::End(Box::new(completion))).await;
+            Closing::of(
+                call.facts(last, Some(lent), latency_ms),
+                &End::Answered(&answer),
+            )
+        }
+        Stop::Gone => {
+            let end = End::Gone {
+                usage: flow.usage(),
+                content: flow.content(),
+            };
+            Closing::of(call.facts(last, Some(lent), latency_ms), &end)
+        }
+        Stop::Failed(failure) => {
+            let error = Error::new(Code::ProvidersFailed).with_details(json!({
+                "provider": model.provider, "model": model.model_id, "reason": failure.code,
+            }));
+            let _ = pieces.send(Piece::Failed(error.clone())).await;
+            let end = End::Broken {
+                error: &error,
+                failure: &failure,
+                usage: flow.usage(),
+                content: flow.content(),
+            };
+            Closing::of(call.facts(last, Some(lent), latency_ms), &end)
+        }
+    }
+}
+
+/// Hands on what comes until its end.
+async fn flows(flow: &mut Flow, pieces: &mut mpsc::Sender<Piece>, between_ms: u32) -> Stop {
+    let end = clock::now_ms() + MOST_MS;
+    let mut events = std::mem::take(&mut flow.early);
+    loop {
+        for event in events {
+            let sending = pieces.send(Piece::Event(event));
+            match select(pin!(sending), Delay::from(READER_PATIENCE)).await {
+                Either::Left((Ok(()), _)) => {}
+                _ => return Stop::Gone,
+            }
+        }
+        let now = clock::now_ms();
+        if now >= end {
+            return Stop::Failed(Failure::timeout());
+        }
+        let patience = milliseconds(i64::from(between_ms).min(end - now));
+        events = match flow.next(patience).await {
+            Ok(Some(events)) => events,
+            Ok(None) => return Stop::Finished,
+            Err(failure) => return Stop::Failed(failure),
+        };
+    }
+}

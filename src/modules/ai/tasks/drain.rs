@@ -1,0 +1,400 @@
+//! The consumer: takes up tasks, asks, and writes down what came of it, until there are none or its time is over.
+//!
+//! A message says only that there is something to do, so it may come twice, or late, or not at all: what is taken up
+//! is PostgreSQL's decision, and each task is one consumer's alone until its time is over. One whose consumer dies is
+//! taken up again, under the same call, which its license knows and charges once.
+
+use super::queries::TOPIC;
+use super::turns::{self, Messages, Settled, Turn};
+use crate::db::facts::Message;
+use crate::db::outbox;
+use crate::error::{Code, Error, Result};
+use crate::language::Language;
+use crate::log;
+use crate::modules::ai::engine::{self, Ask, CallerKey, Completion, Failed, TaskRef, Who};
+use crate::modules::ai::prompts::active::{self, Version};
+use crate::modules::ai::tasks::asking::{DEADLINE_MS, Item};
+use crate::platform::{clock, queues, random};
+use crate::run::{self, Run};
+use celaest_domain::access::{Permission, Role, effective};
+use celaest_domain::ai::task::{self, Next};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+use uuid::Uuid;
+use worker::{Delay, Env};
+
+/// Tasks that one consumer has under way: the platform allows six connections to the outside, and PostgreSQL's is
+/// one of them.
+const AT_ONCE: usize = 5;
+/// Tasks that one consumer takes up before it hands over to the next: each costs a handful of the platform's calls,
+/// of which there are a thousand.
+const MOST_TASKS: usize = 100;
+/// How long it takes up tasks, in milliseconds.
+const MOST_MS: i64 = 60_000;
+/// How often an outcome is written again before it is given up, and the pause between: as long as the time that is
+/// left of the task's, about.
+const STORES: usize = 25;
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Consumers that are called at most for one reason.
+const MOST_CALLED: usize = 8;
+
+/// What arrives: a message of the outbox, its name, or nothing but a call.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Arrived {
+    Message(Message),
+    Named { outbox: Uuid },
+    Called { topic: String },
+}
+
+/// Takes up tasks.
+///
+/// # Errors
+/// When the database fails; the messages come again then.
+pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
+    let mut messages = Vec::new();
+    let mut names = Vec::new();
+    for body in bodies {
+        match run::of(body)? {
+            Arrived::Message(message) => messages.push(message),
+            Arrived::Named { outbox } => names.push(outbox),
+            Arrived::Called { topic } if topic == TOPIC => {}
+            Arrived::Called { topic } => {
+                return Err(Error::internal(format!("no consumer for {topic}")));
+            }
+        }
+    }
+    messages.extend(outbox::named(&run.database, &names).await?);
+    // What they say is in the queue of the database by now, and found there whatever becomes of this run.
+    run.processed(&messages).await?;
+    drain(run).await
+}
+
+/// How many consumers so many tasks are worth.
+pub fn consumers(tasks: usize) -> usize {
+    tasks.div_ceil(MOST_TASKS / 2).min(MOST_CALLED)
+}
+
+/// Calls consumers.
+///
+/// # Errors
+/// When the queue refuses.
+pub async fn call(env: &Env, consumers: usize) -> Result<()> {
+    let body = || json!({ "topic": TOPIC }).to_string();
+    queues::send(env, "AI_TASKS", (0..consumers).map(|_| body())).await
+}
+
+/// What goes on side by side.
+enum Event {
+    /// A turn came to its end.
+    Done(Box<Settled>),
+    /// Outcomes were written down, and others taken up.
+    Stored(Result<Stored>),
+}
+
+struct Stored {
+    /// The tasks that were taken up.
+    turns: Vec<Turn>,
+    /// Whether there may be others.
+    more: bool,
+    /// The shortest pause of those that come again, in seconds.
+    wait_s: Option<u64>,
+}
+
+/// The versions of prompts that a consumer has met.
+type Versions = Rc<RefCell<HashMap<Uuid, Rc<Version>>>>;
+
+async fn drain(run: &Run) -> Result<()> {
+    let began = clock::now_ms();
+    let mut working: FuturesUnordered<LocalBoxFuture<'_, Event>> = FuturesUnordered::new();
+    let versions = Versions::default();
+    let mut done: Vec<Settled> = Vec::new();
+    let (mut under_way, mut taken_up) = (0, 0);
+    let (mut storing, mut more) = (false, true);
+    let mut outcome = Ok(());
+    loop {
+        let is_over =
+            taken_up >= MOST_TASKS || clock::now_ms() - began >= MOST_MS || outcome.is_err();
+        let room = match is_over {
+            true => 0,
+            false => (AT_ONCE - under_way).min(MOST_TASKS - taken_up),
+        };
+        if !storing && (!done.is_empty() || (more && room > 0)) {
+            storing = true;
+            let settled = std::mem::take(&mut done);
+            working.push(store(run, settled, room).map(Event::Stored).boxed_local());
+        }
+        let Some(event) = working.next().await else {
+            break;
+        };
+        match event {
+            Event::Done(settled) => {
+                under_way -= 1;
+                done.push(*settled);
+            }
+            Event::Stored(stored) => {
+                storing = false;
+                let stored = match stored {
+                    Ok(stored) => stored,
+                    Err(error) => {
+                        outcome = Err(error);
+                        continue;
+                    }
+                };
+                if let Some(wait_s) = stored.wait_s {
+                    call_later(run, wait_s).await;
+                }
+                more = stored.more;
+                under_way += stored.turns.len();
+                taken_up += stored.turns.len();
+                for turn in stored.turns {
+                    let host = Run::new(
+                        run.env.clone(),
+                        run.background.clone(),
+                        format!("task:{}", turn.task_id),
+                    );
+                    let work = work(host, turn, versions.clone());
+                    working.push(work.map(|done| Event::Done(Box::new(done))).boxed_local());
+                }
+            }
+        }
+        // With what ends there may be room again for the others of its license.
+        more |= !done.is_empty();
+    }
+    if more && outcome.is_ok() {
+        call(&run.env, 1).await?;
+    }
+    outcome
+}
+
+/// Calls a consumer for what comes again by itself. If nobody hears it, the job of the minute finds it.
+async fn call_later(run: &Run, wait_s: u64) {
+    let delay_s = u32::try_from(wait_s).unwrap_or(u32::MAX);
+    let body = json!({ "topic": TOPIC }).to_string();
+    if let Err(error) = queues::send_later(&run.env, "AI_TASKS", body, delay_s).await {
+        log::warn(
+            &run.name,
+            "nobody is called for a task that comes again",
+            &error,
+        );
+    }
+}
+
+/// Writes outcomes down, and takes up as many tasks as there is room for.
+async fn store(run: &Run, settled: Vec<Settled>, room: usize) -> Result<Stored> {
+    let wait_s = settled.iter().filter_map(|one| one.wait_s).min();
+    if !settled.is_empty() {
+        settle(run, &settled).await?;
+    }
+    let turns: Vec<Turn> = match room {
+        0 => Vec::new(),
+        room => run.begin().only_value(turns::claim(room)).await?,
+    };
+    Ok(Stored {
+        more: room == 0 || !turns.is_empty(),
+        turns,
+        wait_s,
+    })
+}
+
+/// Writes outcomes down. They cost something: PostgreSQL may be away for a while.
+///
+/// # Errors
+/// When it is away for longer: the tasks are taken up again then.
+pub async fn settle(run: &Run, settled: &[Settled]) -> Result<()> {
+    let mut stores = 0;
+    let messages: Messages = loop {
+        match run.begin().only_value(turns::settle(settled)).await {
+            Ok(messages) => break messages,
+            Err(error) if stores < STORES && error.code == Code::Unavailable => {
+                stores += 1;
+                Delay::from(STORE_PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    if let Err(error) = outbox::publish(&run.env, &run.database, &messages).await {
+        // Not lost: the sweep finds the rows unsent.
+        log::warn(&run.name, "outbox messages left for the sweep", &error);
+    }
+    Ok(())
+}
+
+/// One turn of a task, whatever becomes of it.
+async fn work(host: Run, turn: Turn, versions: Versions) -> Settled {
+    let settled = Settled {
+        task_id: turn.task_id,
+        lease: turn.lease,
+        ..Settled::default()
+    };
+    let attempts = turn.attempts;
+    let wants_json = options(&turn).wants_json();
+    let asked = match ask(&host, turn, &versions).await {
+        Ok(ask) => engine::complete(&host, ask).await,
+        Err(error) => Err(Failed::refused(error)),
+    };
+    host.database.close();
+    match asked {
+        Ok(completion) => completed(settled, completion, wants_json),
+        Err(failed) => failed_turn(settled, failed, attempts),
+    }
+}
+
+fn options(turn: &Turn) -> &super::asking::Options {
+    turn.common
+        .as_ref()
+        .map_or(&turn.request.options, |common| &common.options)
+}
+
+/// What a task asks.
+async fn ask(host: &Run, turn: Turn, versions: &Versions) -> Result<Ask> {
+    may_ask(&turn)?;
+    let version = match turn.prompt_id {
+        None => None,
+        Some(id) => Some(version(host, &turn, id, versions).await?),
+    };
+    let version = version.as_deref();
+    let options = options(&turn).clone();
+    let mut variables = turn
+        .common
+        .map(|common| common.variables)
+        .unwrap_or_default();
+    variables.extend(turn.request.variables);
+    let item = Item {
+        prompt: None,
+        messages: (!turn.request.messages.is_empty()).then_some(turn.request.messages),
+        input_text: turn.input_text,
+        variables,
+    };
+    let request = options.question(version, item.messages(version, "")?);
+    let who = Who {
+        organization: Some(turn.organization_id),
+        user: turn.user_id,
+        owner: turn.own_only.then_some(turn.user_id),
+        key: turn.caller_key.map(|key| CallerKey {
+            id: key.id,
+            budget_micro: key.budget_micro,
+        }),
+        request_id: turn.request_id.unwrap_or_default(),
+        ip: turn.ip,
+        user_agent: turn.user_agent,
+        ..Who::default()
+    };
+    Ok(Ask {
+        license: Some(turn.license_id),
+        preferred: version.and_then(|version| version.preferred_model_id),
+        provider: options.provider()?,
+        prompt: turn.prompt_id,
+        fallback: options.fallback.unwrap_or(true),
+        deadline_ms: options.deadline_ms.unwrap_or(DEADLINE_MS),
+        model: options.model,
+        task: Some(TaskRef {
+            id: turn.task_id,
+            last: turn.attempts >= turns::MOST_ATTEMPTS,
+        }),
+        call: Some(turn.call_id),
+        ..Ask::new(who, request, "task")
+    })
+}
+
+/// Whoever handed it in may still ask.
+fn may_ask(turn: &Turn) -> Result<()> {
+    if turn.caller_key.is_some_and(|key| !key.works) {
+        return Err(Code::InvalidApiKey.into());
+    }
+    let scopes = turn.scopes.as_deref().unwrap_or_default();
+    let may = Role::parse(&turn.role)
+        .is_some_and(|role| effective::<_, &str>(role, scopes, None).has(Permission::AiUse));
+    match turn.is_welcome && may {
+        true => Ok(()),
+        false => Err(Code::Forbidden.into()),
+    }
+}
+
+async fn version(host: &Run, turn: &Turn, id: Uuid, known: &Versions) -> Result<Rc<Version>> {
+    let remembered = known.borrow().get(&id).cloned();
+    if let Some(version) = remembered {
+        return Ok(version);
+    }
+    let mut tx = host.begin();
+    let version = active::handed_in(&mut tx, turn.organization_id, id).await?;
+    tx.commit().await?;
+    let version = Rc::new(version);
+    known.borrow_mut().insert(id, version.clone());
+    Ok(version)
+}
+
+fn completed(settled: Settled, done: Completion, wants_json: bool) -> Settled {
+    let answer = done.answer;
+    let usage = answer.usage.unwrap_or_default();
+    let mut outcome = Map::new();
+    let mut put = |name: &str, value: Value| {
+        if !matches!(&value, Value::Null) && value != json!([]) {
+            outcome.insert(name.to_owned(), value);
+        }
+    };
+    put("provider", json!(done.provider));
+    put("model", json!(done.model));
+    put("finish_reason", json!(answer.finish.as_str()));
+    put("refusal", json!(answer.refusal));
+    put("tool_calls", json!(answer.tool_calls));
+    put("usage", json!(answer.usage));
+    put("attempts", json!(done.attempts));
+    put("overhead_ms", json!(done.overhead_ms));
+    put("replay", json!(answer.replay));
+    Settled {
+        status: "completed",
+        output_json: wants_json
+            .then(|| serde_json::from_str(&answer.content).ok())
+            .flatten(),
+        output_raw: Some(answer.content),
+        outcome,
+        tokens_input: usage.input,
+        tokens_output: usage.output,
+        cost_micro: done.cost_micro,
+        model_id: Some(done.model_id),
+        pool_key: Some(done.pool_key),
+        ai_ms: Some(done.ai_ms),
+        ..settled
+    }
+}
+
+fn failed_turn(settled: Settled, failed: Failed, attempts: u32) -> Settled {
+    let failure = task::Failure {
+        attempts,
+        retryable: failed.retryable,
+        reached: !failed.attempts.is_empty(),
+        retry_after_ms: failed.retry_after_ms,
+    };
+    // Without randomness they come back together, which is no harm.
+    let chance =
+        random::bytes::<2>().map_or(0, |bytes| u64::from(u16::from_be_bytes(bytes)) % 1_000);
+    let next = task::after(failure, chance);
+    let (status, wait_s, hold_s) = match next {
+        Next::Fail => ("failed", None, None),
+        Next::Again { wait_s } => ("retrying", Some(wait_s), None),
+        Next::Later { wait_s, hold_s } => ("retrying", Some(wait_s), Some(hold_s)),
+    };
+    let outcome = match failed.error.details {
+        Some(Value::Object(details)) => details,
+        _ => Map::new(),
+    };
+    let ai_ms: i64 = failed.attempts.iter().map(|attempt| attempt.ms).sum();
+    Settled {
+        status,
+        wait_s,
+        hold_s,
+        outcome,
+        error_code: Some(failed.error.code.as_str().to_owned()),
+        error_message: Some(failed.error.code.message(Language::default()).to_owned()),
+        ai_ms: Some(ai_ms),
+        ..settled
+    }
+}

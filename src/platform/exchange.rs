@@ -1,0 +1,158 @@
+//! A request to the outside whose answer is read piece by piece, with a bound on everything: how long it
+//! takes, how much there may be. Dropping it ends the request.
+
+use futures_util::future::{Either, select};
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use worker::Delay;
+use worker::js_sys::{Promise, Reflect, Uint8Array, futures::JsFuture};
+use worker::web_sys::{AbortController, ReadableStreamDefaultReader, Response};
+
+// One step out of WebAssembly for a request, and one for what its answer begins with.
+#[wasm_bindgen(
+    inline_js = "export const send = (url, headers, body, signal) => fetch(url, { method: body === undefined ? 'GET' : 'POST', \
+                 headers: Object.fromEntries(headers.split('\\n').filter(Boolean).map((line) => { const at = line.indexOf(': '); \
+                 return [line.slice(0, at), line.slice(at + 2)]; })), body, signal, redirect: 'manual' }); \
+                 export const head = (response) => [...response.headers].map(([name, value]) => `${name}: ${value}`).join('\\n');"
+)]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    fn send(
+        url: &str,
+        headers: &str,
+        body: Option<&str>,
+        signal: &JsValue,
+    ) -> Result<Promise, JsValue>;
+
+    fn head(response: &Response) -> String;
+}
+
+/// Why there is no answer, or no more of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It took too long.
+    Late,
+    /// The connection could not be made, or broke.
+    Broken,
+    /// There is more of it than may be.
+    TooLong,
+}
+
+/// An answer that has begun.
+pub struct Exchange {
+    abort: AbortController,
+    reader: Option<ReadableStreamDefaultReader>,
+    /// HTTP status.
+    pub status: u16,
+    /// Its headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // Whoever sends learns that nobody listens any more.
+        self.abort.abort();
+    }
+}
+
+/// Ends a request whose answer nobody waits for any more.
+struct Guard(Option<AbortController>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(abort) = &self.0 {
+            abort.abort();
+        }
+    }
+}
+
+impl Exchange {
+    /// POSTs `body`, or GETs where there is none, and waits for what the answer begins with. Redirects are not
+    /// followed.
+    ///
+    /// # Errors
+    /// [`Trouble`]; every status is an answer.
+    pub async fn open(
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: Option<&str>,
+        patience: Duration,
+    ) -> Result<Self, Trouble> {
+        let abort = AbortController::new().map_err(|_| Trouble::Broken)?;
+        let mut guard = Guard(Some(abort));
+        let Some(abort) = &guard.0 else {
+            return Err(Trouble::Broken);
+        };
+        let lines: Vec<String> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        let sent = send(url, &lines.join("\n"), body, &abort.signal());
+        let response = JsFuture::from(sent.map_err(|_| Trouble::Broken)?);
+        let response = within(patience, response)
+            .await?
+            .map_err(|_| Trouble::Broken)?;
+        let response: Response = response.dyn_into().map_err(|_| Trouble::Broken)?;
+        let headers = head(&response)
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let stream = response.body();
+        let abort = guard.0.take().ok_or(Trouble::Broken)?;
+        Ok(Self {
+            abort,
+            reader: stream.map(|stream| stream.get_reader().unchecked_into()),
+            status: response.status(),
+            headers,
+        })
+    }
+
+    /// The next piece of the body; nothing at its end.
+    ///
+    /// # Errors
+    /// [`Trouble::Late`] when none comes within `patience`, [`Trouble::Broken`] when none will.
+    pub async fn next(&mut self, patience: Duration) -> Result<Option<Vec<u8>>, Trouble> {
+        let Some(reader) = &self.reader else {
+            return Ok(None);
+        };
+        let part = within(patience, JsFuture::from(reader.read())).await?;
+        let part = part.map_err(|_| Trouble::Broken)?;
+        let get = |name: &str| Reflect::get(&part, &name.into()).map_err(|_| Trouble::Broken);
+        if get("done")?.is_truthy() {
+            self.reader = None;
+            return Ok(None);
+        }
+        let bytes: Uint8Array = get("value")?.dyn_into().map_err(|_| Trouble::Broken)?;
+        Ok(Some(bytes.to_vec()))
+    }
+
+    /// The rest of the body, of at most `most` bytes, all of it within `patience`.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn rest(&mut self, most: usize, patience: Duration) -> Result<Vec<u8>, Trouble> {
+        let mut bytes = Vec::new();
+        let reading = async {
+            while let Some(part) = self.next(patience).await? {
+                if bytes.len() + part.len() > most {
+                    return Err(Trouble::TooLong);
+                }
+                bytes.extend(part);
+            }
+            Ok(())
+        };
+        within(patience, reading).await??;
+        Ok(bytes)
+    }
+}
+
+async fn within<T>(patience: Duration, work: impl Future<Output = T>) -> Result<T, Trouble> {
+    match select(pin!(work), Delay::from(patience)).await {
+        Either::Left((done, _)) => Ok(done),
+        Either::Right(_) => Err(Trouble::Late),
+    }
+}

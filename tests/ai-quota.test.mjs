@@ -1,0 +1,121 @@
+// What a license allows, whoever comes at the same time.
+
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { good, refused } from './support/api.mjs';
+import { eventuallyHolds, openMesh, says, tenant, usedOf, wholeRecords } from './support/ai.mjs';
+import { tally } from './support/edge.mjs';
+import { withApiKey } from './support/world.mjs';
+
+let stack;
+before(async () => {
+  stack = await openMesh({ keys: { openai: ['key-openai-1', 'key-openai-2', 'key-openai-3'] } });
+});
+beforeEach(() => stack.ai.clear());
+after(async () => {
+  assert.deepEqual(stack.ai.problems, []);
+  await stack.stop();
+  await stack.ai.close();
+});
+
+const chat = (as, body = {}) => as('POST', '/api/ai/chat', { body: { messages: says('x'), model: 'model-a', ...body } });
+const outcomes = (answers) => tally(answers.map(({ status, body }) => (status === 200 ? 'ok' : body.error.code)));
+const many = (count, call) => Promise.all(Array.from({ length: count }, call));
+
+test('twenty at once on seven requests: exactly seven, and Retry-After says when there are more', async () => {
+  const home = await tenant(stack, { limits: { max_ai_requests_per_month: 7 } });
+  const answers = await many(20, () => chat(home.as.admin));
+  assert.deepEqual(outcomes(answers), { ok: 7, QUOTA_EXCEEDED: 13 });
+  assert.equal(stack.ai.calls.length, 7);
+  const answer = await chat(home.as.admin);
+  const details = refused(answer, 429, 'QUOTA_EXCEEDED');
+  assert.deepEqual([details.limit, details.most, details.left], ['max_ai_requests_per_month', 7, 0]);
+  const returns = (new Date(details.resets_at) - Date.now()) / 1000;
+  assert.ok(Math.abs(returns - Number(answer.headers.get('retry-after'))) < 5 && returns > 0);
+  await wholeRecords(stack, home.license.id, 7);
+  assert.equal((await usedOf(stack, home.license.id)).requests, 7);
+});
+
+test('what the plan and PostgreSQL say counts where the object knows nothing', async () => {
+  const home = await tenant(stack, { license: { ai_requests_used: 9_998 } });
+  assert.deepEqual(outcomes(await many(6, () => chat(home.as.admin))), { ok: 2, QUOTA_EXCEEDED: 4 });
+});
+
+test('so many at a time', async () => {
+  const home = await tenant(stack, { limits: { max_concurrent_tasks: 3 } });
+  stack.ai.on({}, { delay: 700 });
+  const answers = await many(8, () => chat(home.as.admin));
+  assert.deepEqual(outcomes(answers), { ok: 3, CONCURRENCY_LIMIT: 5 });
+  assert.ok(answers.filter(({ status }) => status === 429).every(({ headers }) => headers.get('retry-after') === '1'));
+  await eventuallyHolds(async () => good(await chat(home.as.admin)));
+});
+
+test('what the providers fail at is given back', async () => {
+  const home = await tenant(stack, { limits: { max_ai_requests_per_month: 2 } });
+  stack.ai.on({}, { status: 400, message: 'no' }, { times: 5 });
+  assert.deepEqual(outcomes(await many(5, () => chat(home.as.admin))), { PROVIDER_REJECTED: 2, QUOTA_EXCEEDED: 3 });
+  await eventuallyHolds(async () => refused(await chat(home.as.admin), 422, 'PROVIDER_REJECTED'));
+  stack.ai.clear();
+  await eventuallyHolds(async () => good(await chat(home.as.admin)));
+  await eventuallyHolds(async () => good(await chat(home.as.admin)));
+  refused(await chat(home.as.admin), 429, 'QUOTA_EXCEEDED');
+  const records = await wholeRecords(stack, home.license.id, 5);
+  assert.deepEqual(tally(records.map(({ status, counts }) => `${status} ${counts}`)), { 'failed 0': 3, 'completed 1': 2 });
+  assert.equal((await usedOf(stack, home.license.id)).requests, 2);
+});
+
+test('money has a limit too: what calls may cost is held, what they did cost is kept', async () => {
+  // A call of one word may cost 1 + 2 × 10 millionths and costs 1 + 2 × 4 of them.
+  const home = await tenant(stack, { limits: { max_ai_cost_usd_per_month: 0.0001 } });
+  stack.ai.on({}, { usage: { input: 1, output: 4 }, delay: 200 });
+  const first = await many(12, () => chat(home.as.admin, { max_tokens: 10 }));
+  const ok = first.filter(({ status }) => status === 200).length;
+  assert.ok(ok >= 1 && ok <= 4, `${ok} at once`);
+  let all = ok;
+  for (;;) {
+    const answer = await chat(home.as.admin, { max_tokens: 10 });
+    if (answer.status !== 200) {
+      const details = refused(answer, 429, 'QUOTA_EXCEEDED');
+      assert.equal(details.limit, 'max_ai_cost_usd_per_month');
+      assert.ok(details.left < 0.000031 && details.most === 0.0001);
+      break;
+    }
+    all += 1;
+    assert.ok(all < 20);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await wholeRecords(stack, home.license.id, all);
+  assert.ok((await usedOf(stack, home.license.id)).cost_micro <= 100);
+});
+
+test('an API key has a budget of its own', async () => {
+  const home = await tenant(stack);
+  const key = await withApiKey(stack, home.users.admin, home.id, { max_ai_cost_usd_per_month: '0.00002' });
+  stack.ai.on({}, { usage: { input: 5, output: 5 } });
+  good(await chat(key, { max_tokens: 5 }));
+  await eventuallyHolds(async () => {
+    const details = refused(await chat(key, { max_tokens: 5 }), 429, 'QUOTA_EXCEEDED');
+    assert.equal(details.limit, 'api_key.max_ai_cost_usd_per_month');
+  });
+  good(await chat(home.as.admin, { max_tokens: 5 }));
+});
+
+test('a higher limit counts for the very next call', async () => {
+  const home = await tenant(stack, { limits: { max_ai_requests_per_month: 1 } });
+  good(await chat(home.as.admin));
+  refused(await chat(home.as.admin), 429, 'QUOTA_EXCEEDED');
+  good(await home.as.admin('PATCH', '/api/licenses/{id}', { id: home.license.id, body: { custom_limits: { max_ai_requests_per_month: 2 } } }));
+  good(await chat(home.as.admin));
+  refused(await chat(home.as.admin), 429, 'QUOTA_EXCEEDED');
+});
+
+test('a lost object and a change meanwhile: nothing is forgotten and nothing counted twice', async () => {
+  const home = await tenant(stack, { limits: { max_ai_requests_per_month: 10 } });
+  assert.deepEqual(outcomes(await many(4, () => chat(home.as.admin))), { ok: 4 });
+  await stack.restart({ kill: 'SIGKILL' });
+  assert.deepEqual(outcomes(await many(3, () => chat(home.as.admin))), { ok: 3 });
+  good(await home.as.admin('PATCH', '/api/licenses/{id}', { id: home.license.id, body: { notes: 'changed' } }));
+  assert.deepEqual(outcomes(await many(8, () => chat(home.as.admin))), { ok: 3, QUOTA_EXCEEDED: 5 });
+  await wholeRecords(stack, home.license.id, 10, 60_000);
+  assert.equal((await usedOf(stack, home.license.id)).requests, 10);
+});

@@ -1,0 +1,144 @@
+// An answer piece by piece: what comes when, how it fails, and who pays when somebody leaves.
+
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { counts } from './support/api.mjs';
+import { eventsOf, eventuallyHolds, openMesh, says, streams, tenant, wholeRecords } from './support/ai.mjs';
+import { signedIn } from './support/world.mjs';
+
+let stack;
+let home;
+let token;
+before(async () => {
+  stack = await openMesh({
+    keys: { openai: ['key-openai-1', 'key-openai-2'], anthropic: ['key-anthropic-1'], gemini: ['key-gemini-1'], local: ['any'] },
+    models: [['openai', 'model-a'], ['anthropic', 'model-c'], ['gemini', 'model-g'], ['local', 'model-l']],
+  });
+  home = await tenant(stack);
+  token = await home.token('developer');
+  await (await signedIn(stack, home.users.developer))('POST', '/api/ai/chat', { body: { messages: says('warm') } });
+});
+beforeEach(() => stack.ai.clear());
+after(async () => {
+  assert.deepEqual(stack.ai.problems, []);
+  await stack.stop();
+  await stack.ai.close();
+});
+
+const text = (events) => events.filter(({ event }) => event === 'delta').map(({ data }) => data.content ?? '').join('');
+
+test('every provider streams: start, pieces as they come, and an end with the whole', async () => {
+  for (const model of ['model-a', 'model-c', 'model-g', 'model-l']) {
+    stack.ai.on({ model }, { text: 'one two three four', gap: 60, usage: { input: 20, output: 8 } });
+    const response = await streams(stack, token, { messages: says('count'), model });
+    assert.equal(response.status, 200, model);
+    assert.equal(response.headers.get('content-type'), 'text/event-stream');
+    const events = await eventsOf(response);
+    assert.equal(events[0].event, 'start');
+    assert.equal(events[0].data.model, model);
+    assert.equal(text(events), 'one two three four', model);
+    const pieces = events.filter(({ event }) => event === 'delta');
+    assert.ok(pieces.length >= 3, `${model}: ${pieces.length} pieces`);
+    assert.ok(pieces.at(-1).at - pieces[0].at >= 60, `${model}: they came together`);
+    const last = events.at(-1);
+    assert.equal(last.event, 'end');
+    assert.equal(last.data.message.content, 'one two three four');
+    assert.deepEqual([last.data.usage.input, last.data.usage.output, last.data.cost_micro_usd], [20, 8, 36]);
+    assert.equal(last.data.id, events[0].data.id);
+  }
+});
+
+test('no statement before the first token, and three calls to objects', async () => {
+  await eventuallyHolds(async () => {
+    const response = await streams(stack, token, { messages: says('x'), model: 'model-a' });
+    assert.deepEqual(counts(response), { db: 0, do: 3 });
+    await eventsOf(response);
+  });
+});
+
+test('what fails before its first content is asked elsewhere; what fails after it ends with an error', async () => {
+  const mine = await tenant(stack);
+  const caller = await mine.token('admin');
+  stack.ai.on({ provider: 'openai' }, { errorAfter: 0 });
+  const taken = await eventsOf(await streams(stack, caller, { messages: says('x'), model: 'model-a', retries: 3 }));
+  assert.equal(taken[0].data.provider, 'anthropic');
+  assert.equal(taken.at(-1).event, 'end');
+  assert.ok(taken[0].data.attempts.length >= 3);
+  for (const behaviour of [{ errorAfter: 2 }, { cut: 2 }]) {
+    stack.ai.clear();
+    stack.ai.on({}, { text: 'one two three four five', ...behaviour });
+    const events = await eventsOf(await streams(stack, caller, { messages: says('x'), model: 'model-a' }));
+    assert.ok(text(events).startsWith('one'), JSON.stringify(events));
+    const last = events.at(-1);
+    assert.equal(last.event, 'error', JSON.stringify(behaviour));
+    assert.equal(last.data.code, 'PROVIDERS_FAILED');
+    assert.ok(!events.some(({ event }) => event === 'end'));
+    assert.equal(stack.ai.calls.length, 1, 'nobody else is asked once something was shown');
+  }
+  const records = await wholeRecords(stack, mine.license.id, 3);
+  assert.deepEqual(records.map(({ status, counts: counted }) => [status, counted]), [['completed', 1], ['failed', 1], ['failed', 1]]);
+  assert.ok(records[1].tokens_output > 0 && records[1].metadata.usage_estimated);
+});
+
+test('silence has limits: until the first token, and between two', async () => {
+  stack.ai.on({ provider: 'openai' }, { hang: true });
+  const quick = await eventsOf(await streams(stack, token, { messages: says('x'), model: 'model-a', first_token_ms: 300, retries: 3 }));
+  assert.equal(quick[0].data.provider, 'anthropic');
+  assert.equal(quick[0].data.attempts[0].outcome, 'timeout');
+  stack.ai.clear();
+  stack.ai.on({}, { text: 'one two three four', gap: 3_000 });
+  const silent = await eventsOf(await streams(stack, token, { messages: says('x'), model: 'model-a', between_tokens_ms: 300 }));
+  assert.equal(silent.at(-1).event, 'error');
+  assert.equal(silent.at(-1).data.details.reason, 'timeout');
+});
+
+test('before the first content a failure is an answer with its status', async () => {
+  stack.ai.on({}, { status: 500 });
+  const response = await streams(stack, token, { messages: says('x'), model: 'model-a', fallback: false });
+  assert.equal(response.status, 502);
+  assert.equal((await response.json()).error.code, 'PROVIDERS_FAILED');
+});
+
+test('whoever leaves a stream ends the provider\'s call, and pays for what came', async () => {
+  const mine = await tenant(stack);
+  const caller = await mine.token('admin');
+  stack.ai.on({}, { text: Array.from({ length: 400 }, (_, index) => `word${index}`).join(' '), gap: 50 });
+  const leaving = new AbortController();
+  const response = await streams(stack, caller, { messages: says('much'), model: 'model-a' }, { signal: leaving.signal });
+  let seen = 0;
+  await assert.rejects(eventsOf(response, ({ event }) => {
+    if (event === 'delta') seen += 1;
+    if (seen === 5) leaving.abort();
+  }));
+  await eventuallyHolds(() => assert.equal(stack.ai.calls[0].aborted, true));
+  const [record] = await wholeRecords(stack, mine.license.id, 1);
+  assert.deepEqual([record.status, record.error_code, record.counts], ['failed', 'CLIENT_GONE', 1]);
+  assert.ok(record.tokens_output >= 3 && record.tokens_output < 400, String(record.tokens_output));
+  assert.ok(record.cost_micro > 0);
+  assert.match(record.output_raw, /^word0 word1/);
+});
+
+test('whoever leaves while a whole answer is made ends the provider\'s call too', async () => {
+  const mine = await tenant(stack);
+  stack.ai.on({}, { hang: true });
+  const leaving = new AbortController();
+  const asked = streams(stack, await mine.token('admin'), { messages: says('x'), stream: false, model: 'model-a' }, { signal: leaving.signal });
+  await eventuallyHolds(() => assert.equal(stack.ai.calls.length, 1));
+  leaving.abort();
+  await assert.rejects(asked);
+  await eventuallyHolds(() => assert.equal(stack.ai.calls[0].aborted, true));
+  const [record] = await wholeRecords(stack, mine.license.id, 1);
+  assert.deepEqual([record.status, record.error_code, record.counts], ['failed', 'CLIENT_GONE', 1]);
+});
+
+test('functions come in pieces too', async () => {
+  const tools = [{ type: 'function', function: { name: 'weather', parameters: { type: 'object', properties: { city: { type: 'string' } } } } }];
+  stack.ai.on({}, { calls: [{ name: 'weather', arguments: { city: 'Lugo' } }] });
+  for (const model of ['model-a', 'model-c', 'model-g', 'model-l']) {
+    const events = await eventsOf(await streams(stack, token, { messages: says('weather'), model, tools }));
+    const pieces = events.filter(({ event }) => event === 'delta').flatMap(({ data }) => data.tool_calls ?? []);
+    assert.equal(pieces[0].name, 'weather', model);
+    assert.deepEqual(JSON.parse(pieces.map((piece) => piece.arguments).join('')), { city: 'Lugo' });
+    assert.equal(events.at(-1).data.finish_reason, 'tool_calls');
+  }
+});
