@@ -123,7 +123,7 @@ impl Standing {
             Verdict::Good => {
                 self.failures = 0;
                 // Only what began after it was disabled proves that it works again.
-                match self.off.take_if(|off| off.since <= settle.lease.at_ms) {
+                match self.off.take_if(|off| off.since < settle.lease.at_ms) {
                     Some(_) => Changed::Key,
                     None => Changed::Nothing,
                 }

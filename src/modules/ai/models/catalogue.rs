@@ -3,8 +3,8 @@
 //! Remembered like the settings: renewed behind an answer, so that no call waits or spends a statement for
 //! them, and a change is felt everywhere within a minute, in its own isolate at once.
 
-use crate::db::{Scope, sql};
 use crate::db::facts::Actor;
+use crate::db::{Scope, sql};
 use crate::error::Result;
 use crate::log;
 use crate::modules::ai::host::Host;
@@ -252,7 +252,13 @@ mod tests {
         assert_eq!(named("groq/openai/gpt-oss-20b"), [1]);
         assert_eq!(named(&Uuid::from_u128(3).to_string()), [3]);
         assert!(named("openai").is_empty() && named("").is_empty());
-        assert!(catalogue.by_id(Uuid::from_u128(2)).unwrap().capabilities.vision);
+        assert!(
+            catalogue
+                .by_id(Uuid::from_u128(2))
+                .unwrap()
+                .capabilities
+                .vision
+        );
     }
 
     #[test]

@@ -290,7 +290,10 @@ fn is_tokens(patch: &Patch<u32>, (): &()) -> garde::Result {
 
 fn is_rank(patch: &Patch<i32>, (): &()) -> garde::Result {
     let good = |rank: &i32| (-MAX_RANK..=MAX_RANK).contains(rank);
-    judged(patch.value().is_none_or(good), "must be -1000000 to 1000000")
+    judged(
+        patch.value().is_none_or(good),
+        "must be -1000000 to 1000000",
+    )
 }
 
 fn has_pricing(value: &impl Given<Map<String, Value>>, (): &()) -> garde::Result {
@@ -326,10 +329,13 @@ mod tests {
     #[test]
     fn pricing_is_what_is_understood() {
         let judged = |pricing: Value| {
-            let map: Map<String, Value> = serde_json::from_value(json!({ "pricing": pricing })).unwrap();
+            let map: Map<String, Value> =
+                serde_json::from_value(json!({ "pricing": pricing })).unwrap();
             has_pricing(&map, &()).is_ok()
         };
-        assert!(judged(json!({ "long_context": { "over": 1, "input": 2, "output": 1.5 } })));
+        assert!(judged(
+            json!({ "long_context": { "over": 1, "input": 2, "output": 1.5 } })
+        ));
         assert!(!judged(json!({ "long_contexts": {} })) && !judged(json!(1)));
     }
 }

@@ -14,7 +14,8 @@ pub const COLUMNS: &str =
     m.priority, m.notes, m.metadata, m.created_at, m.updated_at";
 
 /// Assignments from JSON; null is an empty list.
-pub const ALIASES: &str = "aliases = ARRAY(SELECT DISTINCT jsonb_array_elements_text({}::jsonb) ORDER BY 1)";
+pub const ALIASES: &str =
+    "aliases = ARRAY(SELECT DISTINCT jsonb_array_elements_text({}::jsonb) ORDER BY 1)";
 
 /// What the log learns of a model. It is nobody's, so nobody outside is told.
 pub const MODEL: Subject = Subject {

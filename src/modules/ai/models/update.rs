@@ -31,8 +31,14 @@ pub async fn update(
         .patch("max_tokens_output = {}::int", &wanted.max_tokens_output)
         .patch("context_window = {}::int", &wanted.context_window)
         .patch("cost_per_1k_input = {}::numeric", &wanted.cost_per_1k_input)
-        .patch("cost_per_1k_cached = {}::numeric", &wanted.cost_per_1k_cached)
-        .patch("cost_per_1k_output = {}::numeric", &wanted.cost_per_1k_output)
+        .patch(
+            "cost_per_1k_cached = {}::numeric",
+            &wanted.cost_per_1k_cached,
+        )
+        .patch(
+            "cost_per_1k_output = {}::numeric",
+            &wanted.cost_per_1k_output,
+        )
         .patch("is_active = {}::boolean", &wanted.is_active)
         .patch("is_default = {}::boolean", &wanted.is_default)
         .patch("priority = {}::int", &wanted.priority)

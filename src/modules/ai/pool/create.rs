@@ -69,7 +69,10 @@ fn owner(access: &Access, named: Option<Uuid>) -> Result<Option<Uuid>> {
 
 async fn room(tx: &mut Tx, provider: Provider, owner: Option<Uuid>) -> Result<()> {
     let of_pool = Rows::of("ai_api_pool", "k")
-        .when("k.provider = {}::text::ai_provider", Some(provider.as_str()))
+        .when(
+            "k.provider = {}::text::ai_provider",
+            Some(provider.as_str()),
+        )
         .when("k.organization_id = {}::uuid", owner);
     let of_pool = match owner {
         Some(_) => of_pool,

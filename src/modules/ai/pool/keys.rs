@@ -81,9 +81,7 @@ pub fn open(config: &Config, id: Uuid, sealed: &str, key_version: u32) -> Result
 
 /// The group of a key that says nothing of it: keys of one account share its limits with some providers.
 pub fn usual_group(provider: Provider) -> Option<&'static str> {
-    provider
-        .keys_share_limits()
-        .then_some(provider.as_str())
+    provider.keys_share_limits().then_some(provider.as_str())
 }
 
 /// The keys of a pool, as its object takes them.
@@ -140,7 +138,12 @@ mod tests {
         assert_eq!(opened.expose(), "gsk_0123456789");
         assert!(open(&config, Uuid::from_u128(8), &sealed, kept.key_version).is_err());
         assert_eq!(kept.hint.as_deref(), Some("6789"));
-        let same = Kept::new(&config, Uuid::from_u128(9), Provider::Groq, "gsk_0123456789");
+        let same = Kept::new(
+            &config,
+            Uuid::from_u128(9),
+            Provider::Groq,
+            "gsk_0123456789",
+        );
         assert_eq!(same.unwrap().fingerprint, kept.fingerprint);
     }
 

@@ -123,10 +123,12 @@ pub async fn reserve(host: &impl Host, wanted: &Wanted<'_>) -> Result<Reserved> 
             lent => return Ok(lent),
         }
     }
-    Ok(rests.map_or(Reserved::Empty, |(until_ms, reason)| Reserved::Cooling {
-        until_ms,
-        reason,
-    }))
+    Ok(
+        rests.map_or(Reserved::Empty, |(until_ms, reason)| Reserved::Cooling {
+            until_ms,
+            reason,
+        }),
+    )
 }
 
 async fn of_pool(host: &impl Host, wanted: &Wanted<'_>, owner: Option<Uuid>) -> Result<Reserved> {

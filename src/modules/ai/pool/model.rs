@@ -225,7 +225,10 @@ fn is_key(value: &impl checks::Given<str>, (): &()) -> garde::Result {
 }
 
 fn is_limit(patch: &Patch<u32>, (): &()) -> garde::Result {
-    match patch.value().is_none_or(|limit| (1..=MAX_LIMIT).contains(limit)) {
+    match patch
+        .value()
+        .is_none_or(|limit| (1..=MAX_LIMIT).contains(limit))
+    {
         true => Ok(()),
         false => Err(garde::Error::new("must be 1 to 2000000000")),
     }
@@ -240,7 +243,10 @@ fn is_rank(patch: &Patch<i32>, (): &()) -> garde::Result {
 }
 
 fn are_notes(patch: &Patch<String>, (): &()) -> garde::Result {
-    match patch.value().is_none_or(|text| text.chars().count() <= MAX_NOTES) {
+    match patch
+        .value()
+        .is_none_or(|text| text.chars().count() <= MAX_NOTES)
+    {
         true => Ok(()),
         false => Err(garde::Error::new("is longer than 2000 characters")),
     }

@@ -26,7 +26,13 @@ struct Told {
 /// Ties a change to the object of the pool of that name: the very next call is made with what is then.
 pub fn tell(tx: &mut Change, call: &Rc<Call>, pool: String) {
     let change = Uuid::new_v4();
-    tx.tell(TOPIC, json!(Told { pool: pool.clone(), change }));
+    tx.tell(
+        TOPIC,
+        json!(Told {
+            pool: pool.clone(),
+            change
+        }),
+    );
     let forget = || {
         let (call, pool) = (call.clone(), pool.clone());
         async move {

@@ -206,7 +206,9 @@ pub async fn stats(
         "k.id, k.provider, k.key_name, k.key_hint, k.is_active, k.usage_count, k.tokens_used",
     );
     let mut keys: Vec<Row> = permit.begin().only_rows(query).await?;
-    keys.sort_by(|one, other| (one.provider, &one.key_name).cmp(&(other.provider, &other.key_name)));
+    keys.sort_by(|one, other| {
+        (one.provider, &one.key_name).cmp(&(other.provider, &other.key_name))
+    });
     let mut providers: Vec<Provider> = keys.iter().map(|key| key.provider).collect();
     providers.dedup();
     let call = &permit.call;

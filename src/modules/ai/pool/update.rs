@@ -2,8 +2,8 @@
 
 use super::keys::Kept;
 use super::model::{AiKey, AiKeyChanges};
-use super::queries::{self, COLUMNS, KEY, mine};
 use super::notices;
+use super::queries::{self, COLUMNS, KEY, mine};
 use crate::db::{Raw, Set};
 use crate::error::Code;
 use crate::http::body::Body;
