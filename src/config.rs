@@ -118,6 +118,14 @@ pub struct Config {
     pub email_api_key: Option<Secret>,
     /// The sender of e-mails.
     pub email_from: Option<String>,
+    /// The key of the Stripe account. Without it nothing is paid by card.
+    pub stripe_secret_key: Option<Secret>,
+    /// What Stripe signs events with; several while one is being changed.
+    pub stripe_webhook_secret: Option<Secrets>,
+    /// Stripe's API, without a slash at the end.
+    pub stripe_api_url: String,
+    /// The organization that sells the plans themselves.
+    pub platform_organization: Option<uuid::Uuid>,
     /// The dashboard, for links in e-mails, without a slash at the end.
     pub dashboard_url: Option<String>,
     /// Age in seconds after which the edge reads a license from PostgreSQL again.
@@ -131,6 +139,12 @@ pub struct Config {
 static CONFIG: OnceLock<Config> = OnceLock::new();
 
 impl Config {
+    /// Whether real money is moved: events of the other mode are none of ours.
+    pub fn stripe_is_live(&self) -> bool {
+        let key = self.stripe_secret_key.as_ref().map(Secret::expose);
+        key.is_some_and(|key| key.starts_with("sk_live_") || key.starts_with("rk_live_"))
+    }
+
     /// The configuration of this isolate.
     ///
     /// # Errors
@@ -251,6 +265,23 @@ impl Config {
             email_api_url: optional("EMAIL_API_URL"),
             email_api_key: optional("EMAIL_API_KEY").map(Secret),
             email_from: optional("EMAIL_FROM"),
+            stripe_secret_key: optional("STRIPE_SECRET_KEY").map(Secret),
+            stripe_webhook_secret: match optional("STRIPE_WEBHOOK_SECRET") {
+                Some(list) => Some(Secrets::parse("STRIPE_WEBHOOK_SECRET", &list)?),
+                None => None,
+            },
+            stripe_api_url: optional("STRIPE_API_URL")
+                .unwrap_or_else(|| "https://api.stripe.com".into())
+                .trim_end_matches('/')
+                .to_owned(),
+            platform_organization: match optional("PLATFORM_ORGANIZATION_ID") {
+                Some(id) => Some(
+                    id.trim()
+                        .parse()
+                        .map_err(|_| "variable PLATFORM_ORGANIZATION_ID must be a UUID")?,
+                ),
+                None => None,
+            },
             dashboard_url: optional("DASHBOARD_URL")
                 .map(|url| url.trim_end_matches('/').to_owned()),
             snapshot_ttl_seconds: number("SNAPSHOT_TTL_SECONDS", 300)?,

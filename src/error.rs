@@ -58,6 +58,10 @@ codes! {
     InvalidId = "INVALID_ID", 400, "El identificador no es un UUID válido", "The identifier is not a valid UUID";
     /// A header is malformed.
     InvalidHeader = "INVALID_HEADER", 400, "Una cabecera de la solicitud no es válida", "A request header is not valid";
+    /// A webhook's body is not what its signature is of, or the signature is missing or out of time. `details.problem` says which.
+    InvalidSignature = "INVALID_SIGNATURE", 400, "La firma del evento no es válida", "The signature of the event is not valid";
+    /// An event of the gateway's test mode, where real money is moved, or the other way round.
+    WrongMode = "EVENT_WRONG_MODE", 400, "El evento es de otro modo (prueba o real)", "The event is of the other mode (test or live)";
     /// Neither a token nor an API key was sent.
     Unauthenticated = "UNAUTHENTICATED", 401, "Hace falta iniciar sesión o enviar una clave de API", "Sign in or send an API key";
     /// The token's signature, issuer, audience or shape is wrong.
@@ -136,6 +140,20 @@ codes! {
     AiKeyNotFound = "AI_KEY_NOT_FOUND", 404, "La clave del proveedor de IA no existe", "The key of the AI provider does not exist";
     /// The address is not bound to the license.
     IpNotBound = "IP_NOT_BOUND", 404, "La dirección no está vinculada a la licencia", "The address is not bound to the license";
+    /// No such order, or it is somebody else's.
+    OrderNotFound = "ORDER_NOT_FOUND", 404, "El pedido no existe", "The order does not exist";
+    /// No such invoice, or it is somebody else's.
+    InvoiceNotFound = "INVOICE_NOT_FOUND", 404, "La factura no existe", "The invoice does not exist";
+    /// No such coupon, or it is somebody else's.
+    CouponNotFound = "COUPON_NOT_FOUND", 404, "El cupón no existe", "The coupon does not exist";
+    /// No such saved card, or it is somebody else's.
+    PaymentMethodNotFound = "PAYMENT_METHOD_NOT_FOUND", 404, "El método de pago no existe", "The payment method does not exist";
+    /// No such subscription, or it is somebody else's.
+    SubscriptionNotFound = "SUBSCRIPTION_NOT_FOUND", 404, "La suscripción no existe", "The subscription does not exist";
+    /// No such tax rate.
+    TaxRateNotFound = "TAX_RATE_NOT_FOUND", 404, "El impuesto no existe", "The tax rate does not exist";
+    /// No such event of a payment gateway.
+    PaymentEventNotFound = "PAYMENT_EVENT_NOT_FOUND", 404, "El evento de pago no existe", "The payment event does not exist";
     /// The route exists, the method does not.
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405, "La ruta no admite este método", "The route does not support this method";
     /// The state of the resource does not allow this.
@@ -212,6 +230,30 @@ codes! {
     NotCutOff = "AUDIT_NOT_CUT_OFF", 409, "El registro de auditoría no termina cortado ahí; verifíquelo antes", "The audit log is not cut off there; verify it first";
     /// Another feature flag has the key.
     FlagKeyTaken = "FLAG_KEY_TAKEN", 409, "Ya hay un indicador con esa clave", "There already is a flag with that key";
+    /// The order is paid already.
+    OrderPaid = "ORDER_PAID", 409, "El pedido ya está pagado", "The order is already paid";
+    /// The order was cancelled, or nobody paid it in time.
+    OrderCancelled = "ORDER_CANCELLED", 409, "El pedido está cancelado", "The order is cancelled";
+    /// Only what was paid can be paid back.
+    OrderUnpaid = "ORDER_NOT_PAID", 409, "El pedido no está pagado", "The order is not paid";
+    /// A payment of the order is being decided on; ask again in a moment.
+    PaymentUnderWay = "PAYMENT_UNDER_WAY", 409, "Hay un pago en curso; inténtelo de nuevo en un momento", "A payment is under way; try again in a moment";
+    /// The product has another price than the buyer saw. `details.items` names each with its price now.
+    PriceChanged = "PRICE_CHANGED", 409, "El precio ha cambiado; confirme el nuevo antes de comprar", "The price has changed; confirm the new one before you buy";
+    /// The coupon does not count for this order. `details.reason` says why.
+    CouponNotApplicable = "COUPON_NOT_APPLICABLE", 409, "El cupón no se puede usar en este pedido", "The coupon cannot be used for this order";
+    /// The organization has a coupon with that code.
+    CouponCodeTaken = "COUPON_CODE_TAKEN", 409, "Ya hay un cupón con ese código", "There already is a coupon with that code";
+    /// More than is left of what was paid. `details.left` says how much.
+    RefundTooLarge = "REFUND_TOO_LARGE", 409, "No queda tanto por devolver", "There is not that much left to pay back";
+    /// There is an active tax rate for that place, or one with that code.
+    TaxRateTaken = "TAX_RATE_TAKEN", 409, "Ya hay un impuesto para ese lugar o con ese código", "There already is a tax rate for that place or with that code";
+    /// The subscription is over.
+    SubscriptionEnded = "SUBSCRIPTION_ENDED", 409, "La suscripción ha terminado", "The subscription has ended";
+    /// The subscription has that plan already, waits for a payment, or is not of a plan.
+    SubscriptionConflict = "SUBSCRIPTION_CONFLICT", 409, "El estado de la suscripción no permite este cambio", "The state of the subscription does not allow this change";
+    /// The card is not usable for that, or was not saved yet.
+    PaymentMethodConflict = "PAYMENT_METHOD_CONFLICT", 409, "La tarjeta todavía no se puede usar", "The card cannot be used yet";
     /// The organization has a prompt of that name; make a new version of it.
     PromptSlugTaken = "PROMPT_SLUG_TAKEN", 409, "Ya hay un prompt con ese nombre; cree una versión nueva", "There already is a prompt with that name; make a new version of it";
     /// Calls were served by the version: what the model is told stays as it was measured.
@@ -244,6 +286,8 @@ codes! {
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", 415, "El cuerpo debe ser JSON sin comprimir; envíe la cabecera Content-Type: application/json", "The body must be JSON that is not compressed; send the header Content-Type: application/json";
     /// Well-formed, but a value is out of bounds. `details.fields` names each one.
     ValidationFailed = "VALIDATION_FAILED", 422, "Hay valores que no son válidos", "Some values are not valid";
+    /// The payment gateway refused. `details.code` is its word.
+    PaymentRefused = "PAYMENT_REFUSED", 422, "La pasarela de pago rechazó la operación", "The payment gateway refused the operation";
     /// The conversation and its answer are longer than any model it may go to can take. `details` says what was counted.
     ContextTooLong = "CONTEXT_LENGTH_EXCEEDED", 422, "La conversación supera la ventana de contexto del modelo", "The conversation is longer than the model's context window";
     /// The model or its provider refuses the question as it is. `details` says what it said.

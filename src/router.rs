@@ -8,8 +8,9 @@ use crate::error::{Code, Error, Result};
 use crate::http::endpoint::Endpoint;
 use crate::http::params::Params;
 use crate::modules::{
-    ai, assets, audit, auth, categories, feature_flags, health, licenses, organizations, plans, products,
-    releases, reviews, settings, system, telemetry, users, webhooks,
+    ai, assets, audit, auth, categories, coupons, feature_flags, health, invoices, licenses, orders,
+    organizations, payment_methods, payments, plans, products, releases, reviews, settings,
+    subscriptions, system, tax_rates, telemetry, users, webhooks,
 };
 use std::cell::OnceCell;
 
@@ -207,6 +208,53 @@ endpoints! {
     delete "/api/feature-flags/{key}"                       => feature_flags::delete::delete,             "deleteFeatureFlag",        "Deletes a feature flag";
     post   "/api/feature-flags/{key}/toggle"                => feature_flags::toggle::toggle,             "toggleFeatureFlag",        "Switches a feature flag on or off";
     get    "/api/feature-flags/{key}/evaluate"              => feature_flags::evaluate::one,              "evaluateFeatureFlag",      "A flag's value for the caller";
+
+    // Coupons and taxes
+    get    "/api/coupons"                                   => coupons::list::list,                       "listCoupons",              "Lists coupons";
+    post   "/api/coupons"                                   => coupons::create::create,                   "createCoupon",             "Makes a coupon";
+    patch  "/api/coupons/{id}"                              => coupons::update::update,                   "updateCoupon",             "Changes a coupon";
+    delete "/api/coupons/{id}"                              => coupons::delete::delete,                   "deleteCoupon",             "Deletes a coupon";
+    get    "/api/coupons/{key}/validate"                    => coupons::validate::validate,               "validateCoupon",           "What a coupon takes off a product";
+    get    "/api/tax-rates"                                 => tax_rates::list::list,                     "listTaxRates",             "Lists tax rates";
+    post   "/api/tax-rates"                                 => tax_rates::create::create,                 "createTaxRate",            "Makes a tax rate";
+    patch  "/api/tax-rates/{id}"                            => tax_rates::update::update,                 "updateTaxRate",            "Changes a tax rate";
+
+    // Orders
+    get    "/api/orders"                                    => orders::list::list,                        "listOrders",               "Lists orders, bought or sold";
+    post   "/api/orders"                                    => orders::create::create,                    "createOrder",              "Orders something, at prices that are frozen";
+    get    "/api/orders/{id}"                               => orders::read::read,                        "getOrder",                 "One order";
+    get    "/api/orders/{id}/items"                         => orders::items::items,                      "listOrderItems",           "The lines of an order, with what they gave";
+    post   "/api/orders/{id}/pay"                           => orders::pay::pay,                          "payOrder",                 "Begins to pay an order, or goes on with it";
+    post   "/api/orders/{id}/cancel"                        => orders::cancel::cancel,                    "cancelOrder",              "Gives up an order that is not paid";
+    post   "/api/orders/{id}/settle"                        => orders::settle::settle,                    "settleOrder",              "Confirms that a bank transfer arrived";
+    get    "/api/orders/{id}/refunds"                       => orders::items::refunds,                    "listRefunds",              "What was paid back of an order";
+    post   "/api/orders/{id}/refund"                        => orders::refund::create,                    "refundOrder",              "Pays back an order, in part or in whole";
+
+    // Subscriptions
+    get    "/api/subscriptions"                             => subscriptions::list::list,                 "listSubscriptions",        "Lists subscriptions, paid or sold";
+    get    "/api/subscriptions/{id}"                        => subscriptions::list::read,                 "getPaidSubscription",      "One subscription";
+    post   "/api/subscriptions/{id}/cancel"                 => subscriptions::change::cancel,             "cancelSubscription",       "Lets a subscription end with its period";
+    post   "/api/subscriptions/{id}/resume"                 => subscriptions::change::resume,             "resumeSubscription",       "Lets a cancelled subscription go on";
+    post   "/api/subscriptions/{id}/change-plan"            => subscriptions::change::change_plan,        "changeSubscriptionPlan",   "Changes the plan of a subscription";
+
+    // Invoices
+    get    "/api/invoices"                                  => invoices::list::list,                      "listInvoices",             "Lists invoices and credit notes";
+    get    "/api/invoices/{id}"                             => invoices::list::read,                      "getInvoice",               "One invoice";
+    get    "/api/invoices/{id}/pdf"                         => invoices::pdf::pdf,                        "getInvoicePdf",            "An invoice as a PDF";
+    post   "/api/invoices/{id}/send"                        => invoices::send::send,                      "sendInvoice",              "Sends an invoice by e-mail";
+
+    // Saved cards
+    get    "/api/payment-methods"                           => payment_methods::list::list,               "listPaymentMethods",       "Lists saved cards";
+    post   "/api/payment-methods"                           => payment_methods::create::create,           "createPaymentMethod",      "Begins to save a card, or keeps the one that was confirmed";
+    delete "/api/payment-methods/{id}"                      => payment_methods::remove::remove,           "deletePaymentMethod",      "Removes a saved card";
+    post   "/api/payment-methods/{id}/default"              => payment_methods::default::prefer,          "preferPaymentMethod",      "Makes a card the one that subscriptions are charged to";
+
+    // What payment gateways tell, open: signed by the gateway
+    post   "/api/webhooks/stripe"                           => payments::webhook::stripe,                 "receiveStripeEvent",       "Takes an event of Stripe's";
+
+    // What payment gateways told
+    get    "/api/payment-events"                            => payments::parked::list,                    "listPaymentEvents",        "Lists what gateways told, and what of it does not fit";
+    post   "/api/payment-events/{id}/replay"                => payments::parked::replay,                  "replayPaymentEvent",       "Tries a parked event again, or is done with it";
 
     // Outgoing webhooks
     get    "/api/webhooks"                                  => webhooks::list::list,                      "listWebhooks",             "Lists webhooks";

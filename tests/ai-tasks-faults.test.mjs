@@ -9,7 +9,7 @@ import { BATCH, TASK, batchEnded, ended, handIn, handInBatch, hurry, minute, que
 
 let stack;
 before(async () => {
-  stack = await openMesh();
+  stack = await openMesh({ keys: { openai: ['key-openai-1'], groq: ['key-groq-1'] }, models: [['openai', 'model-a'], ['groq', 'model-g']] });
 });
 beforeEach(() => stack.ai.clear());
 after(async () => {
@@ -94,7 +94,7 @@ test('one that found no room for a day has failed, with its reason', async () =>
   const home = await tenant(stack);
   const as = home.as.developer;
   stack.ai.on({}, { status: 500 });
-  const task = await handIn(as, { prompt: 'old' });
+  const task = await handIn(as, { prompt: 'old', model: 'model-g', fallback: false });
   await eventually(async () => (await queued(stack, 'task_id = $1 AND lease IS NULL AND attempts = 1', [task.id]))[0]);
   await stack.pg.query("UPDATE ai_task_queue SET queued_at = now() - interval '25 hours', due_at = now() WHERE task_id = $1", [task.id]);
   await minute(stack);

@@ -323,12 +323,12 @@ describe('row-level security', () => {
       assert.deepEqual(await rows(app, `SELECT key FROM system_config WHERE is_sensitive`), []);
       assert.deepEqual(
         await rows(app, `SELECT value FROM system_config WHERE key LIKE 'license.%' ORDER BY key`), [false, 10]);
-      assert.deepEqual(await rows(app, 'SELECT id FROM ai_api_pool'), []);
+      assert.deepEqual(await rows(app, 'SELECT id FROM ai_api_pool WHERE organization_id IS NULL'), []);
       assert.equal((await app.query(`UPDATE subscription_plans SET name = 'x'`)).rowCount, 0);
     });
     await transaction(app, { access: 'system' }, async () => {
       assert.equal((await app.query(`UPDATE subscription_plans SET name = name`)).rowCount, 4);
-      assert.equal((await rows(app, 'SELECT id FROM ai_api_pool')).length, 1);
+      assert.equal((await rows(app, 'SELECT id FROM ai_api_pool WHERE organization_id IS NULL')).length, 1);
     });
   });
 

@@ -221,7 +221,9 @@ describe('writing', () => {
       // What is refused to the tenant and not to the superuser was refused for being another's.
       const refused = bound.outcomes.some((code, index) => code === NOT_ALLOWED && free.outcomes[index] !== NOT_ALLOWED);
       const changed = JSON.stringify(free.state) !== JSON.stringify(untouched);
-      assert.ok(refused || changed || recorded.own.length === 0, 'row-level security makes a difference');
+      // Where money is written down the tenant's own transaction only looks.
+      const looks = recorded.own.every(({ statements }) => statements.every(({ sql }) => !/\b(?:INSERT|UPDATE|DELETE)\b/.test(sql.replaceAll('FOR NO KEY UPDATE', ''))));
+      assert.ok(refused || changed || looks, 'row-level security makes a difference');
     });
   }
 });

@@ -40,7 +40,7 @@ const MODULES = {
   audit: { audit_logs: owned('user_id'), audit_seals: tenants },
   telemetry: { telemetry_events: owned('user_id'), system_events: systems },
   ai: {
-    ai_models: everybodys, ai_api_pool: systems, v_api_pool_status: systems,
+    ai_models: everybodys, ai_api_pool: tenants, v_api_pool_status: systems, ai_key_imports: systems,
     prompts_master: tenants, task_batches: owned('user_id'), processed_tasks: owned('user_id'),
     ai_task_queue: owned('user_id'), ai_task_turns: systems, v_daily_task_metrics: tenants,
     roi_metrics: tenants,
@@ -54,7 +54,10 @@ const MODULES = {
   billing: {
     payment_gateways: everybodys, tax_rates: everybodys, coupons: tenants, payment_methods: owned('user_id'),
     orders: owned('user_id'), order_items: inside('orders', 'order_id'), invoices: owned('user_id'),
-    v_sales_dashboard: tenants, payment_events: systems, invoice_counters: unreachable,
+    v_sales_dashboard: tenants, payment_events: systems, invoice_counters: unreachable, invoice_series: unreachable,
+    gateway_customers: owned('user_id'), coupon_redemptions: owned('user_id'), subscriptions: owned('user_id'),
+    order_grants: inside('orders', 'order_id'), refunds: inside('orders', 'order_id'), disputes: inside('orders', 'order_id'),
+    payment_differences: systems,
   },
   system: { dead_letters: systems, job_runs: systems, retentions: systems },
   platform: { outbox_messages: tenants, idempotency_keys: tenants, refinery_schema_history: unreachable },
@@ -67,7 +70,9 @@ const SYSTEM_ROWS = `
   INSERT INTO dead_letters (queue, body, body_hash, reason, queued_at) VALUES ('celaest-events', '{}', 'x', 'test', now());
   INSERT INTO job_runs (name, started_at, finished_at) VALUES ('test', now(), now());
   INSERT INTO ai_api_pool (provider, key_name, key_value_encrypted) VALUES ('groq', 'test', '\\x00');
+  INSERT INTO ai_key_imports (key_fingerprint, variable) VALUES ('x', 'test');
   INSERT INTO payment_events (provider, event_id, type, payload) VALUES ('test', 'test', 'test', '{}');
+  INSERT INTO payment_differences (order_id, kind) SELECT id, 'test' FROM orders LIMIT 1;
   INSERT INTO system_events (event_type, source, message) VALUES ('test', 'test', 'test');
   INSERT INTO feature_flags (flag_key, name) VALUES ('test', 'Test');
   INSERT INTO product_categories (name, slug) VALUES ('Test', 'test');

@@ -11,6 +11,7 @@ import { BUILD, ROOT } from './paths.mjs';
 /** Variables that are no text of wrangler.toml: secrets, and what only a machine of one's own knows. */
 const SECRETS = [
   'LICENSE_KEY_SECRET', 'API_KEY_PEPPER', 'ENCRYPTION_KEY', 'AUDIT_SIGNING_KEY', 'SUPABASE_ANON_KEY', 'SUPABASE_JWT_SECRET', 'EMAIL_API_KEY',
+  'STRIPE_SECRET_KEY', 'STRIPE_WEBHOOK_SECRET',
 ];
 
 const text = (value) => JSON.stringify(value);

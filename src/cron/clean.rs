@@ -26,11 +26,17 @@ const SWEPT: [&str; 3] = [
 
 /// Rows that go after their days, in tables without partitions. A sign-in that was ended stays: it is what
 /// refuses its tokens.
-const AGED: [(&str, &str); 3] = [
+const AGED: &[(&str, &str)] = &[
     (
         "user_sessions",
         "DELETE FROM user_sessions WHERE ctid = ANY (ARRAY(
            SELECT ctid FROM user_sessions WHERE ended_at IS NULL AND last_seen_at < now() - make_interval(days => $2::int)
+           LIMIT $1::bigint)) RETURNING 1",
+    ),
+    (
+        "payment_events",
+        "DELETE FROM payment_events WHERE ctid = ANY (ARRAY(
+           SELECT ctid FROM payment_events WHERE processed_at IS NOT NULL AND received_at < now() - make_interval(days => $2::int)
            LIMIT $1::bigint)) RETURNING 1",
     ),
     (

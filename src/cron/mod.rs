@@ -7,7 +7,7 @@ mod sweep;
 use crate::db::sql;
 use crate::error::Result;
 use crate::log;
-use crate::modules::{ai, audit, licenses};
+use crate::modules::{ai, audit, licenses, orders, payment_methods, payments, subscriptions};
 use crate::platform::clock;
 use crate::run::Run;
 use chrono::{DateTime, Utc};
@@ -38,6 +38,21 @@ jobs! {
     "4-59/5 * * * *", "ai-keys"    => ai::pool::health::check;
     "17 * * * *",     "usage"      => licenses::close_periods::close;
     "37 2 * * *",     "partitions" => clean::clean;
+    "1-59/5 * * * *", "payments"   => payments_due;
+    "3-58/5 * * * *", "renewals"   => subscriptions::renew::renew;
+    "47 * * * *",     "reconcile"  => payments::reconcile::reconcile;
+    "7 9 * * *",      "cards"      => payment_methods::warn::warn;
+}
+
+/// What waits for a payment: events that did not fit, refunds that were asked for, orders whose time is over. One
+/// that fails holds up no other.
+async fn payments_due(run: &Run) -> Result<u64> {
+    let done = [
+        payments::parked::retry(run).await,
+        orders::refund::resume(run).await,
+        orders::expire::expire(run).await,
+    ];
+    done.into_iter().try_fold(0, |sum, one| Ok(sum + one?))
 }
 
 /// Runs the jobs of a schedule.

@@ -7,6 +7,7 @@ import { bundle, enter } from './instance.mjs';
 const READ = [
   'x-request-id', 'accept-language', 'cf-connecting-ip', 'user-agent', 'origin', 'access-control-request-method',
   'authorization', 'x-api-key', 'idempotency-key', 'content-length', 'content-type', 'content-encoding',
+  'stripe-signature',
   'if-none-match',
 ];
 

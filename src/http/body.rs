@@ -45,6 +45,21 @@ fn is_json(media_type: &str) -> bool {
 #[derive(Debug)]
 pub struct Body<T, const LIMIT: usize = MAX_BODY_BYTES>(pub T);
 
+/// A body as it came, byte by byte: for what is signed by somebody else.
+#[derive(Debug)]
+pub struct Bytes<const LIMIT: usize>(pub Vec<u8>);
+
+impl<const LIMIT: usize> Input for Bytes<LIMIT> {
+    const NEEDS: Needs = Needs {
+        body: Some(LIMIT),
+        ..Needs::NOTHING
+    };
+
+    fn take(from: &mut Prepared) -> Result<Self> {
+        Ok(Self(std::mem::take(&mut from.body)))
+    }
+}
+
 /// A body whose parts are read on their own, each with its own mistakes: `T` keeps them as they came.
 #[derive(Debug)]
 pub struct Parts<T>(pub T);

@@ -1,6 +1,7 @@
 //! Bounds that fields of several modules share, for `#[garde(custom(…))]`.
 
 use crate::http::types::Patch;
+use celaest_domain::billing::money::Currency;
 use celaest_domain::{access, contact, email, json};
 use garde::{Error, Result};
 use serde_json::{Map, Value};
@@ -133,6 +134,39 @@ pub fn locale(value: &impl Given<str>, _: &()) -> Result {
 /// A colour.
 pub fn color(value: &impl Given<str>, _: &()) -> Result {
     check(value, contact::is_color, "is not a colour as #RRGGBB")
+}
+
+/// A currency.
+pub fn currency(value: &impl Given<str>, _: &()) -> Result {
+    check(
+        value,
+        |text| Currency::parse(text).is_some(),
+        "must be three capital letters, as USD",
+    )
+}
+
+/// A country.
+pub fn country(value: &impl Given<str>, _: &()) -> Result {
+    check(
+        value,
+        |text| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()),
+        "must be two capital letters, as ES",
+    )
+}
+
+/// A code that people type: letters, digits and hyphens.
+pub fn code(value: &impl Given<str>, _: &()) -> Result {
+    let good = |text: &str| {
+        (2..=50).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    check(
+        value,
+        good,
+        "must be 2 to 50 letters, digits, hyphens and underscores",
+    )
 }
 
 /// A name in links.

@@ -105,6 +105,11 @@ impl Claim {
         })
     }
 
+    /// The key, where there is one.
+    pub fn name(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// Nothing.
     pub fn none(config: &'static Config) -> Self {
         Self {

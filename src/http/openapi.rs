@@ -153,6 +153,13 @@ pub fn document(describe: fn(&mut Document)) -> String {
             "plans",
             "What organizations subscribe to and licenses grant.",
         ),
+        ("orders", "What is bought and sold, paid and paid back."),
+        ("subscriptions", "What is paid again and again."),
+        ("invoices", "Invoices and credit notes."),
+        ("payment-methods", "Saved cards."),
+        ("coupons", "What takes something off a price."),
+        ("tax-rates", "Taxes by country and state."),
+        ("payment-events", "What payment gateways told."),
         ("system", "What operators look after."),
         (
             "ai",

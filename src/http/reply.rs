@@ -210,6 +210,27 @@ impl Output for Streamed {
     }
 }
 
+/// 200 with a PDF.
+#[derive(Debug)]
+pub struct Pdf {
+    /// What to save it as; the program's own ASCII.
+    pub file_name: String,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+impl Pdf {
+    /// Of the file.
+    pub const CONTENT_TYPE: &'static str = "application/pdf";
+}
+
+impl Output for Pdf {
+    fn answer(self) -> Outcome<Answer> {
+        let whole = futures_util::stream::iter([Ok(self.bytes)]);
+        Streamed::new(Self::CONTENT_TYPE, self.file_name, whole).answer()
+    }
+}
+
 /// 200 with JSON as others define it, without the envelope.
 #[derive(Debug)]
 pub struct Bare<T>(pub T);

@@ -10,10 +10,14 @@ use crate::config::Config;
 use crate::db::facts::{Mail, Message};
 use crate::db::sql;
 use crate::error::{Error, Result};
+use crate::language::Language;
 use crate::log;
+use crate::modules::invoices::pdf::attachment;
 use crate::modules::settings::sealed;
 use crate::platform::{clock, fetch};
 use crate::run::{self, Run};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use celaest_domain::json;
 use celaest_domain::settings::Stored;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -100,7 +104,8 @@ async fn send(run: &Run, message: Message) -> Result<()> {
         );
         return run.processed(&[message]).await;
     };
-    match hand_over(&provider, &message, &mail.to, &letter).await {
+    let attached = invoice(run, &mail).await?;
+    match hand_over(&provider, &message, &mail.to, &letter, attached.as_ref()).await {
         Outcome::Sent => run.processed(&[message]).await,
         Outcome::Refused(mut details) => {
             details["template"] = json!(mail.template);
@@ -128,15 +133,30 @@ fn provider(config: &Config, settings: &Stored) -> Result<Option<Provider>> {
     })
 }
 
+/// The invoice that goes along with an e-mail, which names it: its file name and its bytes.
+async fn invoice(run: &Run, mail: &Mail) -> Result<Option<(String, Vec<u8>)>> {
+    let id = mail.data["invoice_id"]
+        .as_str()
+        .and_then(|id| id.parse().ok());
+    match id {
+        None => Ok(None),
+        Some(id) => attachment(run, id, Language::negotiate(Some(&mail.locale))).await,
+    }
+}
+
 async fn hand_over(
     provider: &Provider,
     message: &Message,
     to: &str,
     letter: &templates::Letter,
+    attached: Option<&(String, Vec<u8>)>,
 ) -> Outcome {
-    let body = json!({
+    let mut body = json!({
         "from": provider.from, "to": to, "subject": letter.subject, "text": letter.text, "html": letter.html,
     });
+    if let Some((name, bytes)) = attached {
+        body["attachments"] = json!([{ "filename": name, "content": STANDARD.encode(bytes) }]);
+    }
     let headers = [
         ("authorization", &*format!("Bearer {}", provider.key)),
         ("content-type", "application/json"),

@@ -20,6 +20,10 @@ pub struct Answer {
     pub status: u16,
     /// Seconds of `Retry-After`, if there was one.
     pub retry_after_s: Option<u32>,
+    /// `Stripe-Should-Retry`, where the other side says it.
+    pub should_retry: Option<bool>,
+    /// `Request-Id`: what the other side calls the request.
+    pub request_id: Option<String>,
     /// The body as text.
     pub text: String,
 }
@@ -141,10 +145,14 @@ async fn send(
             .send_with_signal(&signal)
             .await
             .map_err(Error::unavailable)?;
-        let retry_after = response.headers().get("retry-after").ok().flatten();
+        let header = |name| response.headers().get(name).ok().flatten();
+        let retry_after = header("retry-after");
+        let (should_retry, request_id) = (header("stripe-should-retry"), header("request-id"));
         Ok(Answer {
             status: response.status_code(),
             retry_after_s: retry_after.and_then(|text| text.trim().parse().ok()),
+            should_retry: should_retry.map(|text| text == "true"),
+            request_id,
             text: response.text().await.map_err(Error::unavailable)?,
         })
     };

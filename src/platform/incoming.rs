@@ -76,6 +76,8 @@ head! {
     content_type;
     /// `Content-Encoding`.
     content_encoding;
+    /// `Stripe-Signature`.
+    stripe_signature;
     /// `If-None-Match`.
     if_none_match;
     /// `X-Organization-ID`, under `/v1/`.
@@ -191,7 +193,7 @@ mod tests {
 
     fn of(url: &str) -> Head {
         Head::new(format!(
-            "id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\n\n\n\n\nGET\n{url}"
+            "id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\n\n\n\n\n\nGET\n{url}"
         ))
     }
 

@@ -5,7 +5,7 @@
 // it cost after it. The fake answers at once, so what is measured is what is added.
 
 import http from 'node:http';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,9 @@ import { Service, freePort, run, until } from '../../scripts/lib/processes.mjs';
 import { load, once, request } from './load.mjs';
 import { median } from './lines.mjs';
 
-const GATEWAY = '@portkey-ai/gateway@1.15.2';
+const GATEWAY = '@portkey-ai/gateway';
+// With a newer server below it its streams end with 500.
+const PACKAGE = { private: true, dependencies: { [GATEWAY]: '1.15.2' }, overrides: { '@hono/node-server': '1.13.8' } };
 const FAKE = fileURLToPath(new URL('../fakes/ai-provider.mjs', import.meta.url));
 const MODEL = 'bench-model';
 const KEY = 'bench-key';
@@ -48,11 +50,11 @@ export async function startFake() {
 /** Starts the gateway, installed once for this clone and apart from the project's packages. */
 export async function startGateway(note) {
   const folder = join(STATE, 'gateway');
-  const program = join(folder, 'node_modules/@portkey-ai/gateway/build/start-server.js');
+  const program = join(folder, 'node_modules', GATEWAY, 'build/start-server.js');
   if (!existsSync(program)) {
-    await run('npm', ['install', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund', GATEWAY], {
-      note, failure: `${GATEWAY} cannot be installed.`,
-    });
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'package.json'), JSON.stringify(PACKAGE));
+    await run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: folder, note, failure: `${GATEWAY} cannot be installed.` });
   }
   const port = await freePort();
   const service = await Service.start(process.execPath, [program, `--port=${port}`, '--headless'], {
@@ -104,7 +106,7 @@ function firstContent({ port, path, headers }) {
     const body = JSON.stringify({ ...question, stream: true });
     const started = performance.now();
     const asked = http.request({ port, path, method: 'POST', agent: firstContent.agent, headers: { ...headers, 'content-type': 'application/json' } }, (response) => {
-      if (response.statusCode !== 200) reject(new Error(`a stream was answered with ${response.statusCode}`));
+      if (response.statusCode !== 200) reject(new Error(`a stream at port ${port} was answered with ${response.statusCode}`));
       let text = '';
       let took;
       response.on('data', (chunk) => {

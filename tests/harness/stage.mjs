@@ -15,6 +15,7 @@ import { APP_ROLE, OWNER, randomPassword } from '../../scripts/lib/postgres.mjs'
 import { commandOf, freePort } from '../../scripts/lib/processes.mjs';
 import { readWorker, startWorker } from '../../scripts/lib/worker.mjs';
 import { startStorage } from '../fakes/storage.mjs';
+import { startStripe } from '../fakes/stripe.mjs';
 import { Server } from './server.mjs';
 
 const PREFIX = 'celaest-test-';
@@ -64,6 +65,9 @@ export class Stage {
     const { folder, passwords, version } = this;
     const applied = await Server.prepare({ folder, passwords, version, secret: this.vars.LICENSE_KEY_SECRET, note });
     this.server = await Server.start({ folder, passwords, version, name: 'postgres' });
+    // For files that pay without looking at what the gateway is told; others start their own.
+    this.stripe = await startStripe();
+    Object.assign(this.vars, { STRIPE_API_URL: this.stripe.url, STRIPE_SECRET_KEY: this.stripe.key });
     this.storage = await startStorage(this.vars.SUPABASE_SERVICE_KEY);
     this.vars.STORAGE_URL = this.storage.url;
     return `${applied} migrations applied, sample data added`;
@@ -177,6 +181,7 @@ export class Stage {
 
   /** Removes the folder, when nothing runs any more; the logs stay in `.celaest/logs/test`. */
   clear() {
+    this.stripe?.close();
     this.door?.closeAllConnections();
     this.door?.close();
     this.storage?.close();

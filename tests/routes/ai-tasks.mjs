@@ -1,11 +1,11 @@
-// AI tasks and batches of them. The walk has no provider: what it hands in waits, or fails, which is another file's.
+// AI tasks and batches of them. What the walk hands in waits: its licenses allow no call at a time.
 
 import { randomUUID } from 'node:crypto';
 import { insert, insertLicense } from '../support/world.mjs';
 
-/** A license that tasks can use. */
+/** A license that tasks can be handed in with. */
 const licensed = async ({ stack, ours }) => {
-  const license = await insertLicense(stack, ours.id, { custom_limits: { max_batch_size: 100 } });
+  const license = await insertLicense(stack, ours.id, { custom_limits: { max_batch_size: 100, max_concurrent_tasks: 0 } });
   return license.id;
 };
 

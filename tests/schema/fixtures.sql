@@ -14,6 +14,8 @@ INSERT INTO license_usage_log (license_id, organization_id, period_start, period
 SELECT id, organization_id, '2026-01-01', '2026-02-01' FROM licenses WHERE organization_id = $ORG;
 INSERT INTO prompts_master (organization_id, slug, name, category, system_prompt)
 VALUES ($ORG, 'summary', 'Summary', 'text', 'Summarise');
+INSERT INTO ai_api_pool (organization_id, provider, key_name, key_value_encrypted)
+VALUES ($ORG, 'groq', 'own', '\x00');
 INSERT INTO task_batches (organization_id, user_id) VALUES ($ORG, $USER);
 INSERT INTO processed_tasks (organization_id, user_id, batch_id)
 SELECT organization_id, user_id, id FROM task_batches WHERE organization_id = $ORG;
@@ -33,6 +35,20 @@ SELECT o.id, $ORG, p.id, p.name, 10, 10 FROM orders o, products p
 WHERE o.organization_id = $ORG AND p.organization_id = $ORG LIMIT 1;
 INSERT INTO invoices (organization_id, user_id, order_id)
 SELECT organization_id, user_id, id FROM orders WHERE organization_id = $ORG;
+INSERT INTO gateway_customers (organization_id, user_id, gateway_id, customer_id)
+SELECT $ORG, $USER, id, 'cus_' || $USER FROM payment_gateways WHERE code = 'stripe';
+INSERT INTO coupon_redemptions (order_id, organization_id, user_id, coupon_id)
+SELECT o.id, $ORG, $USER, c.id FROM orders o, coupons c WHERE o.organization_id = $ORG AND c.organization_id = $ORG LIMIT 1;
+INSERT INTO order_grants (order_item_id, position, order_id, organization_id)
+SELECT id, 0, order_id, $ORG FROM order_items WHERE organization_id = $ORG;
+INSERT INTO subscriptions (organization_id, user_id, seller_id, order_item_id, name, quantity, unit_price, currency,
+    billing_cycle, current_period_start, current_period_end)
+SELECT $ORG, $USER, $ORG, id, name, 1, 10, 'USD', 'monthly', '2026-01-01', '2026-02-01'
+FROM order_items WHERE organization_id = $ORG LIMIT 1;
+INSERT INTO refunds (order_id, organization_id, seller_id, amount)
+SELECT id, $ORG, $ORG, 1 FROM orders WHERE organization_id = $ORG LIMIT 1;
+INSERT INTO disputes (order_id, organization_id, seller_id, gateway_dispute_id, status, amount)
+SELECT id, $ORG, $ORG, 'dp_' || id, 'won', 1 FROM orders WHERE organization_id = $ORG LIMIT 1;
 INSERT INTO product_reviews (product_id, organization_id, user_id, rating)
 SELECT id, organization_id, $USER, 5 FROM products WHERE organization_id = $ORG LIMIT 1;
 INSERT INTO product_review_votes (review_id, organization_id, user_id)

@@ -7,7 +7,7 @@ import { operations } from './openapi.mjs';
 
 /** What nobody should find in a document, by the name of its field, and what stands for it. */
 const SECRETS = {
-  secret: 'whsec_…', key: 'cel_…', access_token: 'eyJ…', refresh_token: '…', token: '…', public_key: '…',
+  secret: 'whsec_…', client_secret: '…', key: 'cel_…', access_token: 'eyJ…', refresh_token: '…', token: '…', public_key: '…',
 };
 
 /** The most text of one example. */

@@ -98,6 +98,28 @@ permissions! {
     TelemetryRead = "telemetry:read",
     /// Send telemetry.
     TelemetryWrite = "telemetry:write",
+    /// See orders, subscriptions and refunds, also those that one sold.
+    OrdersRead = "orders:read",
+    /// Order, pay, cancel, and change subscriptions.
+    OrdersWrite = "orders:write",
+    /// Pay back what one sold, and confirm bank transfers.
+    OrdersRefund = "orders:refund",
+    /// See invoices.
+    InvoicesRead = "invoices:read",
+    /// Send invoices by e-mail.
+    InvoicesSend = "invoices:send",
+    /// See saved cards.
+    PaymentMethodsRead = "payment_methods:read",
+    /// Save, prefer and remove cards.
+    PaymentMethodsWrite = "payment_methods:write",
+    /// Ask what a coupon is worth.
+    CouponsRead = "coupons:read",
+    /// See, make, change and delete coupons.
+    CouponsWrite = "coupons:write",
+    /// See tax rates.
+    TaxRatesRead = "tax_rates:read",
+    /// Make and change tax rates.
+    TaxRatesWrite = "tax_rates:write",
     /// See dead letters, backlogs, jobs and events of the system itself.
     SystemRead = "system:read",
     /// Send dead letters again, or drop them.
@@ -126,6 +148,7 @@ const SUPER_ONLY: &[Permission] = &[
     Permission::ReviewsModerate,
     Permission::FeatureFlagsRead,
     Permission::FeatureFlagsWrite,
+    Permission::TaxRatesWrite,
     Permission::AiModelsWrite,
     Permission::SystemRead,
     Permission::SystemWrite,
@@ -143,6 +166,19 @@ const EVERYBODY: &[Permission] = &[
     Permission::FlagsEvaluate,
     Permission::TelemetryWrite,
     Permission::AiRead,
+    Permission::OrdersRead,
+    Permission::InvoicesRead,
+    Permission::CouponsRead,
+    Permission::TaxRatesRead,
+];
+
+/// What whoever buys holds, and uses what was bought.
+const CLIENT: &[Permission] = &[
+    Permission::AiUse,
+    Permission::OrdersWrite,
+    Permission::InvoicesSend,
+    Permission::PaymentMethodsRead,
+    Permission::PaymentMethodsWrite,
 ];
 
 impl fmt::Display for Permission {
@@ -215,6 +251,11 @@ impl Role {
                 AiUse,
                 ProductsRead,
                 AssetsWrite,
+                OrdersWrite,
+                InvoicesSend,
+                PaymentMethodsRead,
+                PaymentMethodsWrite,
+                CouponsWrite,
             ],
             Self::Developer => &[
                 LicensesWrite,
@@ -232,7 +273,8 @@ impl Role {
                 AiKeysRead,
                 AiKeysWrite,
             ],
-            Self::Operator | Self::Client => &[AiUse],
+            Self::Operator => &[AiUse],
+            Self::Client => CLIENT,
             Self::Viewer => &[],
         };
         Permissions::of(EVERYBODY).and(Permissions::of(more))

@@ -8,6 +8,7 @@ pub mod access;
 pub mod address;
 pub mod ai;
 pub mod audit;
+pub mod billing;
 pub mod calendar;
 pub mod contact;
 pub mod csv;

@@ -2,6 +2,14 @@
 
 /// Sentences with a `{}` wherever a value stands; the values keep their order.
 pub const SPANISH: &[(&str, &str)] = &[
+    (
+        "must be {} to {} characters",
+        "debe tener de {} a {} caracteres",
+    ),
+    (
+        "must be at most {} words of {} to {} characters",
+        "debe ser como máximo {} palabras de {} a {} caracteres",
+    ),
     // What the parsers of bodies and query strings say.
     ("{} at line {} column {}", "{} en la línea {}, columna {}"),
     (
@@ -332,10 +340,7 @@ pub const SPANISH: &[(&str, &str)] = &[
         "is not possible here; use /api/ai/chat",
         "no es posible aquí; use /api/ai/chat",
     ),
-    (
-        "differs from X-License-ID",
-        "no coincide con X-License-ID",
-    ),
+    ("differs from X-License-ID", "no coincide con X-License-ID"),
     (
         "cannot be combined with Idempotency-Key",
         "no puede combinarse con Idempotency-Key",
@@ -374,5 +379,141 @@ pub const SPANISH: &[(&str, &str)] = &[
     (
         "the address is not a public one",
         "la dirección no es pública",
+    ),
+    (
+        "must be two capital letters, as ES",
+        "debe ser dos letras mayúsculas, como ES",
+    ),
+    (
+        "must be 2 to 50 letters, digits, hyphens and underscores",
+        "debe tener de 2 a 50 letras, cifras, guiones y guiones bajos",
+    ),
+    (
+        "must be 4 to 20 letters and digits, with spaces, hyphens and dots between them",
+        "debe tener de 4 a 20 letras y cifras, con espacios, guiones y puntos entre ellas",
+    ),
+    (
+        "has a price that is no amount of its currency",
+        "tiene un precio que no es un importe de su moneda",
+    ),
+    (
+        "must be a percentage up to 100, or an amount of the currency, and more than 0",
+        "debe ser un porcentaje hasta 100, o un importe de la moneda, y mayor que 0",
+    ),
+    (
+        "is no amount of the currency",
+        "no es un importe de la moneda",
+    ),
+    (
+        "must be after valid_from",
+        "debe ser posterior a valid_from",
+    ),
+    (
+        "is less than it was used already",
+        "es menor que las veces que ya se usó",
+    ),
+    (
+        "comes to more than can be sold in one order",
+        "suma más de lo que se puede vender en un pedido",
+    ),
+    (
+        "asks for more than 100 things",
+        "pide más de 100 cosas",
+    ),
+    (
+        "is not for sale",
+        "no está a la venta",
+    ),
+    (
+        "must be there, or else plan_id",
+        "debe estar, o si no plan_id",
+    ),
+    (
+        "is sold by somebody else than the first",
+        "lo vende otra organización que el primero",
+    ),
+    (
+        "has another currency than the first",
+        "tiene otra moneda que el primero",
+    ),
+    (
+        "must be 1 to 1000000000",
+        "debe ser de 1 a 1000000000",
+    ),
+    (
+        "expected a percentage: 0 to 100 with at most four decimals",
+        "se esperaba un porcentaje: de 0 a 100 con cuatro decimales como máximo",
+    ),
+    ("is only for super_admin", "es solo para super_admin"),
+    (
+        "is required for a version that was made from no other",
+        "hace falta para una versión que no se hizo a partir de otra",
+    ),
+    (
+        "cannot be there beside prompt_slug",
+        "no puede estar junto a prompt_slug",
+    ),
+    (
+        "is none of those that there are",
+        "no es ninguno de los que hay",
+    ),
+    (
+        "are for a stored prompt, and none is named",
+        "son para un prompt guardado, y no se indica ninguno",
+    ),
+    (
+        "cannot be there beside a text",
+        "no puede estar junto a un texto",
+    ),
+    (
+        "is required, unless there are messages or a stored prompt",
+        "hace falta, salvo que haya mensajes o un prompt guardado",
+    ),
+    (
+        "cannot be there beside a stored prompt",
+        "no puede estar junto a un prompt guardado",
+    ),
+    (
+        "cannot be there beside a stored prompt: see input_text",
+        "no puede estar junto a un prompt guardado: vea input_text",
+    ),
+    (
+        "is given twice: it is among the variables too",
+        "está dos veces: también está entre las variables",
+    ),
+    (
+        "is nothing that the prompt asks for",
+        "no es nada que el prompt pida",
+    ),
+    (
+        "is required for a prompt without a template",
+        "hace falta para un prompt sin plantilla",
+    ),
+    (
+        "has more than the {} entries that the license allows",
+        "tiene más de las {} entradas que admite la licencia",
+    ),
+    (
+        "used but not declared: {}",
+        "se usan y no están declaradas: {}",
+    ),
+    (
+        "declared but not used: {}",
+        "están declaradas y no se usan: {}",
+    ),
+    ("without a value: {}", "sin valor: {}"),
+    (
+        "not variables of this template: {}",
+        "no son variables de esta plantilla: {}",
+    ),
+    ("includes itself: {}", "se incluye a sí misma: {}"),
+    ("there is no template {}", "no hay ninguna plantilla {}"),
+    (
+        "the braces at byte {} are not closed",
+        "las llaves del byte {} no se cierran",
+    ),
+    (
+        "the braces at byte {} hold neither a name nor '> slug'",
+        "las llaves del byte {} no contienen ni un nombre ni '> slug'",
     ),
 ];

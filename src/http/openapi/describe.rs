@@ -3,14 +3,14 @@
 use crate::db::Listing;
 use crate::db::page::Meta;
 use crate::error::Error;
-use crate::http::body::{Body, Parts};
+use crate::http::body::{Body, Bytes, Parts};
 use crate::http::change::Stop;
 use crate::http::endpoint::NoBody;
 use crate::http::idempotency::Once;
 use crate::http::params::{Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query};
 use crate::http::permit::{Light, OnPerson, OwnProfile, Permit, Required, SignedIn};
 use crate::http::problem::Failed;
-use crate::http::reply::{Bare, Data, Events, Found, Output, Reply, Shared, Spoken, Streamed};
+use crate::http::reply::{Bare, Data, Events, Found, Output, Pdf, Reply, Shared, Spoken, Streamed};
 use crate::http::strict::AskedPage;
 use aide::generate::GenContext;
 use aide::openapi::{
@@ -265,6 +265,28 @@ impl<T: JsonSchema> OperationOutput for Listing<T> {
             "properties": { "success": { "const": true }, "data": { "type": "array", "items": row }, "meta": meta },
         });
         vec![(Some(200), response("One page", schema))]
+    }
+}
+
+/// What it looks like is for its sender to say.
+impl<const LIMIT: usize> OperationInput for Bytes<LIMIT> {
+    fn operation_input(_: &mut GenContext, operation: &mut Operation) {
+        operation.description =
+            Some("The body is as its sender signed it, and described in the sender's documentation.".into());
+    }
+}
+
+impl OperationOutput for Pdf {
+    type Inner = String;
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let file = media(json_schema!({ "type": "string", "format": "binary" }));
+        let response = Response {
+            description: "The file".into(),
+            content: [(Pdf::CONTENT_TYPE.to_owned(), file)].into_iter().collect(),
+            ..Response::default()
+        };
+        vec![(Some(200), response)]
     }
 }
 

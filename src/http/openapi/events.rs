@@ -87,6 +87,8 @@ fn data_of(event: &str) -> &'static str {
             "user" => "ToldUser",
             "api_key" => "ToldApiKey",
             "organization" => "ToldOrganization",
+            "order" => "ToldOrder",
+            "subscription" => "ToldSubscription",
             "ai" => "ToldTask",
             _ => "ToldWebhook",
         },
@@ -138,6 +140,14 @@ fn told(schemas: &Value) -> Map<String, Value> {
             ["id", "user_id", "organization_id", "name", "key_prefix", "scopes", "rate_limit_rpm", "expires_at"]
                 .contains(&name)
         }, &["id", "user_id"], "The key, without what it is used with.") }),
+        ),
+        (
+            "ToldOrder",
+            json!({ "order": part(&schemas["Order"], |name| name != "notes", &["id", "order_number"], "The order.") }),
+        ),
+        (
+            "ToldSubscription",
+            json!({ "subscription": reference("Subscription") }),
         ),
         (
             "ToldOrganization",

@@ -22,7 +22,7 @@ use uuid::Uuid;
 const KEY_ATTEMPTS: usize = 5;
 
 /// The product code of licenses without a product.
-const NO_PRODUCT: &str = "GEN";
+pub(super) const NO_PRODUCT: &str = "GEN";
 
 #[derive(Deserialize)]
 struct Surroundings {
@@ -42,15 +42,14 @@ pub async fn create(
     let mut tx = permit.begin_once(key).await?;
     let product_code = surroundings(&mut tx, organization, &new).await?;
     let secret = permit.call.config.license_key_secret.newest();
-    let (key, license) = insert(&mut tx, secret, organization, &product_code, &new, &dates).await?;
-    tx.record_new(&LICENSE, "license.created", &license);
+    let (key, license) = issue(&mut tx, secret, organization, &product_code, &new, &dates).await?;
     // The edge may remember the key as missing.
     notices::tell(&mut tx, &permit.call, &key);
     permit.commit(tx, Created::raw(&license)).await
 }
 
 /// The dates of a new license.
-struct Dates {
+pub(super) struct Dates {
     starts_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
     /// The running month of usage.
@@ -59,7 +58,7 @@ struct Dates {
 
 /// The dates with the defaults filled in. A license expires at the end of the running billing cycle; a
 /// trial ends with the trial.
-fn dates(new: &NewLicense, now: DateTime<Utc>) -> Result<Dates> {
+pub(super) fn dates(new: &NewLicense, now: DateTime<Utc>) -> Result<Dates> {
     let starts_at = new.starts_at.map_or(now, |at| at.0);
     let running = |months| {
         calendar::running_period(starts_at, months, now)
@@ -116,7 +115,11 @@ async fn surroundings(tx: &mut Tx, organization: Uuid, new: &NewLicense) -> Resu
     }
 }
 
-async fn insert(
+/// Makes a license with a new key, and writes down that it came to be.
+///
+/// # Errors
+/// 503 when no free key was found.
+pub(super) async fn issue(
     tx: &mut Tx,
     secret: &str,
     organization: Uuid,
@@ -169,6 +172,7 @@ async fn insert(
             )
             .await?;
         if let Some(license) = inserted {
+            tx.record_new(&LICENSE, "license.created", &license);
             return Ok((key.as_str().to_owned(), license));
         }
     }

@@ -17,6 +17,7 @@ pub mod notices;
 pub mod queries;
 pub mod read;
 mod slots;
+pub mod sold;
 pub mod update;
 pub mod usage;
 pub mod validate;

@@ -6,7 +6,7 @@
 
 use crate::call::Call;
 use crate::db::facts::Message;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::http::change::Change;
 use crate::run::Run;
 use celaest_domain::license_key::LicenseKey;
@@ -73,6 +73,63 @@ async fn forget(env: &Env, key: &LicenseKey, outcome: Outcome) -> Result<()> {
         }
     }
     told.map_err(Error::unavailable)
+}
+
+/// Ties a commit to the objects of these keys, for work that is no [`Change`] of a caller's: they are told
+/// before it, and what became of it.
+///
+/// # Errors
+/// 503 when an object cannot be told before: nothing is committed then. As the commit itself; and 503 when
+/// one cannot be told after, though the others are.
+pub async fn around<T>(
+    env: &Env,
+    keys: &[String],
+    commit: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let keys: Vec<(LicenseKey, Uuid)> = keys
+        .iter()
+        .flat_map(|key| LicenseKey::parse(key))
+        .map(|key| (key, Uuid::new_v4()))
+        .collect();
+    let told = async |called_off: bool| {
+        let mut outcome = Ok(());
+        for some in keys.chunks(TOGETHER) {
+            let each = join_all(some.iter().map(|(key, change)| {
+                let outcome = Outcome {
+                    change: Some(*change),
+                    ended: false,
+                    called_off,
+                };
+                forget(env, key, outcome)
+            }));
+            outcome = each.await.into_iter().fold(outcome, Result::and);
+        }
+        outcome
+    };
+    for some in keys.chunks(TOGETHER) {
+        let announced = some
+            .iter()
+            .map(|(key, change)| license::announce(env, key, *change));
+        let announced: std::result::Result<Vec<()>, _> =
+            join_all(announced).await.into_iter().collect();
+        if let Err(error) = announced {
+            // Whoever cannot be told finds out alone, a little later.
+            let _ = told(true).await;
+            return Err(Error::unavailable(error));
+        }
+    }
+    let committed = commit.await;
+    // When nobody knows whether it was committed, they read PostgreSQL until it is certain.
+    let unknown = committed
+        .as_ref()
+        .is_err_and(|error| error.code == Code::Unavailable);
+    if !unknown {
+        let outcome = told(committed.is_err()).await;
+        if committed.is_ok() {
+            outcome?;
+        }
+    }
+    committed
 }
 
 /// Makes the objects of these keys forget what they know, after a change that was committed.

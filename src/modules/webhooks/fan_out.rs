@@ -47,6 +47,8 @@ fn about_what(payload: &Value) -> Value {
         "license": { "id": payload["license"]["id"] }, "license_id": payload["license_id"],
         "validation": { "license_id": payload["validation"]["license_id"] },
         "webhook": { "id": payload["webhook"]["id"] },
+        "order": { "id": payload["order"]["id"] },
+        "subscription": { "id": payload["subscription"]["id"] },
         "task": { "user_id": payload["task"]["user_id"] },
         "batch": { "user_id": payload["batch"]["user_id"] },
     })

@@ -37,6 +37,10 @@ pub fn owner_of(topic: &str, payload: &str) -> String {
         "CASE WHEN {topic} LIKE 'license.%' THEN (
            SELECT l.owner_id FROM licenses l WHERE l.id = coalesce({payload}->'license'->>'id',
              {payload}->>'license_id', {payload}->'validation'->>'license_id')::uuid)
+         WHEN {topic} LIKE 'order.%' THEN (
+           SELECT b.user_id FROM orders b WHERE b.id = ({payload}->'order'->>'id')::uuid)
+         WHEN {topic} LIKE 'subscription.%' THEN (
+           SELECT b.user_id FROM subscriptions b WHERE b.id = ({payload}->'subscription'->>'id')::uuid)
          WHEN {topic} LIKE 'webhook.%' THEN (
            SELECT v.user_id FROM webhooks v WHERE v.id = ({payload}->'webhook'->>'id')::uuid)
          WHEN {topic} LIKE 'ai.%' THEN coalesce({payload}->'task'->>'user_id', {payload}->'batch'->>'user_id')::uuid END"

@@ -55,7 +55,7 @@ function shapeOf(kind) {
   });
 }
 
-const textOf = (content) => (Array.isArray(content) ? content.map((part) => part.text ?? '').join('\n') : content ?? '');
+const textOf = (content) => (Array.isArray(content) ? content.filter(({ type }) => type === 'text').map((part) => part.text).join('\n') : content ?? '');
 
 /** Every call is answered right after it. */
 function checkCalls(messages, mistakes) {

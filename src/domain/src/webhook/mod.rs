@@ -46,6 +46,8 @@ pub fn needed_for(event_type: &str) -> Permission {
         "api_key" => Permission::ApiKeysRead,
         "organization" => Permission::OrganizationsRead,
         "webhook" => Permission::WebhooksRead,
+        "order" => Permission::OrdersRead,
+        "subscription" => Permission::OrdersRead,
         "ai" => Permission::AiRead,
         _ => Permission::SettingsWrite,
     }
@@ -139,6 +141,16 @@ pub const CATALOGUE: &[EventType] = &[
         description: "A license was validated. Frequent, so only sent to webhooks that name it.",
         opt_in: true,
     },
+    event("order.created", "Something was ordered."),
+    event("order.completed", "An order was paid, and what was bought is there."),
+    event("order.cancelled", "An order was given up before it was paid."),
+    event("order.refunded", "An order was paid back, in part or in whole."),
+    event("order.disputed", "A buyer disputes a payment with their bank, or the dispute has an outcome."),
+    event("subscription.renewed", "The next period of a subscription was paid."),
+    event("subscription.past_due", "A payment of a subscription failed and is tried again."),
+    event("subscription.suspended", "Every attempt to charge a subscription failed."),
+    event("subscription.changed", "A subscription changed its plan, or is cancelled at its period's end or goes on."),
+    event("subscription.ended", "A subscription is over."),
     event("user.invited", "Somebody was invited."),
     event("user.activated", "An invitation was accepted."),
     event(
@@ -292,15 +304,22 @@ mod tests {
         for event in CATALOGUE {
             assert_ne!(event.needs(), Permission::SettingsWrite, "{}", event.name);
         }
-        assert_eq!(needed_for("order.created"), Permission::SettingsWrite);
+        assert_eq!(needed_for("unheard.of"), Permission::SettingsWrite);
         let developer = Role::Developer.permissions();
         assert_eq!(
             readable(developer),
-            ["license", "organization", "webhook", "ai"]
+            [
+                "license",
+                "order",
+                "subscription",
+                "organization",
+                "webhook",
+                "ai"
+            ]
         );
         assert_eq!(
             readable(Role::Client.permissions()),
-            ["license", "organization", "ai"]
+            ["license", "order", "subscription", "organization", "ai"]
         );
         assert!(developer.covers(needed_by(&["*", "license.*", "webhook.deleted"])));
         assert!(!developer.covers(needed_by(&["license.*", "user.*"])));
@@ -323,7 +342,13 @@ mod tests {
         assert!(!told(Role::Developer, "user.updated", false));
         assert_eq!(
             carriable(Role::Developer.permissions()),
-            ["licenses:read", "organizations:read", "webhooks:read", "ai:read"]
+            [
+                "licenses:read",
+                "organizations:read",
+                "webhooks:read",
+                "orders:read",
+                "ai:read"
+            ]
         );
         let narrowed = Permissions::named(&carriable(Permissions::named(&["webhooks:*"])));
         assert!(!is_told(Role::Admin, narrowed, "license.created", true));

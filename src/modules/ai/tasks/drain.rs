@@ -5,7 +5,7 @@
 //! taken up again, under the same call, which its license knows and charges once.
 
 use super::queries::TOPIC;
-use super::turns::{self, Messages, Settled, Taken, Turn};
+use super::turns::{self, Messages, Settled, Turn};
 use crate::db::facts::Message;
 use crate::db::outbox;
 use crate::error::{Code, Error, Result};
@@ -100,7 +100,10 @@ enum Event {
 }
 
 struct Stored {
-    taken: Taken,
+    /// The tasks that were taken up.
+    turns: Vec<Turn>,
+    /// Whether there may be others.
+    more: bool,
     /// The shortest pause of those that come again, in seconds.
     wait_s: Option<u64>,
 }
@@ -148,11 +151,10 @@ async fn drain(run: &Run) -> Result<()> {
                 if let Some(wait_s) = stored.wait_s {
                     call_later(run, wait_s).await;
                 }
-                // With what ends there may be room again for the others of its license.
-                more = stored.taken.more || !stored.taken.turns.is_empty();
-                under_way += stored.taken.turns.len();
-                taken_up += stored.taken.turns.len();
-                for turn in stored.taken.turns {
+                more = stored.more;
+                under_way += stored.turns.len();
+                taken_up += stored.turns.len();
+                for turn in stored.turns {
                     let host = Run::new(
                         run.env.clone(),
                         run.background.clone(),
@@ -163,6 +165,7 @@ async fn drain(run: &Run) -> Result<()> {
                 }
             }
         }
+        // With what ends there may be room again for the others of its license.
         more |= !done.is_empty();
     }
     if more && outcome.is_ok() {
@@ -190,14 +193,15 @@ async fn store(run: &Run, settled: Vec<Settled>, room: usize) -> Result<Stored> 
     if !settled.is_empty() {
         settle(run, &settled).await?;
     }
-    let taken = match room {
-        0 => Taken {
-            turns: Vec::new(),
-            more: true,
-        },
+    let turns: Vec<Turn> = match room {
+        0 => Vec::new(),
         room => run.begin().only_value(turns::claim(room)).await?,
     };
-    Ok(Stored { taken, wait_s })
+    Ok(Stored {
+        more: room == 0 || !turns.is_empty(),
+        turns,
+        wait_s,
+    })
 }
 
 /// Writes outcomes down. They cost something: PostgreSQL may be away for a while.

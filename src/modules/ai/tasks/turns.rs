@@ -85,15 +85,6 @@ pub struct Common {
     pub options: Options,
 }
 
-/// What was taken up.
-#[derive(Debug, Deserialize)]
-pub struct Taken {
-    /// The tasks.
-    pub turns: Vec<Turn>,
-    /// Whether others are due.
-    pub more: bool,
-}
-
 /// Takes up to `room` tasks: each is nobody else's until its time is over.
 pub fn claim(room: usize) -> Query {
     let allowed = "CASE WHEN jsonb_typeof(c.most) = 'number' THEN CASE WHEN c.most::numeric < 0 THEN $2::numeric
@@ -175,19 +166,18 @@ pub fn claim(room: usize) -> Query {
            SELECT license_id, organization_id, clock_timestamp() FROM taken GROUP BY 1, 2 ORDER BY 1
            ON CONFLICT (license_id) DO UPDATE SET served_at = excluded.served_at
          )
-         SELECT json_build_object('more', (SELECT count(*) FROM fair) > (SELECT count(*) FROM taken),
-           'turns', (SELECT coalesce(json_agg(json_build_object('task_id', k.task_id, 'lease', k.lease,
+         SELECT (SELECT coalesce(json_agg(json_build_object('task_id', k.task_id, 'lease', k.lease,
              'call_id', k.call_id, 'attempts', k.attempts, 'organization_id', k.organization_id, 'user_id', k.user_id,
              'own_only', u.role = 'client', 'role', u.role, 'scopes', u.scopes,
              'is_welcome', u.deleted_at IS NULL AND g.deleted_at IS NULL
                AND (u.role = 'super_admin' OR u.organization_id = k.organization_id),
              'caller_key', CASE WHEN a.id IS NOT NULL THEN json_build_object('id', a.id,
                'works', a.is_active AND (a.expires_at IS NULL OR a.expires_at > now()), 'budget_micro',
-               round((to_jsonb(a)->>'max_ai_cost_usd_per_month')::numeric * 1000000)::bigint) END,
+               round(a.max_ai_cost_usd_per_month * 1000000)::bigint) END,
              'license_id', k.license_id, 'prompt_id', k.prompt_id, 'input_text', k.input_text, 'request', k.request,
              'common', k.common, 'request_id', k.request_id, 'ip', host(k.ip_address), 'user_agent', k.user_agent)), '[]')
            FROM taken k JOIN users_profile u ON u.id = k.user_id JOIN organizations g ON g.id = k.organization_id
-           LEFT JOIN user_api_keys a ON a.id = k.caller_key_id))::text",
+           LEFT JOIN user_api_keys a ON a.id = k.caller_key_id)::text",
     ))
     .bind(room)
     .bind(MOST_OF_LICENSE)
@@ -287,7 +277,7 @@ pub fn settle(settled: &[Settled]) -> Query {
              {progress}
            FROM locked, (SELECT batch_id, count(*) FILTER (WHERE status = 'completed') AS completed,
                            count(*) FILTER (WHERE status = 'failed') AS failed, 0 AS cancelled
-                         FROM task WHERE has_ended GROUP BY 1) n
+                         FROM task WHERE has_ended AND status <> 'cancelled' GROUP BY 1) n
            WHERE b.id = locked.id AND n.batch_id = b.id
            RETURNING b.*
          ), message AS (
@@ -323,18 +313,17 @@ const PROGRESS: &str = "
 /// When the database refuses.
 pub async fn count_cancelled(tx: &mut Tx, batch: Uuid, tasks: u64) -> Result<()> {
     let query = sql(format!(
-        "WITH batch AS (
-           UPDATE task_batches b SET cancelled_tasks = b.cancelled_tasks + n.cancelled, {PROGRESS}
-           FROM (SELECT 0 AS completed, 0 AS failed, $2::integer AS cancelled) n
-           WHERE b.id = $1::uuid AND n.cancelled > 0 AND ($3::uuid IS NULL OR b.organization_id = $3::uuid)
-             AND ($4::uuid IS NULL OR b.user_id = $4::uuid)
-           RETURNING b.*)
-         SELECT {BATCH} FROM batch b WHERE b.completed_at IS NOT NULL"
+        "UPDATE task_batches b SET cancelled_tasks = b.cancelled_tasks + n.cancelled, {PROGRESS}
+         FROM (SELECT 0 AS completed, 0 AS failed, $2::integer AS cancelled) n
+         WHERE b.id = $1::uuid AND n.cancelled > 0 AND ($3::uuid IS NULL OR b.organization_id = $3::uuid)
+           AND ($4::uuid IS NULL OR b.user_id = $4::uuid)
+         RETURNING {BATCH}"
     ));
     let scope = tx.scope();
     let query = query.bind(batch).bind(tasks);
     let query = query.bind(scope.organization()).bind(scope.owner());
-    let ended: Option<Value> = tx.row(query).await?;
+    let batch_now: Option<Value> = tx.row(query).await?;
+    let ended = batch_now.filter(|batch| !batch["completed_at"].is_null());
     if let Some(ended) = ended {
         let organization = ended["organization_id"].as_str();
         tx.record(Fact {

@@ -1,0 +1,115 @@
+//! `POST /api/orders/{id}/cancel`
+
+use super::model::{Cancellation, Kind, Order};
+use super::pay::{due, remember};
+use super::queries::{self, Locked, mine, record};
+use crate::db::{Raw, Set, sql};
+use crate::error::{Code, Error, Result};
+use crate::http::body::Body;
+use crate::http::params::Id;
+use crate::http::permit::{OrdersWrite, Permit};
+use crate::http::reply::Data;
+use crate::modules::payments::facts::Fact;
+use crate::modules::payments::gateway::{self, State};
+use crate::modules::payments::ledger::Ledger;
+use crate::modules::payments::reconcile::told;
+use celaest_domain::billing::order::{Event, Refusal, next};
+use uuid::Uuid;
+
+/// Gives an order up before it is paid; its coupon can be used again. Doing so again changes nothing.
+pub async fn cancel(
+    permit: Permit<OrdersWrite>,
+    Id(id): Id,
+    Body(Cancellation {}): Body<Cancellation>,
+) -> Result<Data<Order>> {
+    let mut tx = permit.begin();
+    let orders = mine(&tx);
+    let order = queries::peek(&mut tx, orders, id).await?;
+    permit.commit_aside(tx).await?;
+    let ledger = Ledger::of_call(&permit.call, permit.principal.actor(&permit.call));
+    let after = give_up(&ledger, &order).await?;
+    Ok(Data::raw(&after))
+}
+
+/// Gives an order up, its payment at the gateway first: it may have been paid a moment ago.
+///
+/// # Errors
+/// 409 for one that is paid, or whose payment is being decided on.
+pub async fn give_up(ledger: &Ledger, order: &Locked) -> Result<Raw<Order>> {
+    if order.status.is_paid() {
+        return Err(Code::OrderPaid.into());
+    }
+    if order.status.is_open()
+        && order.payments_begun > 0
+        && order.gateway.as_deref() == Some("stripe")
+    {
+        end_payment(ledger, order).await?;
+    }
+    close(ledger, order.id).await
+}
+
+async fn end_payment(ledger: &Ledger, order: &Locked) -> Result<()> {
+    let stripe = gateway::of(ledger.config, "stripe")?;
+    let id = match (&order.transaction, &order.payment) {
+        (Some(id), _) => id.clone(),
+        // Given up before, and nothing was begun since.
+        (None, None) => return Ok(()),
+        // Whoever began it may have died before it was noted: asked again, it is the same one.
+        (None, Some(_)) => {
+            let begun = stripe.begin(&due(order)).await?;
+            let id = begun
+                .id
+                .ok_or_else(|| Error::unavailable("a payment without an id"))?;
+            remember(ledger, order.id, &id).await?;
+            id
+        }
+    };
+    let payment = stripe.cancel(&id).await?;
+    match payment.state {
+        State::Cancelled => Ok(()),
+        State::Succeeded => {
+            let fact = Fact::Paid {
+                transaction: id,
+                order: Some(order.id),
+                received: payment.received,
+                currency: payment.currency,
+            };
+            told(ledger, &fact).await?;
+            Err(Code::OrderPaid.into())
+        }
+        _ => Err(Code::PaymentUnderWay.into()),
+    }
+}
+
+async fn close(ledger: &Ledger, id: Uuid) -> Result<Raw<Order>> {
+    let mut tx = ledger.begin();
+    let orders = queries::both(&tx);
+    let order = queries::lock(&mut tx, orders, id).await?;
+    let status = next(order.status, Event::GivenUp).map_err(|refusal| match refusal {
+        Refusal::Paid => Code::OrderPaid,
+        _ => Code::Conflict,
+    })?;
+    if status == order.status {
+        ledger.commit(tx, &[]).await?;
+        return Ok(order.row);
+    }
+    let set = Set::new().fixed("status = 'cancelled', cancelled_at = now()");
+    let after = queries::set(&mut tx, &order, set).await?;
+    record(&mut tx, &order, "order.cancelled", &after);
+    tx.execute(sql("SELECT release_coupon($1::uuid)").bind(id))
+        .await?;
+    if order.kind == Kind::PlanChange {
+        // Nobody paid for the other plan: it does not come.
+        tx.execute(
+            sql(
+                "UPDATE subscriptions SET next_plan_id = NULL, next_unit_price = NULL
+                 WHERE id = $1::uuid AND organization_id = $2::uuid",
+            )
+            .bind(order.subscription_id)
+            .bind(order.organization_id),
+        )
+        .await?;
+    }
+    ledger.commit(tx, &[]).await?;
+    Ok(after)
+}

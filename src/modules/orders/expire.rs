@@ -1,0 +1,51 @@
+//! Orders that nobody paid in time are given up, their payments and coupons too.
+
+use super::cancel::give_up;
+use super::queries;
+use crate::db::sql;
+use crate::error::{Code, Result};
+use crate::log;
+use crate::modules::payments::ledger::Ledger;
+use crate::run::Run;
+use serde::Deserialize;
+use uuid::Uuid;
+
+/// Orders a run.
+const STEP: u32 = 100;
+
+#[derive(Deserialize)]
+struct Due {
+    id: Uuid,
+}
+
+/// Gives up what is due; returns how many.
+pub async fn expire(run: &Run) -> Result<u64> {
+    let ledger = Ledger::of_run(run)?;
+    let due: Vec<Due> = run
+        .begin()
+        .only_rows(
+            sql("SELECT o.id FROM orders o
+                 WHERE o.status IN ('pending', 'processing', 'failed') AND o.expires_at <= now()
+                 ORDER BY o.expires_at LIMIT $1::bigint")
+            .bind(STEP),
+        )
+        .await?;
+    let mut done = 0;
+    let mut outcome = Ok(());
+    for Due { id } in due {
+        let mut tx = run.begin();
+        let orders = queries::both(&tx);
+        let order = queries::peek(&mut tx, orders, id).await?;
+        run.commit(tx).await?;
+        match give_up(&ledger, &order).await {
+            Ok(_) => done += 1,
+            // It was paid a moment ago, or is about to be.
+            Err(error) if matches!(error.code, Code::OrderPaid | Code::PaymentUnderWay) => {}
+            Err(error) => {
+                log::warn(&run.name, "an order could not be given up", &error);
+                outcome = Err(error);
+            }
+        }
+    }
+    outcome.map(|()| done)
+}

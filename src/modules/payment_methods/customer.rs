@@ -1,0 +1,54 @@
+//! Who somebody is at the gateway.
+
+use crate::call::Call;
+use crate::db::{Tx, sql};
+use crate::error::Result;
+use crate::modules::payments::stripe::Stripe;
+use serde::Deserialize;
+use uuid::Uuid;
+
+#[derive(Deserialize)]
+struct Known {
+    customer: Option<String>,
+    email: String,
+}
+
+/// Who the buyer is at Stripe; a new customer where they are none. None for somebody who is gone.
+///
+/// # Errors
+/// 503 when Stripe is not configured or does not answer.
+pub async fn of(
+    call: &Call,
+    tx: &mut Tx,
+    organization: Uuid,
+    user: Uuid,
+) -> Result<Option<String>> {
+    let known: Option<Known> = tx
+        .row(
+            sql("SELECT u.email, (SELECT c.customer_id FROM gateway_customers c JOIN payment_gateways g ON g.id = c.gateway_id
+                   WHERE c.user_id = u.id AND c.organization_id = $1::uuid AND g.code = 'stripe') AS customer
+                 FROM users_profile u WHERE u.id = $2::uuid AND u.organization_id = $1::uuid AND u.deleted_at IS NULL")
+            .bind(organization)
+            .bind(user),
+        )
+        .await?;
+    let Some(known) = known else { return Ok(None) };
+    if known.customer.is_some() {
+        return Ok(known.customer);
+    }
+    let customer = Stripe::of(call.config)?
+        .customer(user, organization, &known.email)
+        .await?;
+    tx.execute(
+        sql(
+            "INSERT INTO gateway_customers (organization_id, user_id, gateway_id, customer_id)
+             SELECT $1::uuid, $2::uuid, g.id, $3 FROM payment_gateways g WHERE g.code = 'stripe'
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(organization)
+        .bind(user)
+        .bind(&customer),
+    )
+    .await?;
+    Ok(Some(customer))
+}

@@ -1,0 +1,166 @@
+//! `POST /api/subscriptions/{id}/cancel`, `…/resume` and `…/change-plan`
+
+use super::model::{Changed, Nothing, PlanChange, Status, Subscription};
+use super::queries::{self, mine};
+use crate::db::{Raw, Set, sql};
+use crate::error::{Code, Error, Result};
+use crate::http::body::Body;
+use crate::http::change::Outcome;
+use crate::http::idempotency::Once;
+use crate::http::params::Id;
+use crate::http::permit::{OrdersWrite, Permit};
+use crate::http::reply::Data;
+use crate::modules::orders::model::Kind;
+use crate::modules::orders::offers;
+use crate::modules::orders::pricing::{Buyer, Draft, write};
+use crate::modules::orders::queries::ORDER;
+use crate::platform::clock;
+use celaest_domain::billing::subscription::{LEAD, proration};
+use celaest_domain::billing::totals::{Discount, Line};
+use serde_json::Value;
+
+/// Lets a subscription end with its period. Doing so again changes nothing.
+pub async fn cancel(
+    permit: Permit<OrdersWrite>,
+    Id(id): Id,
+    Once(key, Body(Nothing {})): Once<Body<Nothing>>,
+) -> Outcome<Data<Subscription>> {
+    let mut tx = permit.begin_once(key).await?;
+    let rows = mine(&tx);
+    let before = queries::lock(&mut tx, rows, id).await?;
+    if before.status == Status::Ended {
+        return Err(Error::new(Code::SubscriptionEnded).into());
+    }
+    // The next thing that happens is its end; what is past due is not charged again.
+    let end = before.current_period_end;
+    let set = Set::new()
+        .fixed("cancel_at_period_end = true")
+        .to("next_attempt_at = {}::timestamptz", end);
+    let after = queries::change(&mut tx, &before, "subscription.changed", set).await?;
+    permit.commit(tx, Data::raw(&after)).await
+}
+
+/// Lets a subscription go on that was to end with its period.
+pub async fn resume(
+    permit: Permit<OrdersWrite>,
+    Id(id): Id,
+    Once(key, Body(Nothing {})): Once<Body<Nothing>>,
+) -> Outcome<Data<Subscription>> {
+    let mut tx = permit.begin_once(key).await?;
+    let rows = mine(&tx);
+    let before = queries::lock(&mut tx, rows, id).await?;
+    if before.status == Status::Ended {
+        return Err(Error::new(Code::SubscriptionEnded).into());
+    }
+    if !before.cancel_at_period_end {
+        return permit.commit(tx, Data::raw(&before.row)).await;
+    }
+    let next = before.current_period_end - LEAD;
+    let set = Set::new()
+        .fixed("cancel_at_period_end = false")
+        .to("next_attempt_at = {}::timestamptz", next);
+    let after = queries::change(&mut tx, &before, "subscription.changed", set).await?;
+    permit.commit(tx, Data::raw(&after)).await
+}
+
+/// Changes the plan of a subscription. A dearer one begins when the rest of the period is paid; a cheaper one with
+/// the next period.
+pub async fn change_plan(
+    permit: Permit<OrdersWrite>,
+    Id(id): Id,
+    Once(key, Body(wanted)): Once<Body<PlanChange>>,
+) -> Outcome<Data<Changed>> {
+    let now = clock::now();
+    let mut tx = permit.begin_once(key).await?;
+    let rows = mine(&tx);
+    let before = queries::lock(&mut tx, rows, id).await?;
+    let conflict = || Error::new(Code::SubscriptionConflict);
+    if before.status == Status::Ended {
+        return Err(Error::new(Code::SubscriptionEnded).into());
+    }
+    let plan = wanted.plan_id.0;
+    let of_plan = before.product_id.is_none() && before.plan_id.is_some();
+    if before.status != Status::Active
+        || before.cancel_at_period_end
+        || !of_plan
+        || before.plan_id == Some(plan)
+    {
+        return Err(conflict().into());
+    }
+    let offer = offers::plan(&mut tx, before.seller_id, plan, before.billing_cycle).await?;
+    let offer = offer.filter(|offer| offer.currency == before.currency);
+    let offer = offer.ok_or_else(|| Error::field("plan_id", "is not for sale"))?;
+    let price = offer.unit_price(before.currency)?;
+    let period = (before.current_period_start, before.current_period_end);
+    let step = before.currency.step();
+    let quantity = i64::from(before.quantity);
+    let cost = proration(
+        before.unit_price() * quantity,
+        price * quantity,
+        period,
+        now,
+        step,
+    );
+    // Whatever was to be paid for another change is not any more.
+    let open: Option<Value> = tx
+        .row(
+            sql("SELECT o.id FROM orders o WHERE o.subscription_id = $1::uuid AND o.organization_id = $2::uuid
+                   AND o.status IN ('pending', 'processing', 'failed') LIMIT 1")
+            .bind(id)
+            .bind(before.organization_id),
+        )
+        .await?;
+    if open.is_some() {
+        return Err(conflict().into());
+    }
+    let set = Set::new().to("next_plan_id = {}::uuid", plan).to(
+        "next_unit_price = {}::numeric",
+        before.currency.major(price),
+    );
+    let after = queries::change(&mut tx, &before, "subscription.changed", set).await?;
+    let order = match cost > 0 {
+        false => None,
+        true => {
+            let draft = Draft {
+                organization: before.organization_id,
+                user: before.user_id,
+                seller: before.seller_id,
+                buyer: Buyer {
+                    name: before.billing_name.clone(),
+                    tax_id: before.billing_tax_id.clone(),
+                    address: before.billing_address.clone().unwrap_or_default(),
+                },
+                kind: Kind::PlanChange,
+                currency: before.currency,
+                lines: vec![(
+                    offer,
+                    Line {
+                        unit: cost,
+                        quantity: 1,
+                        discounted: false,
+                    },
+                )],
+                discount: Discount::None,
+                coupon: None,
+                subscription: Some(id),
+                notes: None,
+                expires_at: now + chrono::TimeDelta::hours(24),
+            };
+            let order = write(&mut tx, &draft).await?;
+            tx.record_new(&ORDER, "order.created", &order);
+            Some(order)
+        }
+    };
+    let changed = Changed {
+        subscription: read(&after)?,
+        order: match &order {
+            Some(order) => Some(serde_json::from_str(order.text()).map_err(Error::internal)?),
+            None => None,
+        },
+    };
+    permit.commit(tx, Data::of(&changed)).await
+}
+
+fn read(row: &Raw<Subscription>) -> Result<Subscription> {
+    serde_json::from_str(row.text()).map_err(Error::internal)
+}

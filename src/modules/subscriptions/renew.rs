@@ -1,0 +1,186 @@
+//! What is due of subscriptions: the next period is ordered and charged, a payment that failed is tried again, and
+//! what was cancelled or stayed unpaid too long ends.
+
+use super::charge::charge;
+use super::model::Status;
+use super::queries::{self, Locked};
+use crate::db::{Rows, Set, Tx, sql};
+use crate::error::{Code, Result};
+use crate::log;
+use crate::modules::licenses::sold;
+use crate::modules::orders::cancel::give_up;
+use crate::modules::orders::model::Kind;
+use crate::modules::orders::offers::Offer;
+use crate::modules::orders::pricing::{Buyer, Draft, write};
+use crate::modules::orders::queries as orders;
+use crate::modules::payments::ledger::Ledger;
+use crate::platform::clock;
+use crate::run::Run;
+use celaest_domain::billing::subscription::{GRACE, SUSPENDED_FOR};
+use celaest_domain::billing::totals::{Discount, Line};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use uuid::Uuid;
+
+/// Subscriptions a run.
+const STEP: u32 = 100;
+
+#[derive(Deserialize)]
+struct Due {
+    id: Uuid,
+}
+
+/// What is to be done with a subscription.
+enum Step {
+    Charge(Uuid),
+    GiveUp(Uuid),
+    Nothing,
+}
+
+/// Does what is due; returns with how many.
+pub async fn renew(run: &Run) -> Result<u64> {
+    let ledger = Ledger::of_run(run)?;
+    let due: Vec<Due> = run
+        .begin()
+        .only_rows(
+            sql("SELECT s.id FROM subscriptions s WHERE s.status <> 'ended' AND s.next_attempt_at <= now()
+                 ORDER BY s.next_attempt_at LIMIT $1::bigint")
+            .bind(STEP),
+        )
+        .await?;
+    let mut done = 0;
+    let mut outcome = Ok(());
+    for Due { id } in due {
+        match one(&ledger, id, clock::now()).await {
+            Ok(()) => done += 1,
+            Err(error) => {
+                log::warn(&run.name, "a subscription has to wait", &error);
+                outcome = Err(error);
+            }
+        }
+    }
+    outcome.map(|()| done)
+}
+
+async fn one(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = ledger.begin();
+    let subscription = queries::lock(&mut tx, Rows::of("subscriptions", "s"), id).await?;
+    let due = subscription.next_attempt_at.is_some_and(|at| at <= now);
+    if !due || subscription.status == Status::Ended {
+        return ledger.commit(tx, &[]).await;
+    }
+    let open = open_renewal(&mut tx, id).await?;
+    let over = now >= subscription.current_period_end;
+    let given_up = subscription
+        .suspended_at
+        .is_some_and(|at| now >= at + SUSPENDED_FOR);
+    let (step, keys) = match subscription.status {
+        _ if given_up || (subscription.cancel_at_period_end && over) => {
+            let keys = end(&mut tx, &subscription, now).await?;
+            (open.map_or(Step::Nothing, Step::GiveUp), keys)
+        }
+        _ if subscription.cancel_at_period_end => (Step::Nothing, Vec::new()),
+        _ if changing(&mut tx, id).await? => {
+            // Whether another plan is paid for is known first.
+            let soon = Set::new().fixed("next_attempt_at = now() + interval '15 minutes'");
+            let query = Rows::of("subscriptions", "s").id(id).set(soon, "s.id");
+            let _: Option<Due> = tx.row(query).await?;
+            (Step::Nothing, Vec::new())
+        }
+        _ => match open {
+            Some(order) => (Step::Charge(order), Vec::new()),
+            None => (
+                Step::Charge(order(&mut tx, &subscription).await?),
+                Vec::new(),
+            ),
+        },
+    };
+    ledger.commit(tx, &keys).await?;
+    match step {
+        Step::Nothing => Ok(()),
+        Step::Charge(order) => charge(ledger, id, order, now).await,
+        Step::GiveUp(order) => {
+            let mut tx = ledger.begin();
+            let rows = orders::both(&tx);
+            let order = orders::peek(&mut tx, rows, order).await?;
+            ledger.commit(tx, &[]).await?;
+            match give_up(ledger, &order).await {
+                Err(error) if error.code != Code::OrderPaid => Err(error),
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+async fn changing(tx: &mut Tx, id: Uuid) -> Result<bool> {
+    tx.value(
+        sql("SELECT to_json(EXISTS (SELECT 1 FROM orders o WHERE o.subscription_id = $1::uuid AND o.kind = 'plan_change'
+               AND o.status IN ('pending', 'processing', 'failed')))::text")
+        .bind(id),
+    )
+    .await
+}
+
+async fn open_renewal(tx: &mut Tx, id: Uuid) -> Result<Option<Uuid>> {
+    let found: Option<Due> = tx
+        .row(
+            sql("SELECT o.id FROM orders o WHERE o.subscription_id = $1::uuid AND o.kind = 'renewal'
+                   AND o.status IN ('pending', 'processing', 'failed')")
+            .bind(id),
+        )
+        .await?;
+    Ok(found.map(|found| found.id))
+}
+
+/// Orders the next period, with what is true now: its price, its plan and the taxes of the place.
+async fn order(tx: &mut Tx, subscription: &Locked) -> Result<Uuid> {
+    let draft = Draft {
+        organization: subscription.organization_id,
+        user: subscription.user_id,
+        seller: subscription.seller_id,
+        buyer: Buyer {
+            name: subscription.billing_name.clone(),
+            tax_id: subscription.billing_tax_id.clone(),
+            address: subscription.billing_address.clone().unwrap_or_default(),
+        },
+        kind: Kind::Renewal,
+        currency: subscription.currency,
+        lines: vec![(
+            Offer {
+                product_id: subscription.product_id,
+                plan_id: subscription.next_plan_id.or(subscription.plan_id),
+                seller_id: subscription.seller_id,
+                name: subscription.name.clone(),
+                price: subscription.currency.major(subscription.next_unit_price()),
+                currency: subscription.currency,
+                cycle: subscription.billing_cycle,
+            },
+            Line {
+                unit: subscription.next_unit_price(),
+                quantity: subscription.quantity,
+                discounted: false,
+            },
+        )],
+        discount: Discount::None,
+        coupon: None,
+        subscription: Some(subscription.id),
+        notes: None,
+        expires_at: subscription.current_period_end + GRACE + SUSPENDED_FOR,
+    };
+    let order = write(tx, &draft).await?;
+    tx.record_new(&orders::ORDER, "order.created", &order);
+    let id = order.tree()["id"].as_str().and_then(|id| id.parse().ok());
+    id.ok_or_else(|| crate::error::Error::internal("an order without an id"))
+}
+
+/// It is over. Its licenses end with what was paid.
+async fn end(tx: &mut Tx, subscription: &Locked, now: DateTime<Utc>) -> Result<Vec<String>> {
+    let set = Set::new().fixed("status = 'ended', ended_at = now(), next_attempt_at = NULL");
+    queries::change(tx, subscription, "subscription.ended", set).await?;
+    let mut keys = Vec::new();
+    let until = subscription.current_period_end.min(now);
+    for license in queries::licenses(tx, subscription).await? {
+        keys.extend(sold::redate(tx, license, until, None, false).await?);
+    }
+    Ok(keys)
+}

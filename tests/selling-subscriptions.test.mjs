@@ -1,0 +1,232 @@
+// Subscriptions: the next period ordered and charged by itself, what happens when it is not paid, and changes.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { caller, good, refused } from './support/api.mjs';
+import { about, sameMoment } from './support/calendar.mjs';
+import { eventually, eventuallyHolds } from './support/eventually.mjs';
+import { JOBS, Shop } from './support/shop.mjs';
+import { PLANS, rowOf } from './support/world.mjs';
+
+const DAY = 86_400_000;
+const PLATFORM = '10000000-0000-4000-8000-000000000001';
+
+let shop;
+let stripe;
+before(async () => {
+  shop = await Shop.open({ PLATFORM_ORGANIZATION_ID: PLATFORM });
+  ({ stripe } = shop);
+});
+after(() => shop?.close());
+
+/** A subscription that was just bought, with its license and saved card. */
+async function subscribed(more = {}) {
+  const buyer = await shop.buyer();
+  const product = await shop.product({ is_subscription: true, billing_cycle: 'monthly', price: 49 });
+  const order = await shop.buy(buyer.call, product, more);
+  const [subscription] = good(await buyer.call('GET', '/api/subscriptions'));
+  const [card] = good(await buyer.call('GET', '/api/payment-methods'));
+  return { buyer, order, id: subscription.id, subscription, card };
+}
+
+const of = (one) => rowOf(shop.stack, 'subscriptions', one.id);
+const license = async (one) => (await shop.rows(
+  'SELECT l.* FROM licenses l JOIN order_grants g ON g.license_id = l.id WHERE g.order_id = $1 ORDER BY g.position', one.order.id))[0];
+const renewals = (one) => shop.rows("SELECT * FROM orders WHERE subscription_id = $1 AND kind = 'renewal' ORDER BY created_at", one.id);
+const cardOf = async ({ card }) => (await rowOf(shop.stack, 'payment_methods', card.id)).gateway_method_id;
+
+/** Time goes by: everything about a subscription is so much longer ago. */
+async function passes(one, days) {
+  const columns = ['current_period_start', 'current_period_end', 'next_attempt_at', 'first_failed_at', 'suspended_at', 'created_at'];
+  await shop.rows(`UPDATE subscriptions SET ${columns.map((name) => `${name} = ${name} - make_interval(days => $2)`)} WHERE id = $1`, one.id, days);
+  await shop.rows(
+    `UPDATE licenses SET starts_at = starts_at - make_interval(days => $2), expires_at = expires_at - make_interval(days => $2)
+     WHERE id IN (SELECT license_id FROM order_grants WHERE order_id = $1)`, one.order.id, days);
+}
+
+const attempts = () => stripe.requests.filter(({ path }) => /payment_intents(\/pi_\w+\/confirm)?$/.test(path)).length;
+
+/** Runs the job until it has done what is due. */
+async function renew(one, holds) {
+  await shop.stack.triggerCron(JOBS.renewals);
+  return eventuallyHolds(holds);
+}
+
+describe('a subscription', () => {
+  test('begins with the first payment, and is charged a day before its period ends', async () => {
+    const one = await subscribed({ quantity: 2 });
+    const { subscription } = one;
+    assert.deepEqual([subscription.status, subscription.quantity, subscription.unit_price], ['active', 2, 49]);
+    sameMoment(subscription.next_attempt_at, new Date(new Date(subscription.current_period_end) - DAY));
+    assert.deepEqual([one.card.card_brand, one.card.card_last4, one.card.is_default], ['visa', '4242', true]);
+    const first = await license(one);
+    sameMoment(first.expires_at, subscription.current_period_end);
+
+    await passes(one, 25);
+    await shop.stack.triggerCron(JOBS.renewals);
+    assert.equal((await renewals(one)).length, 0, 'nothing is due yet');
+    await passes(one, 5);
+    const old = await of(one);
+    await renew(one, async () => assert.ok((await of(one)).current_period_end > old.current_period_end));
+    const [renewal] = await renewals(one);
+    assert.deepEqual([renewal.status, Number(renewal.total)], ['completed', 98]);
+    const now = await of(one);
+    sameMoment(now.current_period_start, old.current_period_end);
+    sameMoment((await license(one)).expires_at, now.current_period_end);
+    assert.equal((await license(one)).status, 'active');
+    assert.equal((await shop.given(renewal)).invoices, 1);
+    // Once, however often the job runs.
+    await shop.stack.triggerCron(JOBS.renewals);
+    assert.equal((await renewals(one)).length, 1);
+    const { form } = stripe.requests.findLast(({ form }) => form.metadata?.order_id === renewal.id);
+    assert.deepEqual([form.off_session, form.confirm, form.payment_method], ['true', 'true', await cardOf(one)]);
+    await shop.balanced();
+  });
+
+  test('that is not paid is tried four more times in a week, works meanwhile, stops, and works again when it is paid', async () => {
+    const one = await subscribed();
+    stripe.cards.set(await cardOf(one), 'pm_poor');
+    await passes(one, 30);
+    const tried = attempts();
+    await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+    const until = await of(one);
+    about((await license(one)).expires_at, new Date(Math.max(until.current_period_end, until.first_failed_at.getTime() + 8 * DAY)), 60);
+    let days = 0;
+    for (const day of [1, 3, 5, 7]) {
+      about((await of(one)).next_attempt_at, new Date((await of(one)).first_failed_at.getTime() + day * DAY), 5);
+      await passes(one, day - days);
+      days = day;
+      const before = attempts();
+      await renew(one, async () => assert.ok(attempts() > before));
+      await eventually(async () => (await of(one)).next_attempt_at > new Date());
+    }
+    assert.equal(attempts() - tried, 5);
+    const suspended = await of(one);
+    assert.equal(suspended.status, 'suspended');
+    assert.deepEqual([(await license(one)).status, (await license(one)).suspension_reason], ['suspended', 'subscription unpaid']);
+    const [open] = await renewals(one);
+    assert.equal(open.status, 'failed');
+    assert.equal(new Set(stripe.requests.filter(({ form }) => form.metadata?.order_id === open.id).map(({ headers }) => headers['idempotency-key'])).size, 1, 'one payment');
+    const mails = (await shop.rows("SELECT payload->>'template' AS template FROM outbox_messages WHERE payload->'data'->>'order_number' = $1", open.order_number)).map(({ template }) => template);
+    assert.deepEqual(mails.sort(), ['payment_failed', 'payment_failed', 'payment_failed', 'payment_failed', 'subscription_suspended']);
+
+    // Paid by the buyer in person.
+    const payment = await shop.pay(one.buyer.call, open);
+    await stripe.confirm(payment.transaction_id);
+    assert.deepEqual([(await of(one)).status, (await license(one)).status], ['active', 'active']);
+    about((await of(one)).current_period_start, new Date(), 60);
+    await shop.balanced();
+  });
+
+  test('whose card can never work is not tried again; without a card neither', async () => {
+    for (const [card, error] of [['pm_stolen', 'stolen_card'], ['pm_authenticate', 'authentication_required'], [null, 'no_payment_method']]) {
+      const one = await subscribed();
+      if (card) stripe.cards.set(await cardOf(one), card);
+      else good(await one.buyer.call('DELETE', '/api/payment-methods/{id}', { id: one.card.id }), 204);
+      await passes(one, 30);
+      await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+      about((await of(one)).next_attempt_at, new Date((await of(one)).first_failed_at.getTime() + 8 * DAY), 5);
+      assert.equal((await renewals(one))[0].payment_error, error);
+      await passes(one, 8);
+      await renew(one, async () => assert.equal((await of(one)).status, 'suspended'));
+      await passes(one, 30);
+      await renew(one, async () => assert.equal((await of(one)).status, 'ended'));
+      await eventuallyHolds(async () => assert.equal((await renewals(one))[0].status, 'cancelled'));
+    }
+  });
+
+  test('Stripe is away: nothing is lost and nothing twice', async () => {
+    const one = await subscribed();
+    await passes(one, 30);
+    const { webhook } = stripe;
+    stripe.webhook = undefined;
+    for (let count = 0; count < 3; count += 1) stripe.fail('payment_intents', { done: true, drop: true });
+    await renew(one, async () => about((await of(one)).next_attempt_at, new Date(Date.now() + 15 * 60_000), 60));
+    stripe.webhook = webhook;
+    await shop.rows('UPDATE subscriptions SET next_attempt_at = now() WHERE id = $1', one.id);
+    await renew(one, async () => assert.equal((await renewals(one))[0].status, 'completed'));
+    const [renewal] = await renewals(one);
+    assert.equal([...stripe.intents.values()].filter(({ metadata }) => metadata.order_id === renewal.id).length, 1);
+  });
+});
+
+describe('what the customer decides', () => {
+  test('it ends with its period, unless it is to go on after all', async () => {
+    const one = await subscribed();
+    assert.equal(good(await one.buyer.call('POST', '/api/subscriptions/{id}/cancel', { id: one.id, body: {} })).cancel_at_period_end, true);
+    assert.equal(good(await one.buyer.call('POST', '/api/subscriptions/{id}/resume', { id: one.id, body: {} })).cancel_at_period_end, false);
+    good(await one.buyer.call('POST', '/api/subscriptions/{id}/cancel', { id: one.id, body: {} }));
+    await passes(one, 30);
+    await shop.stack.triggerCron(JOBS.renewals);
+    assert.equal((await license(one)).status, 'active');
+    await passes(one, 2);
+    await renew(one, async () => assert.equal((await of(one)).status, 'ended'));
+    assert.equal((await renewals(one)).length, 0);
+    const code = good(await caller(shop.stack)('POST', '/api/licenses/validate', { body: { license_key: (await license(one)).license_key, ip_address: '192.0.2.9' } })).code;
+    assert.equal(code, 'EXPIRED');
+    refused(await one.buyer.call('POST', '/api/subscriptions/{id}/resume', { id: one.id, body: {} }), 409, 'SUBSCRIPTION_ENDED');
+  });
+
+  test('a dearer plan costs the difference for the rest of the period; a cheaper one begins with the next', async () => {
+    await shop.place(PLATFORM, { country_code: 'ES' });
+    await shop.rows('UPDATE subscription_plans SET price_monthly = 30, currency = $2, is_public = true WHERE id = $1', PLANS.starter, 'USD');
+    await shop.rows('UPDATE subscription_plans SET price_monthly = 90, currency = $2, is_public = true WHERE id = $1', PLANS.professional, 'USD');
+    const buyer = await shop.buyer();
+    const made = good(await buyer.call('POST', '/api/orders', { body: { items: [{ plan_id: PLANS.starter }] } }), 201);
+    assert.deepEqual([made.total, made.seller_id], [30, PLATFORM]);
+    const { transaction_id: id } = await shop.pay(buyer.call, made);
+    await stripe.confirm(id);
+    const [subscription] = good(await buyer.call('GET', '/api/subscriptions'));
+    const one = { buyer, order: made, id: subscription.id };
+    const half = (new Date(subscription.current_period_end) - new Date(subscription.current_period_start)) / 2 / DAY;
+    await shop.rows('UPDATE subscriptions SET current_period_start = now() - make_interval(secs => $2), current_period_end = now() + make_interval(secs => $2) WHERE id = $1', one.id, half * 86_400);
+    const changed = good(await buyer.call('POST', '/api/subscriptions/{id}/change-plan', { id: one.id, body: { plan_id: PLANS.professional } }));
+    assert.ok(Math.abs(changed.order.total - 30) < 0.02, changed.order.total);
+    assert.equal(changed.subscription.plan_id, PLANS.starter);
+    refused(await buyer.call('POST', '/api/subscriptions/{id}/change-plan', { id: one.id, body: { plan_id: PLANS.professional } }), 409, 'SUBSCRIPTION_CONFLICT');
+    const payment = await shop.pay(buyer.call, changed.order);
+    await stripe.confirm(payment.transaction_id);
+    assert.deepEqual([(await of(one)).plan_id, Number((await of(one)).unit_price), (await license(one)).plan_id], [PLANS.professional, 90, PLANS.professional]);
+    const down = good(await buyer.call('POST', '/api/subscriptions/{id}/change-plan', { id: one.id, body: { plan_id: PLANS.starter } }));
+    assert.deepEqual([down.order, down.subscription.plan_id, down.subscription.next_plan_id], [null, PLANS.professional, PLANS.starter]);
+    await passes(one, 30);
+    await renew(one, async () => assert.equal((await of(one)).plan_id, PLANS.starter));
+    assert.equal(Number((await renewals(one))[0].total), 30);
+    assert.equal((await license(one)).plan_id, PLANS.starter);
+    // A change that nobody pays for does not come.
+    const again = good(await buyer.call('POST', '/api/subscriptions/{id}/change-plan', { id: one.id, body: { plan_id: PLANS.professional } }));
+    good(await buyer.call('POST', '/api/orders/{id}/cancel', { id: again.order.id, body: {} }));
+    assert.equal((await of(one)).next_plan_id, null);
+    await shop.balanced();
+  });
+});
+
+describe('saved cards', () => {
+  test('are set up with the gateway, preferred, warned of and removed there too', async () => {
+    const buyer = await shop.buyer();
+    const setup = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
+    assert.ok(setup.client_secret.startsWith(`${setup.setup_id}_secret_`));
+    refused(await buyer.call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 409, 'PAYMENT_METHOD_CONFLICT');
+    const theirs = await stripe.confirmSetup(setup.setup_id);
+    refused(await (await shop.buyer()).call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 404, 'PAYMENT_METHOD_NOT_FOUND');
+    const kept = good(await buyer.call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 201).payment_method;
+    assert.deepEqual([kept.card_brand, kept.card_last4, kept.card_exp_month, kept.is_default], ['visa', '4242', 12, true]);
+    const other = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
+    await stripe.confirmSetup(other.setup_id);
+    const cards = good(await buyer.call('GET', '/api/payment-methods'));
+    assert.deepEqual(cards.map((card) => card.is_default).sort(), [false, true]);
+    const second = cards.find((card) => !card.is_default);
+    good(await buyer.call('POST', '/api/payment-methods/{id}/default', { id: second.id, body: {} }));
+    assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')).filter((card) => card.is_default).map(({ id }) => id), [second.id]);
+
+    await shop.rows('UPDATE payment_methods SET card_exp_month = extract(month FROM now()), card_exp_year = extract(year FROM now()) WHERE id = $1', second.id);
+    for (let round = 0; round < 2; round += 1) await shop.stack.triggerCron(JOBS.cards);
+    const warned = async () => (await shop.rows("SELECT id FROM outbox_messages WHERE payload->>'template' = 'card_expiring' AND payload->>'to' LIKE $1", `%${buyer.id}%`)).length;
+    await eventuallyHolds(async () => assert.equal(await warned(), 1));
+
+    good(await buyer.call('DELETE', '/api/payment-methods/{id}', { id: kept.id }), 204);
+    assert.equal(stripe.methods.get(theirs).customer, null);
+    const [{ text }] = await shop.rows('SELECT string_agg(m::text, \' \') AS text FROM payment_methods m WHERE user_id = $1', buyer.id);
+    assert.ok(!text.includes('_secret_'));
+  });
+});
