@@ -131,8 +131,6 @@ BEGIN
     END LOOP;
 END
 $$;
--- What everybody may read of a review is in the copy: the rest is its author's.
-DROP POLICY product_read ON product_reviews;
 CREATE POLICY tenant ON product_review_votes USING (app_sees_owned(organization_id, user_id));
 CREATE POLICY tenant ON product_review_replies USING (app_sees(organization_id));
 CREATE POLICY everybody_reads ON catalogue_reviews FOR SELECT USING (true);

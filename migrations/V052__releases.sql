@@ -25,7 +25,6 @@ ALTER TABLE product_releases
     ADD COLUMN yanked_at      timestamptz,
     ADD COLUMN yanked_reason  varchar(500),
     ADD COLUMN replaced_by    uuid REFERENCES product_releases (id);
-CREATE INDEX idx_product_releases_product ON product_releases (product_id, version_order DESC);
 CREATE INDEX idx_product_releases_replaced_by ON product_releases (replaced_by);
 -- Nothing else tells versions apart that differ in their build alone.
 CREATE UNIQUE INDEX product_releases_order_key ON product_releases (product_id, version_order)

@@ -94,7 +94,7 @@ test('silence has limits: until the first token, and between two', async () => {
 
 test('before the first content a failure is an answer with its status', async () => {
   stack.ai.on({}, { status: 500 });
-  const response = await streams(stack, token, { messages: says('x'), model: 'model-a', fallback: false });
+  const response = await streams(stack, token, { messages: says('x'), model: 'model-g', fallback: false });
   assert.equal(response.status, 502);
   assert.equal((await response.json()).error.code, 'PROVIDERS_FAILED');
 });
@@ -116,19 +116,6 @@ test('whoever leaves a stream ends the provider\'s call, and pays for what came'
   assert.ok(record.tokens_output >= 3 && record.tokens_output < 400, String(record.tokens_output));
   assert.ok(record.cost_micro > 0);
   assert.match(record.output_raw, /^word0 word1/);
-});
-
-test('whoever leaves while a whole answer is made ends the provider\'s call too', async () => {
-  const mine = await tenant(stack);
-  stack.ai.on({}, { hang: true });
-  const leaving = new AbortController();
-  const asked = streams(stack, await mine.token('admin'), { messages: says('x'), stream: false, model: 'model-a' }, { signal: leaving.signal });
-  await eventuallyHolds(() => assert.equal(stack.ai.calls.length, 1));
-  leaving.abort();
-  await assert.rejects(asked);
-  await eventuallyHolds(() => assert.equal(stack.ai.calls[0].aborted, true));
-  const [record] = await wholeRecords(stack, mine.license.id, 1);
-  assert.deepEqual([record.status, record.error_code, record.counts], ['failed', 'CLIENT_GONE', 1]);
 });
 
 test('functions come in pieces too', async () => {

@@ -19,8 +19,11 @@ const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 const NOT_ALLOWED = '42501';
 
 // What may be looked up before it is known whose rows the caller may see: who is calling. And what is read
-// for all tenants alike.
-const SYSTEM_READS = ['users_profile', 'organizations', 'user_sessions', 'user_api_keys', 'system_config', 'feature_flags'];
+// for all tenants alike: the platform's keys of AI providers are for everybody's calls, and no tenant sees a row of
+// them; whether there are any that are well is what they learn.
+const SYSTEM_READS = [
+  'users_profile', 'organizations', 'user_sessions', 'user_api_keys', 'system_config', 'feature_flags', 'ai_models', 'ai_api_pool',
+];
 
 // Statements that need no tenant in their WHERE.
 const BY_SECRET = [
@@ -37,7 +40,7 @@ let ofB;
 
 before(async () => {
   // Its server's log is read.
-  stack = await startStack({ ownServer: true });
+  stack = await startStack({ ownServer: true, ai: { keys: { openai: ['walk-1', 'walk-2'] } } });
   [a, b] = [await furnishedOrganization(stack), await furnishedOrganization(stack)];
   for (const role of ['admin', 'client']) good(await a.as[role]('GET', '/api/licenses'));
   // Their sign-ins are written behind: not while a route is recorded.
@@ -51,6 +54,7 @@ before(async () => {
 after(async () => {
   await log?.end();
   await stack?.stop();
+  await stack?.ai.close();
 });
 
 /** Every UUID in the rows of an organization. */

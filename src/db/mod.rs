@@ -85,7 +85,7 @@ struct Inner {
     env: Env,
     background: Background,
     opening: Opening<Connection>,
-    statements: Cell<u32>,
+    statements: Rc<Cell<u32>>,
 }
 
 impl Database {
@@ -95,7 +95,17 @@ impl Database {
             env: env.clone(),
             background,
             opening: Opening::default(),
-            statements: Cell::default(),
+            statements: Rc::default(),
+        }))
+    }
+
+    /// Another connection, for what runs beside the transactions of this one; its statements count here too.
+    pub fn beside(&self) -> Self {
+        Self(Rc::new(Inner {
+            env: self.0.env.clone(),
+            background: self.0.background.clone(),
+            opening: Opening::default(),
+            statements: Rc::clone(&self.0.statements),
         }))
     }
 

@@ -275,11 +275,11 @@ mod tests {
         for (text, wrong) in [
             (r#"{"a":"x\u0000"}"#, format!("a: {nul}")),
             (r#"{"a":"\\\u0000"}"#, format!("a: {nul}")),
-            (r#"{"a":[{"\u0000":1}]}"#, format!("a[0]: {nul}")),
-            (r#"{"a":1,"a":1}"#, ".: duplicate field `a`".into()),
+            (r#"{"a":[{"\u0000":1}]}"#, format!("a[0].\0: {nul}")),
+            (r#"{"a":1,"a":1}"#, "a: duplicate field `a`".into()),
             (
                 r#"{"m":{"b":[0,{"k":1,"\u006b":2}]}}"#,
-                "m.b[1]: duplicate field `k`".into(),
+                "m.b[1].k: duplicate field `k`".into(),
             ),
         ] {
             assert_eq!(refused(text), Some(wrong), "{text}");

@@ -111,40 +111,6 @@ impl JsonSchema for Ident {
     }
 }
 
-/// Objects only: left to itself serde would read an array as well, field by field. For types whose derived
-/// readers and writers stand aside, by `#[serde(remote = "Self")]`.
-macro_rules! object_only {
-    ($($name:ident),*) => {$(
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
-                struct Object;
-
-                impl<'de> Visitor<'de> for Object {
-                    type Value = $name;
-
-                    fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-                        formatter.write_str("an object")
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<$name, A::Error> {
-                        $name::deserialize(MapAccessDeserializer::new(fields))
-                    }
-                }
-
-                deserializer.deserialize_map(Object)
-            }
-        }
-
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                Self::serialize(self, serializer)
-            }
-        }
-    )*};
-}
-pub(crate) use object_only;
-
 /// For what always has a value.
 ///
 /// # Errors

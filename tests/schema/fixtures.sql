@@ -64,6 +64,9 @@ INSERT INTO user_sessions (user_id, organization_id, session_token)
 VALUES ($USER, $ORG, 'session-' || $USER);
 INSERT INTO user_api_keys (user_id, organization_id, name, key_hash, key_prefix)
 VALUES ($USER, $ORG, 'test', 'hash-' || $USER, 'ck_test');
+INSERT INTO license_key_spending (license_id, api_key_id, organization_id, period_start, cost_usd)
+SELECT l.id, k.id, $ORG, '2026-02-01', 1 FROM licenses l, user_api_keys k
+WHERE l.organization_id = $ORG AND k.key_hash = 'hash-' || $USER;
 INSERT INTO webhooks (organization_id, user_id, name, url, secret_hash, secret_encrypted)
 VALUES ($ORG, $USER, 'test', 'https://hooks.test/', 'hash', '\x00');
 INSERT INTO webhook_deliveries (webhook_id, organization_id, event_id, event_type, payload)

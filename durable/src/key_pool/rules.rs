@@ -119,6 +119,15 @@ impl Machine {
                 key => self.restore_one(key, text),
             }
         }
+        // What was not written yet when the object died begins with what PostgreSQL had.
+        for key in self.loaded.iter().flat_map(|loaded| &loaded.keys) {
+            self.keys.entry(key.id).or_insert_with(|| Standing {
+                generation: key.generation,
+                uses: key.uses,
+                tokens: key.used_tokens,
+                ..Standing::default()
+            });
+        }
     }
 
     fn restore_one(&mut self, key: &str, text: &str) {

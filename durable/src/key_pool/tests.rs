@@ -160,8 +160,10 @@ fn a_cap_of_5_with_10_at_once_is_exactly_5() {
         .filter(|answer| matches!(answer, Reserved::Key(_)));
     assert_eq!((passed.count(), pool.reads), (5, 1));
     assert_eq!(cooling(pool.reserve(0)), (65_000, "minute_limit".into()));
-    // Not even a new object forgets it.
+    // Not even a new object forgets it, nor that it has the key.
     pool.restart(9);
+    let shown = pool.machine.shown(1_000).keys;
+    assert_eq!((shown.len(), shown[0].minute.0), (1, 5));
     assert!(matches!(pool.reserve(1_000), Reserved::Cooling { .. }));
     assert_eq!(number(pool.reserve(65_000)), 1);
 }

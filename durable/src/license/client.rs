@@ -80,7 +80,7 @@ pub async fn reserve_call(
     // Not repeated on failure: the first one may have been let in, and its end is not told then.
     let text = serde_json::to_string(request)?;
     let answer = call::ask(env, BINDING, key.as_str(), "reserve_call", &text).await?;
-    Ok(serde_json::from_str(&answer)?)
+    call::read(&answer)
 }
 
 /// Tells the object what became of a call.

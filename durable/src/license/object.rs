@@ -109,16 +109,16 @@ impl Shell {
                 Ok((String::new(), machine.settled(&ids)))
             }
             "reserve_call" => {
-                let ask = serde_json::from_str(text)?;
+                let ask = call::read(text)?;
                 let (answer, effects) = machine.reserve_call(&ask, now).map_err(malformed)?;
                 Ok((json(&answer)?, effects))
             }
             "settle_call" => {
-                let told = serde_json::from_str(text)?;
+                let told = call::read(text)?;
                 Ok((String::new(), machine.settle_call(told, now)))
             }
             "confirm_calls" => {
-                let told: Vec<_> = serde_json::from_str(text)?;
+                let told: Vec<_> = call::read(text)?;
                 Ok((String::new(), machine.confirm_calls(&told)))
             }
             "pending" => Ok((json(&machine.pending())?, Effects::default())),

@@ -6,8 +6,7 @@
 use super::model::Validation;
 use crate::call::Call;
 use crate::log;
-use crate::platform::queues;
-use celaest_durable::ids::Ids;
+use crate::platform::{queues, random};
 use celaest_durable::license::{FULL, Journal, Line, Logged, pack_lines};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -24,7 +23,6 @@ const ALL_ATTEMPTS_MS: i64 = 25_000;
 
 thread_local! {
     static JOURNAL: RefCell<Journal> = const { RefCell::new(Journal::new()) };
-    static IDS: RefCell<Option<Ids>> = const { RefCell::new(None) };
     /// Until then somebody is about to send the lines, in Unix milliseconds.
     static TAKEN_CARE_UNTIL: Cell<i64> = const { Cell::new(0) };
     static QUEUE_AWAY: Cell<bool> = const { Cell::new(false) };
@@ -34,7 +32,7 @@ thread_local! {
 pub fn note(call: &Call, ip: &str, told: &Validation, info: Option<&RawValue>, logged: &Logged) {
     let now = call.started_ms;
     let line = Line {
-        id: IDS.with_borrow_mut(|ids| ids.get_or_insert_with(draw).v7(now)),
+        id: random::id(now),
         logged,
         ip,
         connection_ip: &call.ip,
@@ -64,11 +62,6 @@ pub fn note(call: &Call, ip: &str, told: &Validation, info: Option<&RawValue>, l
             TAKEN_CARE_UNTIL.set(0);
         });
     }
-}
-
-fn draw() -> Ids {
-    // The identifiers are unique, not secret.
-    Ids::new(*uuid::Uuid::new_v4().as_bytes())
 }
 
 /// Sends every line there is; whether the queue took them.

@@ -1,7 +1,7 @@
 //! Wire shapes of tenants.
 
 use crate::http::checks;
-use crate::http::types::{Patch, object_only};
+use crate::http::types::Patch;
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ pub struct Organization {
 
 /// What an organization sets for its people.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(deny_unknown_fields, default, remote = "Self")]
+#[serde(deny_unknown_fields, default)]
 #[garde(allow_unvalidated)]
 #[schemars(rename = "OrganizationSettings")]
 pub struct Settings {
@@ -78,7 +78,7 @@ pub struct Settings {
 
 /// How an organization looks.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema, Validate)]
-#[serde(deny_unknown_fields, default, remote = "Self")]
+#[serde(deny_unknown_fields, default)]
 #[garde(allow_unvalidated)]
 pub struct Branding {
     /// `#RRGGBB`.
@@ -98,8 +98,6 @@ pub struct Branding {
     #[garde(custom(checks::https_url))]
     pub favicon_url: Option<String>,
 }
-
-object_only!(Settings, Branding);
 
 fn flags(flags: &Option<Vec<String>>, _: &()) -> garde::Result {
     let named = |flag: &String| {

@@ -39,8 +39,6 @@ macro_rules! with_limits {
             #[garde(range(min = -1, max = $crate::modules::plans::limits::MAX_LIMIT))]
             pub max_batch_size: Option<i64>,
         }
-
-        $crate::http::types::object_only!($name);
     };
 }
 pub(crate) use with_limits;

@@ -58,7 +58,7 @@ pub struct Plan {
 with_limits! {
     /// How much a plan includes; -1 is no limit. What is left out is as the system has it.
     #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-    #[serde(deny_unknown_fields, default, remote = "Self")]
+    #[serde(deny_unknown_fields, default)]
     #[garde(allow_unvalidated)]
     pub struct PlanLimits {
         /// Requests a minute that an API key may be given.

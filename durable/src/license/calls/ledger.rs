@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use celaest_domain::calendar;
+use celaest_domain::{calendar, json};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -107,12 +107,12 @@ pub struct Ledger {
 impl Ledger {
     /// Takes up the stored counts.
     pub fn restore_counts(&mut self, text: &str) {
-        self.counts = serde_json::from_str(text).ok();
+        self.counts = json::read(text).ok();
     }
 
     /// Takes up a stored entry.
     pub fn restore_entry(&mut self, text: &str) {
-        if let Ok(entry) = serde_json::from_str::<Entry>(text) {
+        if let Ok(entry) = json::read::<Entry>(text) {
             self.entries.insert(entry.call.id, entry);
         }
     }

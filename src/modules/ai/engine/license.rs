@@ -196,7 +196,7 @@ async fn reserve_in(
             }
             CallAnswer::NeedSnapshot(wanted) => {
                 // The pool may be reading on the other connection.
-                let database = host.another_database();
+                let database = host.database().beside();
                 let tx = database.begin(Scope::System, Actor::default());
                 let query = queries::snapshots([(key.as_str(), &wanted)]);
                 let found: Result<queries::Snapshots> = tx.only_value(query).await;

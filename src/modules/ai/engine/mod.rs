@@ -18,6 +18,8 @@ pub use outcome::{Attempt, Completion, Failed};
 pub use stream::{Piece, Streaming};
 
 use crate::call::Call;
+use crate::config::Config;
+use crate::db::{Background, Database};
 use crate::error::Error;
 use crate::modules::ai::host::Host;
 use celaest_domain::ai::chat::ChatRequest;
@@ -26,7 +28,9 @@ use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
 use std::rc::Rc;
+use std::time::Duration;
 use uuid::Uuid;
+use worker::{Delay, Env};
 
 /// All attempts of a call together, unless the caller says otherwise.
 pub const DEADLINE_MS: u32 = 30_000;
@@ -157,14 +161,17 @@ pub async fn complete<H: Host>(host: &H, ask: Ask) -> Result<Completion, Failed>
 pub async fn answer(call: &Rc<Call>, mut ask: Ask) -> Result<Completion, Failed> {
     ask.gone = Some(gone(call));
     let (tell, told) = oneshot::channel();
-    let same = call.clone();
+    let host = Beside::new(call);
     // Apart from the request, so that it comes to its end even when that does not.
     call.background(async move {
-        let (outcome, closing) = run::whole(&*same, ask).await;
+        let (outcome, closing) = run::whole(&host, ask).await;
         let _ = tell.send(outcome);
         if let Some(closing) = closing {
-            closing.close(&*same).await;
+            // The answer leaves first.
+            Delay::from(Duration::ZERO).await;
+            closing.close(&host).await;
         }
+        host.database.close();
     });
     told.await
         .unwrap_or_else(|_| Err(Error::internal("a call without an end").into()))
@@ -178,6 +185,47 @@ pub async fn answer(call: &Rc<Call>, mut ask: Ask) -> Result<Completion, Failed>
 pub async fn stream(call: &Rc<Call>, mut ask: Ask) -> Result<Streaming, Failed> {
     ask.gone = Some(gone(call));
     stream::open(call, ask).await
+}
+
+/// A request's engine, on a connection of its own: the request may hold a transaction open meanwhile.
+struct Beside {
+    call: Rc<Call>,
+    database: Database,
+}
+
+impl Beside {
+    fn new(call: &Rc<Call>) -> Self {
+        Self {
+            call: call.clone(),
+            database: call.database.beside(),
+        }
+    }
+}
+
+impl Host for Beside {
+    fn env(&self) -> &Env {
+        self.call.env()
+    }
+
+    fn config(&self) -> Result<&'static Config, Error> {
+        Ok(self.call.config)
+    }
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+
+    fn name(&self) -> &str {
+        &self.call.request_id
+    }
+
+    fn background(&self) -> Background {
+        self.call.in_background()
+    }
+
+    fn count_object_call(&self) {
+        self.call.count_object_call();
+    }
 }
 
 fn gone(call: &Rc<Call>) -> Gone {

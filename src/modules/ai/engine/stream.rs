@@ -3,7 +3,7 @@
 use super::attempt::{Flow, Got, milliseconds};
 use super::closing::{Closing, End};
 use super::run::{self, Begun};
-use super::{Ask, Attempt, Completion, Failed};
+use super::{Ask, Attempt, Beside, Completion, Failed};
 use crate::call::Call;
 use crate::error::{Code, Error};
 use crate::platform::clock;
@@ -54,9 +54,9 @@ pub enum Piece {
 /// Asks, and pumps what comes to whoever reads, apart from the request: what was used is told however it ends.
 pub(super) async fn open(call: &Rc<Call>, ask: Ask) -> Result<Streaming, Failed> {
     let (tell, told) = oneshot::channel();
-    let same = call.clone();
+    let host = Beside::new(call);
     call.background(async move {
-        match run::begin(&*same, ask, true).await {
+        match run::begin(&host, ask, true).await {
             Ok(begun) => {
                 let (pieces, reader) = mpsc::channel(WAITING);
                 let _ = tell.send(Ok(Streaming {
@@ -66,15 +66,16 @@ pub(super) async fn open(call: &Rc<Call>, ask: Ask) -> Result<Streaming, Failed>
                     attempts: begun.call.attempts.clone(),
                     pieces: reader,
                 }));
-                pump(begun, pieces).await.close(&*same).await;
+                pump(begun, pieces).await.close(&host).await;
             }
             Err(stopped) => {
                 let _ = tell.send(Err(stopped.failed));
                 if let Some(closing) = stopped.closing {
-                    closing.close(&*same).await;
+                    closing.close(&host).await;
                 }
             }
         }
+        host.database.close();
     });
     told.await
         .unwrap_or_else(|_| Err(Error::internal("a call without an end").into()))

@@ -204,11 +204,31 @@ async fn store(run: &Run, settled: Vec<Settled>, room: usize) -> Result<Stored> 
     })
 }
 
-/// Writes outcomes down. They cost something: PostgreSQL may be away for a while.
+/// Writes outcomes down, each on its own where PostgreSQL does not take them together: one that it does not take at
+/// all has failed.
 ///
 /// # Errors
-/// When it is away for longer: the tasks are taken up again then.
+/// When PostgreSQL is away for longer than a task's time: the tasks are taken up again then.
 pub async fn settle(run: &Run, settled: &[Settled]) -> Result<()> {
+    let error = match write(run, settled).await {
+        Err(error) if error.code != Code::Unavailable => error,
+        outcome => return outcome,
+    };
+    log::error(&run.name, "outcomes were not taken", &error);
+    for one in settled {
+        let alone = match settled.len() {
+            1 => Err(error.clone()),
+            _ => write(run, std::slice::from_ref(one)).await,
+        };
+        if alone.is_err() {
+            write(run, &[one.without_answer()]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes outcomes down. They cost something: PostgreSQL may be away for a while.
+async fn write(run: &Run, settled: &[Settled]) -> Result<()> {
     let mut stores = 0;
     let messages: Messages = loop {
         match run.begin().only_value(turns::settle(settled)).await {

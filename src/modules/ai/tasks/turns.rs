@@ -6,7 +6,8 @@
 
 use crate::db::facts::{Action, Fact, Message};
 use crate::db::{Query, Tx, sql};
-use crate::error::Result;
+use crate::error::{Code, Result};
+use crate::language::Language;
 use crate::modules::ai::batches::queries::COLUMNS as BATCH;
 use crate::modules::ai::tasks::asking::{Asked, Options};
 use crate::modules::ai::tasks::queries::COLUMNS;
@@ -223,6 +224,24 @@ pub struct Settled {
     pub pool_key: Option<Uuid>,
     /// How long the provider took, in milliseconds.
     pub ai_ms: Option<i64>,
+}
+
+impl Settled {
+    /// The same as a failure, with nothing in it that comes from outside.
+    pub fn without_answer(&self) -> Self {
+        let code = Code::Internal;
+        Self {
+            task_id: self.task_id,
+            lease: self.lease,
+            status: "failed",
+            error_code: Some(code.as_str().to_owned()),
+            error_message: Some(code.message(Language::default()).to_owned()),
+            tokens_input: self.tokens_input,
+            tokens_output: self.tokens_output,
+            cost_micro: self.cost_micro,
+            ..Self::default()
+        }
+    }
 }
 
 /// Writes down what became of turns, tells of what ended, and returns the messages to send. Whoever does not hold a

@@ -72,7 +72,7 @@ with_limits! {
     /// What differs from the plan for one license; -1 is no limit. What is left out is as the plan, or else
     /// the system, has it.
     #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, Validate)]
-    #[serde(deny_unknown_fields, default, remote = "Self")]
+    #[serde(deny_unknown_fields, default)]
     #[garde(allow_unvalidated)]
     pub struct CustomLimits {
         /// Addresses that can be bound; -1 for any number up to 10,000, 5 if left out.

@@ -60,10 +60,7 @@ impl Found {
     }
 
     /// What the caller sees of it.
-    ///
-    /// # Errors
-    /// None so far.
-    pub fn shown(self, asked: &Asked<'_>, matched: Match) -> Result<SearchResult> {
+    pub fn shown(self, asked: &Asked<'_>, matched: Match) -> SearchResult {
         let hits = self.rows.into_iter().map(|line| {
             let mark = |text: Option<&str>| highlighted(text?, asked.words);
             let highlight = Highlight {
@@ -76,7 +73,7 @@ impl Found {
                 highlight,
             }
         });
-        Ok(SearchResult {
+        SearchResult {
             hits: hits.collect(),
             facets: self.facets,
             matched,
@@ -85,7 +82,7 @@ impl Found {
             per_page: asked.page.per_page,
             total: self.total.min(LOOKED_AT),
             has_more: self.total > LOOKED_AT,
-        })
+        }
     }
 }
 

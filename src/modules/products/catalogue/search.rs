@@ -73,5 +73,5 @@ pub async fn search(
             (similar, matched)
         }
     };
-    Ok(Shared(Data::of(&found.shown(&asked, matched)?)))
+    Ok(Shared(Data::of(&found.shown(&asked, matched))))
 }
