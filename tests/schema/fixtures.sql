@@ -36,7 +36,7 @@ WHERE o.organization_id = $ORG AND p.organization_id = $ORG LIMIT 1;
 INSERT INTO invoices (organization_id, user_id, order_id)
 SELECT organization_id, user_id, id FROM orders WHERE organization_id = $ORG;
 INSERT INTO gateway_customers (organization_id, user_id, gateway_id, customer_id)
-SELECT $ORG, $USER, id, 'cus_' || $USER FROM payment_gateways WHERE code = 'stripe';
+SELECT $ORG, $USER, id, 'cus_' || $USER FROM payment_gateways WHERE code = 'manual';
 INSERT INTO coupon_redemptions (order_id, organization_id, user_id, coupon_id)
 SELECT o.id, $ORG, $USER, c.id FROM orders o, coupons c WHERE o.organization_id = $ORG AND c.organization_id = $ORG LIMIT 1;
 INSERT INTO order_grants (order_item_id, position, order_id, organization_id)
