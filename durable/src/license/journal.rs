@@ -1,7 +1,6 @@
 //! The log on its way to the queue: lines of validations, which the worker
 //! keeps for a moment, and the packing of messages.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use celaest_domain::license::rfc3339;
@@ -58,16 +57,16 @@ struct Row<'a> {
     is_valid: bool,
     failure_reason: Option<&'a str>,
     device_info: Option<&'a RawValue>,
-    machine_id: Option<Cow<'a, str>>,
-    hostname: Option<Cow<'a, str>>,
-    nonce: Option<Cow<'a, str>>,
-    user_agent: Option<Cow<'a, str>>,
+    machine_id: Option<String>,
+    hostname: Option<String>,
+    nonce: Option<String>,
+    user_agent: Option<String>,
     created_at: String,
 }
 
-impl<'a> Line<'a> {
+impl Line<'_> {
     fn to_json(self) -> String {
-        let text = |text: Option<_>, length| text.map(|text| clipped(text, length));
+        let text = |text: Option<&str>, length| text.map(|text| clip(text, length));
         let row = Row {
             id: self.id,
             license_id: self.logged.license_id,
@@ -96,13 +95,6 @@ fn is_loggable(json: &str) -> bool {
 
 /// At most `length` characters, without NUL: what the column takes.
 pub fn clip(text: &str, length: usize) -> String {
-    clipped(text, length).into_owned()
-}
-
-fn clipped(text: &str, length: usize) -> Cow<'_, str> {
-    if text.len() <= length && !text.contains('\0') {
-        return Cow::Borrowed(text);
-    }
     text.chars().filter(|c| *c != '\0').take(length).collect()
 }
 
