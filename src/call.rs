@@ -6,8 +6,8 @@ use crate::db::{Background, Database, Scope, Tx, outbox};
 use crate::error::{Code, Error, Result};
 use crate::language::Language;
 use crate::log;
+use crate::platform::clock;
 use crate::platform::incoming::{Head, Incoming};
-use crate::platform::{clock, random};
 use celaest_domain::address::Address;
 use celaest_durable::caller::Decision;
 use std::cell::Cell;
@@ -59,7 +59,6 @@ impl Call {
         env: Env,
         background: Background,
     ) -> Self {
-        let started_ms = clock::now_ms();
         // A caller's own id is kept if it is harmless to log; otherwise ours.
         let request_id = head
             .request_id()
@@ -69,7 +68,7 @@ impl Call {
                         .bytes()
                         .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
             })
-            .map_or_else(|| random::id(started_ms).to_string(), str::to_owned);
+            .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
         Self {
             config,
             request_id,
@@ -87,7 +86,7 @@ impl Call {
                     .take(500)
                     .collect()
             }),
-            started_ms,
+            started_ms: clock::now_ms(),
             database: Database::new(&env, background.clone()),
             head,
             env,

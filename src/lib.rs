@@ -35,7 +35,7 @@ use worker::worker_sys;
 use worker::{Context, Env, MessageBatch, ScheduleContext, ScheduledEvent, event};
 
 /// Requests: a head and, when it was small enough to come along, a body. Returns the answer, or a
-/// promise when something has to be waited for: see `celaest_durable::later`.
+/// promise of it when something has to be waited for.
 #[wasm_bindgen]
 pub fn serve(
     head: String,
@@ -46,7 +46,7 @@ pub fn serve(
 ) -> Result<JsValue, JsValue> {
     let (head, incoming) = (Head::new(head), Incoming::new(body, rest));
     let answer = door::answer(head, incoming, env, Context::new(context));
-    celaest_durable::later::begin(Box::pin(answer.map(Ok)))
+    celaest_durable::object::now_or_later(Box::pin(answer.map(Ok)))
 }
 
 /// Messages.

@@ -5,21 +5,21 @@ use celaest_domain::json;
 use serde::Deserialize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::js_sys::Promise;
+use worker::js_sys::{Promise, futures::JsFuture};
 use worker::{Env, Error, Result};
 
-use crate::later::Awaited;
-
-// One text for all that has to be said: each text costs a call into JavaScript.
-#[wasm_bindgen(inline_js = r#"
-export function ask(env, order) {
-  const [binding, name, what] = order.split('\n', 3);
-  const text = order.slice(binding.length + name.length + what.length + 3);
-  return env[binding].getByName(name).ask(what, text);
-}"#)]
+#[wasm_bindgen(
+    inline_js = "export const ask = (env, binding, name, what, text) => env[binding].getByName(name).ask(what, text);"
+)]
 extern "C" {
     #[wasm_bindgen(catch, js_name = ask)]
-    fn hop(env: &JsValue, order: &str) -> std::result::Result<Promise, JsValue>;
+    fn hop(
+        env: &JsValue,
+        binding: &str,
+        name: &str,
+        what: &str,
+        text: &str,
+    ) -> std::result::Result<Promise, JsValue>;
 }
 
 /// Asks the object called `name` behind `binding` for `what`.
@@ -27,8 +27,7 @@ extern "C" {
 /// # Errors
 /// The object could not be reached or threw.
 pub async fn ask(env: &Env, binding: &str, name: &str, what: &str, text: &str) -> Result<String> {
-    let asked = hop(env.as_ref(), &format!("{binding}\n{name}\n{what}\n{text}"))?;
-    let answer = Awaited::New(asked).await?;
+    let answer = JsFuture::from(hop(env.as_ref(), binding, name, what, text)?).await?;
     let text = answer.as_string();
     text.ok_or_else(|| Error::RustError(format!("{binding} did not answer {what} with a text")))
 }

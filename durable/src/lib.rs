@@ -8,7 +8,6 @@ mod call;
 pub mod caller;
 pub mod ids;
 pub mod key_pool;
-pub mod later;
 pub mod license;
 pub mod object;
 pub mod seal_head;

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::js_sys::futures::JsFuture;
 use worker::js_sys::{self, Promise, Reflect};
-use worker::{Queue, QueueContentType, RawMessageBuilder, Result, State, console_error};
+use worker::{Date, Queue, QueueContentType, RawMessageBuilder, Result, State, console_error};
 
 /// Keys that one storage call takes.
 const BATCH: usize = 128;
@@ -52,13 +52,13 @@ pub async fn rows(state: &State) -> Result<Vec<(String, String)>> {
 /// Writes and deletes rows as one transaction: all are issued before the first is awaited. The platform
 /// holds the answer back until confirmed ones are on disk.
 pub async fn store(state: &State, effects: &Effects) -> Result<()> {
+    let storage = state.storage();
     if effects.free {
-        return state.storage().delete_all().await;
+        return storage.delete_all().await;
     }
     if effects.put.is_empty() && effects.delete.is_empty() {
         return Ok(());
     }
-    let storage = state.storage();
     let mut writes = Vec::new();
     for rows in effects.put.chunks(BATCH) {
         let object = js_sys::Object::new();
@@ -176,7 +176,7 @@ pub fn seed() -> [u8; 16] {
 
 /// The platform's clock, in Unix milliseconds.
 pub fn now() -> i64 {
-    js_sys::Date::now() as i64
+    i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 // Requests, in one step into the worker and one out: the head of a request goes in as one text, and the
 // answer comes back as one. Each look of the worker at a header would be a call of its own.
 
-import { bundle, enter, resumed } from './instance.mjs';
+import { bundle, enter } from './instance.mjs';
 
 /** The headers the worker reads, in the order of `src/platform/incoming.rs`. */
 const READ = [
@@ -99,9 +99,6 @@ export async function answer(request, env, context) {
   const length = request.headers.get('content-length');
   // Read before the worker is entered: a second way in would cost as much as the first.
   const body = length > 0 && length <= SMALL ? new Uint8Array(await request.arrayBuffer()) : undefined;
-  let made = enter(() => bundle.serve(headOf(request), body, new Rest(request), env, context));
-  if (typeof made === 'string') return responseOf(made);
-  // What it waits for is waited for here, as often as that is all that it waits for: see `durable/src/later.rs`.
-  for (let task = bundle.suspended(); task; task = bundle.suspended()) made = await resumed(task, made);
-  return settled(await made);
+  const made = enter(() => bundle.serve(headOf(request), body, new Rest(request), env, context));
+  return settled(typeof made === 'string' ? made : await made);
 }

@@ -23,16 +23,3 @@ export function enter(work) {
     throw error;
   }
 }
-
-/** Goes on with `task` when `promise` has come to something. */
-export async function resumed(task, promise) {
-  const begun = generation();
-  let [value, failed] = [undefined, false];
-  try {
-    value = await promise;
-  } catch (error) {
-    [value, failed] = [error, true];
-  }
-  if (begun !== generation()) throw new Error('The instance in which this began came to an end.');
-  return enter(() => bundle.resume(task, value, failed));
-}

@@ -6,7 +6,8 @@
 use super::model::Validation;
 use crate::call::Call;
 use crate::log;
-use crate::platform::{queues, random};
+use crate::platform::queues;
+use celaest_durable::ids::Ids;
 use celaest_durable::license::{FULL, Journal, Line, Logged, pack_lines};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -23,6 +24,7 @@ const ALL_ATTEMPTS_MS: i64 = 25_000;
 
 thread_local! {
     static JOURNAL: RefCell<Journal> = const { RefCell::new(Journal::new()) };
+    static IDS: RefCell<Option<Ids>> = const { RefCell::new(None) };
     /// Until then somebody is about to send the lines, in Unix milliseconds.
     static TAKEN_CARE_UNTIL: Cell<i64> = const { Cell::new(0) };
     static QUEUE_AWAY: Cell<bool> = const { Cell::new(false) };
@@ -32,7 +34,7 @@ thread_local! {
 pub fn note(call: &Call, ip: &str, told: &Validation, info: Option<&RawValue>, logged: &Logged) {
     let now = call.started_ms;
     let line = Line {
-        id: random::id(now),
+        id: IDS.with_borrow_mut(|ids| ids.get_or_insert_with(draw).v7(now)),
         logged,
         ip,
         connection_ip: &call.ip,
@@ -62,6 +64,11 @@ pub fn note(call: &Call, ip: &str, told: &Validation, info: Option<&RawValue>, l
             TAKEN_CARE_UNTIL.set(0);
         });
     }
+}
+
+fn draw() -> Ids {
+    // The identifiers are unique, not secret.
+    Ids::new(*uuid::Uuid::new_v4().as_bytes())
 }
 
 /// Sends every line there is; whether the queue took them.
