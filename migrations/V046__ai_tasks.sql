@@ -93,5 +93,5 @@ CREATE TABLE ai_task_turns (
 CREATE INDEX idx_ai_task_turns_organization ON ai_task_turns (organization_id);
 ALTER TABLE ai_task_turns ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ai_task_turns FORCE ROW LEVEL SECURITY;
-CREATE POLICY system_only ON ai_task_turns USING (app_is_system());
+CREATE POLICY tenant ON ai_task_turns USING (app_sees(organization_id));
 GRANT SELECT, INSERT, UPDATE ON ai_task_turns TO celaest_app;

@@ -21,6 +21,7 @@ CREATE TABLE gateway_customers (
     CONSTRAINT gateway_customers_pkey PRIMARY KEY (user_id, organization_id, gateway_id)
 );
 CREATE INDEX idx_gateway_customers_organization ON gateway_customers (organization_id);
+CREATE INDEX idx_gateway_customers_gateway ON gateway_customers (gateway_id);
 
 ALTER TABLE payment_methods ADD COLUMN expiry_warned_at timestamptz;
 CREATE INDEX idx_payment_methods_expiring ON payment_methods (card_exp_year, card_exp_month)
@@ -81,7 +82,7 @@ CREATE TABLE coupon_redemptions (
     CONSTRAINT coupon_redemptions_order_fkey FOREIGN KEY (order_id, organization_id)
         REFERENCES orders (id, organization_id)
 );
-CREATE INDEX idx_coupon_redemptions_coupon ON coupon_redemptions (coupon_id, user_id) WHERE released_at IS NULL;
+CREATE INDEX idx_coupon_redemptions_coupon ON coupon_redemptions (coupon_id, user_id);
 CREATE INDEX idx_coupon_redemptions_organization ON coupon_redemptions (organization_id);
 CREATE INDEX idx_coupon_redemptions_user ON coupon_redemptions (user_id);
 

@@ -123,6 +123,8 @@ function problemOf(answer, { hopeless }, { method }) {
   } catch {
     return 'not JSON';
   }
+  // Under /v1/ errors have OpenAI's shape, with ours beside it.
+  error = error?.celaest ?? error;
   if (!codes.has(error?.code)) return 'an unknown code';
   if (error.request_id !== answer.headers['x-request-id']) return 'another request id';
   return null;

@@ -189,7 +189,7 @@ test('cancelled before and during: no answer, and what was used is known', async
   assert.equal((await resultOf(call, during)).output_text, null);
   assert.deepEqual(await toldOf(stack, fresh.id), []);
   assert.equal(stack.ai.calls.length, 1);
-  refused(await call('DELETE', TASK, { id: (await ended(as, await handIn(as, { prompt: 'x' }))).id }), 409, 'TASK_STATUS_CONFLICT');
+  refused(await as('DELETE', TASK, { id: (await ended(as, await handIn(as, { prompt: 'x' }))).id }), 409, 'TASK_STATUS_CONFLICT');
   const again = good(await call('POST', `${TASK}/retry`, { id: before.id, body: {} }), 202);
   assert.equal((await ended(call, again)).status, 'completed');
 });

@@ -30,7 +30,7 @@ let large;
 let recorded = 0;
 
 before(async () => {
-  stack = await startStack();
+  stack = await startStack({ ai: { keys: { openai: ['walk-1', 'walk-2'] } } });
   [a, b] = [await furnishedOrganization(stack), await furnishedOrganization(stack)];
   const [mine, theirs] = [await insertLicense(stack, a.id, { plan_id: PLANS.professional }), await insertLicense(stack, b.id)];
   const { rows: [hook] } = await stack.pg.query('SELECT id FROM webhooks WHERE organization_id = $1', [a.id]);
@@ -135,6 +135,9 @@ async function check(work, also = () => []) {
   return [...wrong];
 }
 
+/** What belongs to the organization's first administrator alone. */
+const THE_ADMINS = ['PATCH /api/reviews/{id}', 'DELETE /api/reviews/{id}'];
+
 describe('every route', () => {
   for (const one of routes) {
     const { method, path, route } = one;
@@ -144,7 +147,7 @@ describe('every route', () => {
       for (const role of roles) {
         const world = worldOf(stack, a, b);
         const args = await target(route, world, route.permissionForOneself ? await world.createUser() : a.users.client);
-        const call = await somebody(role);
+        const call = THE_ADMINS.includes(one.name) ? a.as[role] : await somebody(role);
         assert.deepEqual(await check(async () => good(await call(method, path, args), route.status)), [], role);
       }
     });

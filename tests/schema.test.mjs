@@ -242,7 +242,7 @@ describe('row-level security', () => {
       SELECT c.relname FROM pg_class c
       WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
         AND NOT (c.relrowsecurity AND c.relforcerowsecurity)`);
-    assert.deepEqual(open.toSorted(), ['invoice_counters', 'refinery_schema_history']);
+    assert.deepEqual(open.toSorted(), ['invoice_counters', 'invoice_series', 'refinery_schema_history']);
     assert.ok(tenantTables.length >= 29, `${tenantTables.length} tenant tables`);
   });
 
@@ -347,7 +347,8 @@ describe('row-level security', () => {
       SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace
         AND has_function_privilege('celaest_app', oid, 'EXECUTE')`);
     assert.deepEqual(definers.toSorted(), [
-      'audit_horizon', 'audit_horizon', 'ensure_partitions', 'ensure_partitions_of', 'generate_invoice_number', 'generate_order_number',
-      'increment_api_key_usage', 'prune_growing']);
+      'audit_horizon', 'audit_horizon', 'coupon_by_code', 'ensure_partitions', 'ensure_partitions_of', 'generate_invoice_number',
+      'generate_order_number', 'increment_api_key_usage', 'next_invoice_number', 'prune_growing', 'redeem_coupon', 'release_coupon',
+      'seller_details']);
   });
 });

@@ -42,7 +42,7 @@ const MODULES = {
   ai: {
     ai_models: everybodys, ai_api_pool: tenants, v_api_pool_status: systems, ai_key_imports: systems,
     prompts_master: tenants, task_batches: owned('user_id'), processed_tasks: owned('user_id'),
-    ai_task_queue: owned('user_id'), ai_task_turns: systems, v_daily_task_metrics: tenants,
+    ai_task_queue: owned('user_id'), ai_task_turns: tenants, v_daily_task_metrics: tenants,
     roi_metrics: tenants,
   },
   marketplace: {

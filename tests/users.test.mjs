@@ -80,7 +80,12 @@ describe('invitation', () => {
   });
 
   test('names the API key that did it', async () => {
-    const key = await withApiKey(stack, home.users.admin, home.id, { scopes: ['users:*', 'account:*', 'licenses:*', 'organizations:read', 'flags:*', 'plans:read', 'telemetry:*'] });
+    const key = await withApiKey(stack, home.users.admin, home.id, {
+      scopes: [
+        'users:*', 'account:*', 'licenses:*', 'organizations:read', 'flags:*', 'plans:read', 'telemetry:*', 'ai:*', 'reviews:*', 'assets:*',
+        'products:*', 'orders:*', 'invoices:*', 'coupons:*', 'tax_rates:*',
+      ],
+    });
     const user = good(await invite({}, key), 201);
     const [row] = await auditOf(stack, user.id);
     assert.deepEqual([row.actor_kind, row.api_key_id, row.user_id], ['api_key', key.id, home.users.admin]);

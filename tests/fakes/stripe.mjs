@@ -104,7 +104,12 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
       method: 'POST',
       headers: { 'content-type': 'application/json; charset=utf-8', 'stripe-signature': more.signature ?? stripe.sign(body, more) },
       body,
+    }).catch((error) => {
+      // Who refuses a body unread may hang up before all of it was sent.
+      if (body.length > 1024 * 1024 && error.cause?.code === 'UND_ERR_SOCKET') return undefined;
+      throw error;
     });
+    if (!response) return { status: 413 };
     return { status: response.status, body: await response.json() };
   };
 
