@@ -59,7 +59,7 @@ await bootstrap(async ({ packages }) => {
   const withRust = only === null && !slow;
   const jobs = onlyRust ? [] : chosenJobs(jobsOf, only, slow);
   // Tests wait for the worker, for the log and for the clock more than they compute.
-  const lanes = Number(option('--lanes') ?? availableParallelism() + 2);
+  const lanes = Number(option('--lanes') ?? availableParallelism() + 1);
   const version = option('--postgres') ?? VERSION;
   const started = Date.now();
   let stage;

@@ -298,7 +298,10 @@ pub fn ai_keys_variable(provider: Provider) -> String {
 
 /// Reads `local=http://127.0.0.1:11434,openai=https://…`.
 fn base_urls(text: &str) -> Result<Vec<(Provider, String)>, String> {
-    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    let pairs = text
+        .split(',')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {
             let (name, url) = pair.split_once('=').unwrap_or((pair, ""));
@@ -387,16 +390,29 @@ mod tests {
         let config = Config::for_tests(&[
             ("GEMINI_API_KEYS", "hush-1, hush-2,"),
             ("LOCAL_API_KEYS", "any"),
-            ("AI_BASE_URLS", "local=http://127.0.0.1:1/, openai=https://x.example/v1"),
+            (
+                "AI_BASE_URLS",
+                "local=http://127.0.0.1:1/, openai=https://x.example/v1",
+            ),
         ]);
         let of = |provider| {
             let all = config.ai_keys.iter();
             all.filter(|(other, _)| *other == provider).count()
         };
-        assert_eq!((of(Provider::Gemini), of(Provider::Local), of(Provider::Groq)), (2, 1, 0));
+        assert_eq!(
+            (
+                of(Provider::Gemini),
+                of(Provider::Local),
+                of(Provider::Groq)
+            ),
+            (2, 1, 0)
+        );
         assert_eq!(config.ai_base_url(Provider::Local), "http://127.0.0.1:1");
         assert_eq!(config.ai_base_url(Provider::OpenAi), "https://x.example/v1");
-        assert_eq!(config.ai_base_url(Provider::Groq), Provider::Groq.base_url());
+        assert_eq!(
+            config.ai_base_url(Provider::Groq),
+            Provider::Groq.base_url()
+        );
         assert!(!format!("{config:?}").contains("hush"));
         for wrong in ["local", "ollama=http://x", "local=x"] {
             assert!(base_urls(wrong).is_err(), "{wrong}");

@@ -13,8 +13,8 @@ import { readState, writeState } from './state.mjs';
 import { Problem } from './terminal.mjs';
 import { installTools, toolchain } from './tools.mjs';
 
-/** What the bundle may weigh, gzipped. */
-export const BUDGET = 1_800_000;
+/** What the bundle may weigh, gzipped: a quarter of what the platform takes. */
+export const BUDGET = 2_500_000;
 
 const TARGET = 'wasm32-unknown-unknown';
 const STAGE = join(STATE, 'stage');

@@ -19,7 +19,10 @@ pub const MOST_ATTEMPTS: u32 = 30;
 
 /// The rows that one queue takes, as conditions on `o`.
 pub const QUEUES: [(&str, &str); 3] = [
-    ("celaest-events", "o.topic NOT IN ('email.send', 'ai.tasks.queued')"),
+    (
+        "celaest-events",
+        "o.topic NOT IN ('email.send', 'ai.tasks.queued')",
+    ),
     ("celaest-emails", "o.topic = 'email.send'"),
     ("celaest-ai-tasks", "o.topic = 'ai.tasks.queued'"),
 ];

@@ -146,7 +146,7 @@ class AiProvider {
     }
     call.stream = chat.stream ?? speaks.streams(call.body);
     this.#count += 1;
-    return this.#answer(speaks, call, this.#behaviour(call), response);
+    return this.#answer(speaks, call, await this.#behaviour(call), response);
   }
 
   async #control(incoming, response) {
@@ -163,7 +163,7 @@ class AiProvider {
   async #models(speaks, call, response, json) {
     call.probe = true;
     if (!call.key && !speaks.keyless) return json(401, speaks.error(401, { message: 'No key' }));
-    const { status = 200, code, message = 'Refused', delay = 0, ...rest } = this.#behaviour(call);
+    const { status = 200, code, message = 'Refused', delay = 0, ...rest } = await this.#behaviour(call);
     if (delay) await pause(delay);
     if (rest.drop) return response.destroy();
     return status === 200 ? json(200, speaks.modelList(MODELS)) : json(status, speaks.error(status, { code, message, ...rest }), headersOf(rest));

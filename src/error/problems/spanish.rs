@@ -416,14 +416,8 @@ pub const SPANISH: &[(&str, &str)] = &[
         "comes to more than can be sold in one order",
         "suma más de lo que se puede vender en un pedido",
     ),
-    (
-        "asks for more than 100 things",
-        "pide más de 100 cosas",
-    ),
-    (
-        "is not for sale",
-        "no está a la venta",
-    ),
+    ("asks for more than 100 things", "pide más de 100 cosas"),
+    ("is not for sale", "no está a la venta"),
     (
         "must be there, or else plan_id",
         "debe estar, o si no plan_id",
@@ -436,10 +430,7 @@ pub const SPANISH: &[(&str, &str)] = &[
         "has another currency than the first",
         "tiene otra moneda que el primero",
     ),
-    (
-        "must be 1 to 1000000000",
-        "debe ser de 1 a 1000000000",
-    ),
+    ("must be 1 to 1000000000", "debe ser de 1 a 1000000000"),
     (
         "expected a percentage: 0 to 100 with at most four decimals",
         "se esperaba un porcentaje: de 0 a 100 con cuatro decimales como máximo",

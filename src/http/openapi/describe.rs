@@ -271,8 +271,10 @@ impl<T: JsonSchema> OperationOutput for Listing<T> {
 /// What it looks like is for its sender to say.
 impl<const LIMIT: usize> OperationInput for Bytes<LIMIT> {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
-        operation.description =
-            Some("The body is as its sender signed it, and described in the sender's documentation.".into());
+        operation.description = Some(
+            "The body is as its sender signed it, and described in the sender's documentation."
+                .into(),
+        );
     }
 }
 
@@ -382,7 +384,9 @@ impl<W: Output> OperationOutput for Spoken<W> {
         let mut responses = W::inferred_responses(ctx, operation);
         for (_, response) in &mut responses {
             let text = media(json_schema!({ "type": "string" }));
-            response.content.insert(Events::CONTENT_TYPE.to_owned(), text);
+            response
+                .content
+                .insert(Events::CONTENT_TYPE.to_owned(), text);
         }
         responses
     }

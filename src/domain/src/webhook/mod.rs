@@ -142,14 +142,38 @@ pub const CATALOGUE: &[EventType] = &[
         opt_in: true,
     },
     event("order.created", "Something was ordered."),
-    event("order.completed", "An order was paid, and what was bought is there."),
-    event("order.cancelled", "An order was given up before it was paid."),
-    event("order.refunded", "An order was paid back, in part or in whole."),
-    event("order.disputed", "A buyer disputes a payment with their bank, or the dispute has an outcome."),
-    event("subscription.renewed", "The next period of a subscription was paid."),
-    event("subscription.past_due", "A payment of a subscription failed and is tried again."),
-    event("subscription.suspended", "Every attempt to charge a subscription failed."),
-    event("subscription.changed", "A subscription changed its plan, or is cancelled at its period's end or goes on."),
+    event(
+        "order.completed",
+        "An order was paid, and what was bought is there.",
+    ),
+    event(
+        "order.cancelled",
+        "An order was given up before it was paid.",
+    ),
+    event(
+        "order.refunded",
+        "An order was paid back, in part or in whole.",
+    ),
+    event(
+        "order.disputed",
+        "A buyer disputes a payment with their bank, or the dispute has an outcome.",
+    ),
+    event(
+        "subscription.renewed",
+        "The next period of a subscription was paid.",
+    ),
+    event(
+        "subscription.past_due",
+        "A payment of a subscription failed and is tried again.",
+    ),
+    event(
+        "subscription.suspended",
+        "Every attempt to charge a subscription failed.",
+    ),
+    event(
+        "subscription.changed",
+        "A subscription changed its plan, or is cancelled at its period's end or goes on.",
+    ),
     event("subscription.ended", "A subscription is over."),
     event("user.invited", "Somebody was invited."),
     event("user.activated", "An invitation was accepted."),
