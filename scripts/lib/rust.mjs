@@ -104,7 +104,7 @@ export async function installDebianPackages(packages, note, failure) {
 async function debianRoad(note, reason) {
   const way = `The WebAssembly target is missing and rustup could not add it (${reason.trim()})`;
   if (process.platform !== 'linux' || !ask('apt-get', ['--version'])) {
-    throw new Problem(`${way}: run "rustup target add ${TARGET}" on a network that reaches static.rust-lang.org, then the same command again.`);
+    throw new Problem(`${way}: run "rustup target add ${TARGET}" on a network that reaches the servers of rustup, then the same command again.`);
   }
   const rustc = '/usr/bin/rustc';
   const environment = debianEnvironment();

@@ -1,4 +1,4 @@
-// The build tool that comes from crates.io, in a folder named after its version.
+// The build tool that is installed by cargo, in a folder named after its version.
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
