@@ -106,7 +106,7 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
       body,
     }).catch((error) => {
       // Who refuses a body unread may hang up before all of it was sent.
-      if (body.length > 1024 * 1024 && error.cause?.code === 'UND_ERR_SOCKET') return undefined;
+      if (body.length > 1024 * 1024 && ['UND_ERR_SOCKET', 'EPIPE', 'ECONNRESET'].includes(error.cause?.code)) return undefined;
       throw error;
     });
     if (!response) return { status: 413 };
