@@ -105,7 +105,7 @@ endpoints! {
     delete "/api/plans/{id}"                                => plans::delete::delete,                     "deletePlan",               "Takes a plan off the list";
 
     // AI: providers, models and the pool of keys
-    post   "/api/ai/chat"                                   => ai::chat::chat::chat,                      "createChat",               "Answers a conversation, whole or piece by piece";
+    post   "/api/ai/chat"                                   => ai::chat::conversation::chat,              "createChat",               "Answers a conversation, whole or piece by piece";
     post   "/api/ai/completions"                            => ai::chat::completions::complete,           "createCompletion",         "Answers a text, whole or piece by piece";
     post   "/api/v1/ai/process"                             => ai::chat::process::process,                "processText",              "Processes a text with a prompt, as the dashboard asks for it";
     post   "/v1/chat/completions"                           => ai::openai::chat::chat,                    "createOpenAiChat",         "Answers a conversation, as OpenAI's clients ask for it";

@@ -173,8 +173,10 @@ pub async fn answer(call: &Rc<Call>, mut ask: Ask) -> Result<Completion, Failed>
         }
         host.database.close();
     });
-    told.await
-        .unwrap_or_else(|_| Err(Error::internal("a call without an end").into()))
+    match told.await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::internal("a call without an end").into()),
+    }
 }
 
 /// Asks for an answer piece by piece. Returns once there is content to show; until then another provider can still

@@ -77,8 +77,10 @@ pub(super) async fn open(call: &Rc<Call>, ask: Ask) -> Result<Streaming, Failed>
         }
         host.database.close();
     });
-    told.await
-        .unwrap_or_else(|_| Err(Error::internal("a call without an end").into()))
+    match told.await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::internal("a call without an end").into()),
+    }
 }
 
 /// How the pumping ended.

@@ -43,6 +43,9 @@ pub async fn create(
         .on("ai_models_default_key", Code::Conflict);
     let model: Raw<AiModel> = tx.one(query, Code::Internal).await?;
     tx.record_new(&MODEL, "ai_model.created", &model);
-    tx.after_commit(async { Ok(catalogue::forget()) });
+    tx.after_commit(async {
+        catalogue::forget();
+        Ok(())
+    });
     permit.commit(tx, Created::raw(&model)).await
 }

@@ -24,6 +24,9 @@ pub async fn remove(
     let query = mine(&tx).id(id).set(set, COLUMNS);
     let after: Raw<AiModel> = tx.one(query, Code::ModelNotFound).await?;
     tx.record_ending(&MODEL, "ai_model.withdrawn", &before, &after);
-    tx.after_commit(async { Ok(catalogue::forget()) });
+    tx.after_commit(async {
+        catalogue::forget();
+        Ok(())
+    });
     permit.commit(tx, NoContent::done()).await
 }

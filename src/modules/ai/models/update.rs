@@ -50,6 +50,9 @@ pub async fn update(
         .on("ai_models_default_key", Code::Conflict);
     let after: Raw<AiModel> = tx.one(query, Code::ModelNotFound).await?;
     tx.record_change(&MODEL, "ai_model.updated", &before, &after);
-    tx.after_commit(async { Ok(catalogue::forget()) });
+    tx.after_commit(async {
+        catalogue::forget();
+        Ok(())
+    });
     permit.commit(tx, Data::raw(&after)).await
 }
