@@ -65,16 +65,7 @@ pub async fn beginning(
     patience: Duration,
     most: usize,
 ) -> Result<Beginning> {
-    let set = Headers::new();
-    for (name, value) in headers {
-        set.set(name, value).map_err(Error::internal)?;
-    }
-    let mut init = RequestInit::new();
-    init.with_method(method)
-        .with_headers(set)
-        .with_redirect(RequestRedirect::Manual)
-        .with_body(body.map(Into::into));
-    let request = Request::new_with_init(url, &init).map_err(Error::internal)?;
+    let request = prepared(method, url, headers, body)?;
     let abort = AbortController::default();
     let signal = abort.signal();
     let answer = async {
@@ -121,6 +112,25 @@ pub async fn json<T: DeserializeOwned>(url: &str, patience: Duration) -> Result<
     }
 }
 
+/// A request whose redirects are not followed.
+fn prepared(
+    method: Method,
+    url: &str,
+    headers: &[(&str, impl AsRef<str>)],
+    body: Option<String>,
+) -> Result<Request> {
+    let set = Headers::new();
+    for (name, value) in headers {
+        set.set(name, value.as_ref()).map_err(Error::internal)?;
+    }
+    let mut init = RequestInit::new();
+    init.with_method(method)
+        .with_headers(set)
+        .with_redirect(RequestRedirect::Manual)
+        .with_body(body.map(Into::into));
+    Request::new_with_init(url, &init).map_err(Error::internal)
+}
+
 async fn send(
     method: Method,
     url: &str,
@@ -128,16 +138,7 @@ async fn send(
     body: Option<String>,
     patience: Duration,
 ) -> Result<Answer> {
-    let set = Headers::new();
-    for (name, value) in headers {
-        set.set(name, value).map_err(Error::internal)?;
-    }
-    let mut init = RequestInit::new();
-    init.with_method(method)
-        .with_headers(set)
-        .with_redirect(RequestRedirect::Manual)
-        .with_body(body.map(Into::into));
-    let request = Request::new_with_init(url, &init).map_err(Error::internal)?;
+    let request = prepared(method, url, headers, body)?;
     let abort = AbortController::default();
     let signal = abort.signal();
     let answer = async {
