@@ -94,10 +94,21 @@ export async function several(make) {
  */
 export const oneOf = (list) => list[Math.floor(Math.random() * list.length)];
 
-/** Licenses of the largest plan there is, for the scenarios that validate. @returns {Promise<{ id: string, license_key: string }[]>} */
-export async function makeLicenses() {
+/** The largest plan there is. @returns {Promise<string>} its id */
+export async function largestPlan() {
   const plans = await call('GET', '/api/plans?per_page=100');
-  return several(() => call('POST', '/api/licenses', { body: { plan_id: plans.at(-1).id, custom_limits: { max_ips: -1 } }, status: 201 }));
+  return plans.at(-1).id;
+}
+
+/**
+ * Licenses of the largest plan there is, for any number of addresses.
+ *
+ * @param {Record<string, number>} [limits] more of their own limits
+ * @returns {Promise<{ id: string, license_key: string }[]>}
+ */
+export async function makeLicenses(limits = {}) {
+  const plan = await largestPlan();
+  return several(() => call('POST', '/api/licenses', { body: { plan_id: plan, custom_limits: { max_ips: -1, ...limits } }, status: 201 }));
 }
 
 /** @param {{ id: string }[]} licenses */

@@ -17,7 +17,7 @@ test('the scenarios fit the types of k6', async () => {
 });
 
 describe('a scenario', async () => {
-  const stack = await startStack({ vars: { RATE_LIMIT_PER_MIN: '10000' } });
+  const stack = await startStack({ ai: { keys: { openai: ['first'] } }, vars: { RATE_LIMIT_PER_MIN: '10000' } });
   const home = await createOrganization(stack);
   const env = { BASE_URL: stack.url, TOKEN: await home.token('admin'), THINGS: '3' };
 
