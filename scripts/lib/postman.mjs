@@ -13,6 +13,8 @@ const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
 /** A code of up to ten capital letters and digits that no earlier run took. */
 const CODE = '{{$randomInt}}{{$randomInt}}';
 
+const ORDER = { items: [{ product_id: '{{for_sale_id}}' }], billing: { country_code: 'ES' } };
+
 /** What is made before the modules are tried, and what later requests know it by. */
 const BEFORE = [
   { id: 'createOrganization', name: 'A vendor', body: { name: 'Vendor {{$guid}}' }, saves: { vendor_id: 'id' } },
@@ -23,12 +25,12 @@ const BEFORE = [
       is_subscription: true, billing_cycle: 'monthly', plan_id: '{{some_plan_id}}',
     },
   },
-  { id: 'createOrder', name: 'An order to give up', body: { items: [{ product_id: '{{for_sale_id}}' }] }, saves: { open_order_id: 'id' } },
+  { id: 'createOrder', name: 'An order to give up', body: ORDER, saves: { open_order_id: 'id' } },
   {
     id: 'createProduct', name: 'A product of the own organization', saves: { own_product_id: 'id' },
-    body: { code: `O${CODE}`, name: 'Own', slug: 'own-{{$guid}}', price: 10 },
+    body: { code: `O${CODE}`, name: 'Own', slug: 'own-{{$guid}}', price: 10, status: 'published' },
   },
-  { id: 'createRelease', name: 'Its release', vars: { product_id: 'own_product_id' }, saves: { own_release_id: 'id' } },
+  { id: 'createRelease', name: 'Its release', vars: { product_id: 'own_product_id' }, with: { version: '1.0.0-beta.1', status: 'beta' }, saves: { own_release_id: 'id' } },
   {
     id: 'createLicense', name: 'A license to ask models with', saves: { ai_license_id: 'id' },
     body: { plan_id: '{{some_plan_id}}', custom_limits: { max_ai_requests_per_month: 1000, max_batch_size: 100, max_concurrent_tasks: 5 } },
@@ -82,7 +84,7 @@ const SPECIAL = {
   discardDeadLetter: refused('needs a dead letter', 404),
   acknowledgeAuditBreak: refused('needs a break in the chain', 404, 409),
 
-  createOrder: { body: { items: [{ product_id: '{{for_sale_id}}' }], billing: { country_code: 'ES' } } },
+  createOrder: { body: ORDER },
   cancelOrder: { vars: { order_id: 'open_order_id' } },
   settleOrder: { turn: 1 },
   refundOrder: { turn: 2, body: { amount: 1 } },
@@ -98,19 +100,22 @@ const SPECIAL = {
   replayPaymentEvent: refused('needs an event that could not be dealt with', 404),
 
   createProduct: { with: { code: `P${CODE}`, status: 'published' }, saves: { by_slug_key: 'slug' } },
-  createRelease: FOR_SALE,
+  createRelease: { ...FOR_SALE, with: { version: '1.0.0', status: 'draft' } },
+  updateRelease: { body: { release_notes: 'Better' } },
+  getRelease: OWN,
+  getChangelog: OWN,
   listProductReleases: FOR_SALE,
   createReview: FOR_SALE,
   listProductReviews: FOR_SALE,
-  getLatestRelease: { vars: { latest_id: 'for_sale_id' } },
+  getLatestRelease: { vars: { latest_id: 'own_product_id' }, query: { channel: 'beta' } },
   searchProducts: { query: { q: 'sale' } },
   voteForReview: refused('is for reviews of others', 403, 409),
-  deleteReviewReply: { turn: 1 },
+  moderateReview: { body: { hidden: false } },
   getOwnProduct: OWN,
   listOwnReleases: OWN,
   getOwnRelease: OWN,
   transferAsset: { turn: 1 },
-  downloadRelease: refused('needs a file that was uploaded', 404, 409, 503),
+  downloadRelease: { ...OWN, ...refused('needs a file that was uploaded', 404, 409, 503) },
   downloadAsset: refused('needs a file that was uploaded', 404, 409, 503),
 
   getTaskResult: refused('needs a task that has ended', 409),
@@ -118,7 +123,7 @@ const SPECIAL = {
   cancelTask: refused('needs a task that has not ended', 409),
   retryBatch: refused('needs a batch with tasks that failed', 409),
   cancelBatch: refused('needs a batch that has not ended', 409),
-  renderPrompt: { body: {} },
+  renderPrompt: { body: { input_text: 'Hello' } },
   diffPrompt: { vars: { prompt_id: 'version_id' } },
 };
 
