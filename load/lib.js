@@ -17,12 +17,13 @@ const DURATION = __ENV.DURATION || '1m';
 
 /**
  * Options of a scenario: requests arrive at a rate, whether earlier ones were answered or not, as they do from
- * programs all over the world. `share` is its part of the rate, `p95` the limit of its slowest twentieth in ms.
+ * programs all over the world. `share` is its part of the rate, `p95` the limit of its slowest twentieth in ms,
+ * `limits` are those of measures of its own.
  *
- * @param {{ share?: number, p95?: number }} [wishes]
+ * @param {{ share?: number, p95?: number, limits?: Record<string, string[]> }} [wishes]
  * @returns {import('k6/options').Options}
  */
-export function arriving({ share = 1, p95 = 100 } = {}) {
+export function arriving({ share = 1, p95 = 100, limits = {} } = {}) {
   const target = Math.max(1, Math.round(RATE * share));
   return {
     scenarios: {
@@ -35,7 +36,7 @@ export function arriving({ share = 1, p95 = 100 } = {}) {
         stages: [{ target, duration: '30s' }, { target, duration: DURATION }, { target: 0, duration: '10s' }],
       },
     },
-    thresholds: { http_req_duration: [`p(95)<${p95}`], http_req_failed: ['rate<0.001'], checks: ['rate>0.999'] },
+    thresholds: { http_req_duration: [`p(95)<${p95}`], http_req_failed: ['rate<0.001'], checks: ['rate>0.999'], ...limits },
     setupTimeout: '5m',
     teardownTimeout: '5m',
   };

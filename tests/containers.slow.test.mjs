@@ -135,15 +135,16 @@ test('started anew, as for an upgrade, everything is where it was', { skip }, as
 
 test('a backup is brought back to a machine that has nothing', { skip, timeout: 300_000 }, async () => {
   // As docs/self-host.md says.
-  const dump = owner('pg_dump', '--username=celaest_owner', '--host=127.0.0.1', '--format=custom', '--no-owner', 'celaest');
+  const dump = owner('pg_dump', '--username=celaest_owner', '--format=custom', '--no-owner', 'celaest');
   up('down', '--volumes', '--timeout=5');
   up('up', '--detach', '--no-build', 'postgres');
   await eventually(() => { try { return owner('pg_isready', '-h', '127.0.0.1', '-U', 'celaest_owner', '-d', 'celaest'); } catch { return false; } }, 60_000);
   writeFileSync(join(folder, 'celaest.dump'), dump);
   const [command, ...first] = compose;
-  owner('psql', '--username=celaest_owner', '--host=127.0.0.1', '--dbname=celaest', '--command', 'CREATE ROLE celaest_app LOGIN');
+  owner('psql', '--username=celaest_owner', '--dbname=celaest', '--command', 'CREATE ROLE celaest_app LOGIN',
+    '--command', "ALTER ROLE celaest_app SET idle_in_transaction_session_timeout = '60s'");
   const restored = spawnSync(command, [...first, '-f', 'compose.yaml', '-f', 'with-ai.yaml', 'exec', '-T', 'postgres',
-    'pg_restore', '--username=celaest_owner', '--host=127.0.0.1', '--exit-on-error', '--no-owner', '--dbname=celaest'], { cwd: folder, input: dump });
+    'pg_restore', '--username=celaest_owner', '--exit-on-error', '--no-owner', '--dbname=celaest'], { cwd: folder, input: dump });
   assert.equal(restored.status, 0, restored.stderr.toString());
   await start();
   assert.equal((await validate(bought.license_key)).valid, true);

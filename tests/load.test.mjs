@@ -26,7 +26,7 @@ describe('a scenario', async () => {
       const { checks, requests, options } = await runScenario(name, { env, iterations: ITERATIONS, together: 3 });
       assert.deepEqual(Object.entries(checks).filter(([, { fails }]) => fails), []);
       assert.ok(requests.length > ITERATIONS && requests.every(({ status }) => status < 300));
-      assert.deepEqual(Object.keys(options.thresholds).toSorted(), ['checks', 'http_req_duration', 'http_req_failed']);
+      for (const one of ['checks', 'http_req_duration', 'http_req_failed']) assert.ok(options.thresholds[one], one);
       assert.equal(options.scenarios.arriving.stages.length, 3);
     });
   }
