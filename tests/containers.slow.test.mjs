@@ -3,11 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { ROOT } from '../scripts/lib/paths.mjs';
+import { LOGS, ROOT } from '../scripts/lib/paths.mjs';
 import { freePort } from '../scripts/lib/processes.mjs';
 import { assembleContainers } from '../scripts/lib/self-host.mjs';
 import { readWorker } from '../scripts/lib/worker.mjs';
@@ -86,7 +86,8 @@ before(async () => {
 after(() => {
   if (!folder) return;
   try {
-    process.stdout.write(up('logs', '--no-color', '--tail=40').toString());
+    mkdirSync(LOGS, { recursive: true });
+    writeFileSync(join(LOGS, 'containers.log'), up('logs', '--no-color'));
     up('down', '--volumes', '--timeout=5');
   } finally {
     rmSync(folder, { recursive: true, force: true });
