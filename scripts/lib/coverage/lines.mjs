@@ -23,8 +23,8 @@ const isInner = (one, other) => one.line > other.line || (one.line === other.lin
   || (one.column === other.column && (one.lastLine < other.lastLine || (one.lastLine === other.lastLine && one.lastColumn < other.lastColumn)))));
 
 /**
- * How often each line ran; null for lines that hold nothing to run. A line ran as often as what it begins in, the
- * innermost stretch around its start, or as the busiest stretch that starts in it.
+ * How often each line ran; null for lines that hold nothing to run. A line ran as often as the busiest stretch that
+ * starts in it, or as the innermost one around its start, unless another takes its place with the first character.
  *
  * @param {string[]} source the file's lines
  */
@@ -32,8 +32,10 @@ export function linesOf(source, stretches) {
   return source.map((text, index) => {
     if (/^\s*(\/\/|$)/.test(text)) return null;
     const number = index + 1;
-    const around = stretches.filter(({ line, lastLine }) => line < number && lastLine >= number);
     const starting = stretches.filter(({ line }) => line === number);
+    const first = text.search(/\S/) + 1;
+    const isCovered = starting.some(({ column }) => column <= first);
+    const around = isCovered ? [] : stretches.filter(({ line, lastLine }) => line < number && lastLine >= number);
     if (around.length + starting.length === 0) return null;
     const inner = around.length ? [around.reduce((best, one) => (isInner(one, best) ? one : best))] : [];
     return Math.max(...[...inner, ...starting].map(({ count }) => count));
