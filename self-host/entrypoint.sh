@@ -33,7 +33,9 @@ networks='"public"'
 umask 077
 config="$here/config.capnp"
 run=$(mktemp -d)
-cp -R "$here/." "$run/"
+# The folder itself may be read-only: everything but the configuration is only pointed at.
+ln -s "$here"/* "$run/"
+rm "$run/config.capnp"
 sed -e "s|@DATABASE_HOST@|$(quoted "${where%%/*}")|" -e "s|@DATABASE@|$(quoted "${where#*/}")|" \
   -e "s|@DATABASE_USER@|$(quoted "${who%%:*}")|" -e "s|@DATABASE_PASSWORD@|$(quoted "${who#*:}")|" \
   -e "s|@DATA@|$(quoted "$DATA")|" -e "s|@ADDRESS@|$(quoted "${ADDRESS:-*:8080}")|" -e "s|@QUEUES_ADDRESS@|$(quoted "${QUEUES_ADDRESS:-127.0.0.1:8081}")|" \
