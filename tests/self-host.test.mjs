@@ -19,11 +19,14 @@ let home;
 let folder;
 let host;
 
-/** Starts the runtime as a container does. */
-const start = async (port) => startSelfHost({
-  folder: join(folder, 'bundle'), state: join(folder, 'data'), log: join(folder, 'log'), vars: stack.vars, databaseUrl: stack.pgApp,
-  port: port ?? await freePort(),
-});
+/** Starts the runtime as a container does; what is optional is not set. */
+async function start(port) {
+  const vars = Object.fromEntries(Object.entries(stack.vars).filter(([name]) => !name.startsWith('EMAIL_')));
+  return startSelfHost({
+    folder: join(folder, 'bundle'), state: join(folder, 'data'), log: join(folder, 'log'), vars, databaseUrl: stack.pgApp,
+    port: port ?? await freePort(),
+  });
+}
 
 /** What waits in the queues, as the broker says to an operator. */
 const waiting = async () => (await fetch(host.queues)).json();

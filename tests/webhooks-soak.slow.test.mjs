@@ -47,6 +47,8 @@ test('every living receiver has every event', { timeout: 280_000 }, async () => 
   const license = await insertLicense(stack, organization.id);
   good(await as('PATCH', '/api/licenses/{id}', { id: license.id, body: { notes: 'soaked' } }));
   const [{ payload }] = await eventsOf(stack, license.id);
+  // Told to nobody: there is no webhook yet.
+  await eventually(async () => (await stack.pg.query('SELECT FROM outbox_messages WHERE processed_at IS NULL')).rowCount === 0);
   const secrets = {};
   for (const [name, receiver] of Object.entries(receivers)) {
     secrets[name] = (await makeWebhook(as, receiver.url, ['license.*'])).secret;
