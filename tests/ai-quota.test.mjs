@@ -52,7 +52,8 @@ test('so many at a time', async () => {
 
 test('what the providers fail at is given back', async () => {
   const home = await tenant(stack, { limits: { max_ai_requests_per_month: 2 } });
-  stack.ai.on({}, { status: 400, message: 'no' }, { times: 5 });
+  // All of them ask before the first is refused.
+  stack.ai.on({}, { status: 400, message: 'no', delay: 700 }, { times: 5 });
   assert.deepEqual(outcomes(await many(5, () => chat(home.as.admin))), { PROVIDER_REJECTED: 2, QUOTA_EXCEEDED: 3 });
   await eventuallyHolds(async () => refused(await chat(home.as.admin), 422, 'PROVIDER_REJECTED'));
   stack.ai.clear();
