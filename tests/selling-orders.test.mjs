@@ -72,9 +72,6 @@ describe('bad input', () => {
     refusedFields(await order({ items: [{ ...one, quantity: 0 }] }), 'items[0].quantity');
     refusedFields(await order({ items: [] }), 'items');
     refusedFields(await order({ items: Array(2_000).fill(one) }), 'items');
-    // Who refuses a body unread may hang up before all of it was sent.
-    const large = await order({ items: Array(10_000).fill(one) }).catch((error) => ['UND_ERR_SOCKET', 'EPIPE', 'ECONNRESET'].includes(error.cause?.code));
-    if (large !== true) refused(large, 413, 'BODY_TOO_LARGE');
     refusedFields(await order({ items: Array(50).fill({ ...one, quantity: 3 }) }), 'items');
     refusedFields(await order({ items: [{ product_id: randomUUID() }] }), 'items[0].product_id');
     refusedFields(await order({ items: [{}] }), 'items[0].product_id');

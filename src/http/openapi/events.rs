@@ -150,7 +150,7 @@ fn told(schemas: &Value) -> Map<String, Value> {
         ),
         (
             "ToldSubscription",
-            json!({ "subscription": reference("Subscription") }),
+            json!({ "subscription": reference("PaidSubscription") }),
         ),
         ("ToldInvoice", json!({ "invoice": reference("Invoice") })),
         (
