@@ -204,6 +204,8 @@ codes! {
     ReleasePublished = "RELEASE_PUBLISHED", 409, "La versión ya está publicada y su archivo no puede cambiar", "The release is published and its file can no longer change";
     /// A release has a file with its size and checksum before anybody gets it.
     ReleaseWithoutFile = "RELEASE_WITHOUT_FILE", 409, "La versión no tiene un archivo que descargar", "The release has no file to download";
+    /// No link to a file, or one that is over.
+    DownloadNotFound = "DOWNLOAD_NOT_FOUND", 404, "El enlace de descarga no existe o ya no vale; pida otro", "The download link does not exist or is over; ask for another";
     /// The release was taken back. `details.reason` says why, `details.replacement` what to take instead.
     ReleaseYanked = "RELEASE_YANKED", 410, "Esta versión fue retirada", "This release was taken back";
     /// Some organization has the slug.

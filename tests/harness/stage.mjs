@@ -24,6 +24,7 @@ const PREFIX = 'celaest-test-';
 // Limits only get in the way of a test that is not about them.
 const UNLIMITED = {
   RATE_LIMIT_PER_MIN: '1000000', VALIDATE_LIMIT_PER_LICENSE: '1000000', VALIDATE_LIMIT_PER_IP: '1000000',
+  BROWSE_LIMIT_PER_IP: '1000000',
 };
 
 // In memory where there is room: the stores of many objects and databases wait for one disk otherwise, for

@@ -39,6 +39,12 @@ pub enum Key {
     TasksRetentionDays,
     /// `webhooks.retention_days`
     WebhooksRetentionDays,
+    /// `downloads.retention_days`
+    DownloadsRetentionDays,
+    /// `coupons.retention_days`
+    CouponsRetentionDays,
+    /// `payment_events.retention_days`
+    PaymentEventsRetentionDays,
     /// `email.from`
     EmailFrom,
     /// `email.api_url`
@@ -129,10 +135,12 @@ impl Kind {
 
 impl Key {
     /// Every setting, in the order they are shown.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::ApiRateLimitPerMin,
         Self::ApiKeysMaxPerUser,
         Self::ApiKeysMaxRatePerMin,
+        Self::CouponsRetentionDays,
+        Self::DownloadsRetentionDays,
         Self::EmailApiKey,
         Self::EmailApiUrl,
         Self::EmailFrom,
@@ -140,6 +148,7 @@ impl Key {
         Self::LicenseCollisionAutoRevoke,
         Self::LicenseCollisionThreshold,
         Self::LicenseValidationRetentionDays,
+        Self::PaymentEventsRetentionDays,
         Self::SessionsRetentionDays,
         Self::SystemEventsRetentionDays,
         Self::TasksRetentionDays,
@@ -173,6 +182,9 @@ impl Key {
             Self::SystemEventsRetentionDays => "system_events.retention_days",
             Self::TasksRetentionDays => "tasks.retention_days",
             Self::WebhooksRetentionDays => "webhooks.retention_days",
+            Self::DownloadsRetentionDays => "downloads.retention_days",
+            Self::CouponsRetentionDays => "coupons.retention_days",
+            Self::PaymentEventsRetentionDays => "payment_events.retention_days",
             Self::EmailFrom => "email.from",
             Self::EmailApiUrl => "email.api_url",
             Self::EmailApiKey => "email.api_key",
@@ -193,6 +205,9 @@ impl Key {
             | Self::SessionsRetentionDays
             | Self::SystemEventsRetentionDays
             | Self::TasksRetentionDays
+            | Self::DownloadsRetentionDays
+            | Self::CouponsRetentionDays
+            | Self::PaymentEventsRetentionDays
             | Self::WebhooksRetentionDays => Kind::Integer { min: 1, max: 3_650 },
             Self::LicenseAddressSource => Kind::Choice(&license::AddressSource::NAMES),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => {
@@ -235,6 +250,13 @@ impl Key {
             Self::WebhooksRetentionDays => {
                 "Days after which the log of webhook deliveries is deleted"
             }
+            Self::DownloadsRetentionDays => "Days after which the log of downloads is deleted",
+            Self::CouponsRetentionDays => {
+                "Days after which uses of coupons are deleted that count for nothing any more"
+            }
+            Self::PaymentEventsRetentionDays => {
+                "Days after which events of payment gateways that were dealt with are deleted"
+            }
             Self::EmailFrom => "The sender of e-mail",
             Self::EmailApiUrl => "Where e-mail is handed over to its provider",
             Self::EmailApiKey => "The key of the e-mail provider",
@@ -265,7 +287,10 @@ impl Key {
             | Self::SessionsRetentionDays
             | Self::SystemEventsRetentionDays
             | Self::WebhooksRetentionDays => 90.into(),
-            Self::TasksRetentionDays => 730.into(),
+            Self::TasksRetentionDays
+            | Self::DownloadsRetentionDays
+            | Self::CouponsRetentionDays
+            | Self::PaymentEventsRetentionDays => 730.into(),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => 20.into(),
             Self::ApiKeysMaxRatePerMin => 1_000.into(),
             Self::ApiRateLimitPerMin | Self::EmailFrom | Self::EmailApiUrl | Self::EmailApiKey => {
