@@ -97,6 +97,10 @@ test('what cannot be asked is refused when it is handed in, with its field', asy
   ]) refusedFields(await ask(body), ...fields);
   refused(await ask({ prompt: 'x', surprise: 1 }), 400, 'INVALID_BODY');
   refused(await ask({ messages: [{ role: 'nobody', content: 'x' }] }), 400, 'INVALID_BODY');
+  refused(await ask({ prompt: 'x', model: 'nobody' }), 404, 'MODEL_NOT_FOUND');
+  refused(await ask({ prompt: 'x', model: 'model-a', provider: 'groq' }), 404, 'MODEL_NOT_FOUND');
+  const { fields, counted, most } = refused(await ask({ prompt: '. '.repeat(95_000), max_tokens: 5 }), 422, 'CONTEXT_TOO_LONG');
+  assert.ok('messages' in fields && counted > most && most === 99_995, JSON.stringify({ fields, counted, most }));
   refused(await ask({ prompt_slug: 'nobody' }), 404, 'PROMPT_NOT_FOUND');
   refused(await ask({ prompt_id: randomUUID() }), 404, 'PROMPT_NOT_FOUND');
   refused(await ask({ prompt: 'x', license_id: randomUUID() }), 404, 'LICENSE_NOT_FOUND');

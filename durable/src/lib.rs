@@ -12,6 +12,7 @@ pub mod license;
 pub mod object;
 pub mod seal_head;
 pub mod storage;
+pub mod task_runner;
 pub mod webhook;
 
 pub use object::ObjectDoor;

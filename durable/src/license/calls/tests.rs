@@ -115,6 +115,7 @@ impl World {
             id,
             user_id: OWNER,
             caller_key_id: Some(KEY),
+            account_id: None,
             kind: "chat".into(),
             task_id,
             prompt_id: None,
@@ -195,7 +196,7 @@ impl World {
             at: self.now,
             counts,
             cost_micro,
-            caller_key_id: Some(KEY),
+            account_id: Some(KEY),
             fresh,
         };
         let effects = self.machine.confirm_calls(&[told]);
@@ -384,6 +385,7 @@ fn only_a_license_in_force_that_is_the_callers() {
             id: Uuid::from_u128(99),
             user_id: OWNER,
             caller_key_id: None,
+            account_id: None,
             kind: "chat".into(),
             task_id: None,
             prompt_id: None,

@@ -11,7 +11,7 @@ use crate::platform::{clock, queues};
 use celaest_domain::ai::chat::{Answer, Content, Format, Usage, estimate_text};
 use celaest_domain::ai::cost;
 use celaest_domain::ai::failure::Failure;
-use celaest_durable::license::{self, CallMeta, Ended, Record, Settle, SettleCall};
+use celaest_durable::license::{self, Ended, Record, Settle, SettleCall};
 use futures_util::future::join3;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
@@ -157,7 +157,7 @@ impl Closing {
             record: Some(Record {
                 license_id: facts.granted.id,
                 organization_id: facts.granted.organization,
-                call: meta(facts.ask, facts.call),
+                call: facts.ask.meta(facts.call),
                 started_at: facts.started,
                 ended,
                 more: to_raw_value(&more).ok(),
@@ -203,19 +203,6 @@ impl Closing {
                 log::warn(host.name(), what, &error);
             }
         }
-    }
-}
-
-/// What is kept of a call when it begins.
-fn meta(ask: &Ask, call: Uuid) -> CallMeta {
-    CallMeta {
-        id: call,
-        user_id: ask.who.user,
-        caller_key_id: ask.who.key.map(|key| key.id),
-        kind: ask.kind.to_owned(),
-        task_id: ask.task.map(|task| task.id),
-        prompt_id: ask.prompt,
-        request_id: ask.who.request_id.chars().take(100).collect(),
     }
 }
 

@@ -17,10 +17,10 @@ pub async fn chat(
 ) -> Result<Spoken<Bare<OpenAiCompletion>>> {
     let license = process::id("X-License-ID", permit.call.head.license())?;
     let shows_usage = body.shows_usage();
-    let (mut options, messages) = body.options()?;
-    options.license = license;
-    let stream = options.stream;
-    let ask = asking::ask(&permit, options, None, messages, "chat").await?;
+    let (mut wish, messages) = body.wish()?;
+    wish.license = license;
+    let stream = wish.stream;
+    let ask = asking::ask(&permit, wish, None, messages, "chat").await?;
     if stream {
         return Ok(Spoken::Events(
             events::of(&permit.call, ask, shows_usage).await?,
