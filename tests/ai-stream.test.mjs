@@ -118,6 +118,26 @@ test('whoever leaves a stream ends the provider\'s call, and pays for what came'
   assert.match(record.output_raw, /^word0 word1/);
 });
 
+test('whoever leaves before a whole answer ends the provider\'s call too, and pays for the question', async () => {
+  const mine = await tenant(stack);
+  const caller = await mine.token('admin');
+  stack.ai.on({}, { text: 'nobody reads this', delay: 20_000 });
+  for (const path of ['/api/ai/chat', '/v1/chat/completions']) {
+    const place = stack.ai.calls.length;
+    const leaving = new AbortController();
+    const left = assert.rejects(streams(stack, caller, { messages: says('much'), model: 'model-a', stream: false }, { path, signal: leaving.signal }));
+    await eventuallyHolds(() => assert.equal(stack.ai.calls.length, place + 1));
+    leaving.abort();
+    await left;
+    await eventuallyHolds(() => assert.equal(stack.ai.calls[place].aborted, true));
+  }
+  const records = await wholeRecords(stack, mine.license.id, 2);
+  for (const record of records) {
+    assert.deepEqual([record.status, record.error_code, record.counts, record.tokens_output], ['failed', 'CLIENT_GONE', 1, 0]);
+    assert.ok(record.tokens_input > 0 && record.cost_micro > 0 && record.execution_time_ms < 20_000, JSON.stringify(record));
+  }
+});
+
 test('functions come in pieces too', async () => {
   const tools = [{ type: 'function', function: { name: 'weather', parameters: { type: 'object', properties: { city: { type: 'string' } } } } }];
   stack.ai.on({}, { calls: [{ name: 'weather', arguments: { city: 'Lugo' } }] });

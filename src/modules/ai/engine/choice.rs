@@ -23,7 +23,10 @@ pub fn checked(ask: &Ask, allow_private: bool) -> Result<()> {
     };
     let mut fields: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for problem in problems.into_iter().take(MOST_PROBLEMS) {
-        fields.entry(problem.field).or_default().push(problem.reason);
+        fields
+            .entry(problem.field)
+            .or_default()
+            .push(problem.reason);
     }
     Err(Error::new(Code::ValidationFailed).with_details(json!({ "fields": fields })))
 }

@@ -10,6 +10,7 @@ mod closing;
 mod images;
 pub mod license;
 mod outcome;
+mod outgoing;
 mod run;
 mod stream;
 
