@@ -113,7 +113,7 @@ test('one that found no room for a day has failed, with its reason', async () =>
 test('what a consumer says that does not hold the task any more changes nothing', async () => {
   const home = await tenant(stack);
   const as = home.as.developer;
-  stack.ai.on({}, ({ body }, nth) => ({ text: `answer ${nth}`, delay: nth === 1 ? 1500 : 0 }));
+  stack.ai.on({}, ({ body }, nth) => ({ text: `answer ${nth}`, delay: nth === 0 ? 1500 : 0 }));
   const task = await handIn(as, { prompt: 'slow' });
   await eventually(async () => (await queued(stack, 'task_id = $1 AND lease IS NOT NULL', [task.id]))[0]);
   // Its time is over before its answer is there, and another takes it up.
