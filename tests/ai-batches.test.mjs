@@ -72,7 +72,7 @@ test('what cannot be asked is named with its place, and nothing is taken', async
   refusedFields(await post({ items: [{ prompt: 'x' }], temperature: 3 }), 'temperature');
   refusedFields(await post({ items: [{ prompt: 'x' }], provider: 'nobody' }), 'provider');
   refused(await post({ items: [{ prompt: 'x' }], model: 'nobody' }), 404, 'MODEL_NOT_FOUND');
-  const long = refused(await post({ items: [{ prompt: 'x' }, { prompt: '.'.repeat(199_000) }], max_tokens: 5_000 }), 422, 'CONTEXT_TOO_LONG');
+  const long = refused(await post({ items: [{ prompt: 'x' }, { prompt: '.'.repeat(199_000) }], max_tokens: 5_000 }), 422, 'CONTEXT_LENGTH_EXCEEDED');
   assert.deepEqual(Object.keys(long.fields), ['items[1].messages']);
   assert.ok(long.counted > 99_000 && long.most === 95_000 && long.context_window === 100_000, JSON.stringify(long));
   refused(await post({ items: [{ prompt: 'x', surprise: 1 }] }), 400, 'INVALID_BODY');

@@ -99,7 +99,7 @@ test('what cannot be asked is refused when it is handed in, with its field', asy
   refused(await ask({ messages: [{ role: 'nobody', content: 'x' }] }), 400, 'INVALID_BODY');
   refused(await ask({ prompt: 'x', model: 'nobody' }), 404, 'MODEL_NOT_FOUND');
   refused(await ask({ prompt: 'x', model: 'model-a', provider: 'groq' }), 404, 'MODEL_NOT_FOUND');
-  const { fields, counted, most } = refused(await ask({ prompt: '.'.repeat(199_000), max_tokens: 5_000 }), 422, 'CONTEXT_TOO_LONG');
+  const { fields, counted, most } = refused(await ask({ prompt: '.'.repeat(199_000), max_tokens: 5_000 }), 422, 'CONTEXT_LENGTH_EXCEEDED');
   assert.ok('messages' in fields && counted > most && most === 95_000, JSON.stringify({ fields, counted, most }));
   refused(await ask({ prompt_slug: 'nobody' }), 404, 'PROMPT_NOT_FOUND');
   refused(await ask({ prompt_id: randomUUID() }), 404, 'PROMPT_NOT_FOUND');

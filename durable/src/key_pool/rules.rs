@@ -88,7 +88,8 @@ impl Machine {
             match key.as_str() {
                 KNOWN => self.loaded = json::read(text).ok(),
                 ANNOUNCED => self.changes.restore(text),
-                LEASES => self.open = json::read(text).unwrap_or_default(),
+                // Numbers as names of fields are nothing that `json` reads.
+                LEASES => self.open = serde_json::from_str(text).unwrap_or_default(),
                 key => self.restore_one(key, text),
             }
         }
@@ -110,7 +111,7 @@ impl Machine {
             let group = json::read(text).ok();
             self.groups.extend(group.map(|one| (name.to_owned(), one)));
         } else if key.starts_with(SERIES) {
-            self.stats.0.extend(json::read::<Record>(text));
+            self.stats.0.extend(serde_json::from_str::<Record>(text));
         }
     }
 

@@ -24,6 +24,7 @@ const LICENSE: Uuid = Uuid::from_u128(4);
 const VENDOR: Uuid = Uuid::from_u128(1);
 const OWNER: Uuid = Uuid::from_u128(2);
 const KEY: Uuid = Uuid::from_u128(5);
+const ROTATED: Uuid = Uuid::from_u128(6);
 
 /// A pretended Postgres and an object with its storage.
 struct World {
@@ -113,11 +114,13 @@ impl World {
         key_budget_micro: Option<i64>,
         task_id: Option<Uuid>,
     ) -> CallAnswer {
+        // Every other call is made with the key that is in the other's place.
+        let is_rotated = id.as_u128().is_multiple_of(2);
         let call = CallMeta {
             id,
             user_id: OWNER,
-            caller_key_id: Some(KEY),
-            account_id: None,
+            caller_key_id: Some(if is_rotated { ROTATED } else { KEY }),
+            account_id: is_rotated.then_some(KEY),
             kind: "chat".into(),
             task_id,
             prompt_id: None,
