@@ -25,8 +25,9 @@ before(async () => {
   await app.connect();
   made = business(roll, it, { from, to, orders: 150, tasks: 300, validations: 300, collisions: 60, acts: 150, movements: 60 });
   // In any order, with the job at work in between, now and then not to its end.
-  for (const step of made.steps) {
+  for (const [n, step] of made.steps.entries()) {
     await step();
+    if (n === Math.floor(made.steps.length * 0.9)) await stack.pg.query('SELECT analytics_aggregate(100000)');
     if (roll.chance(0.02)) await stack.pg.query('SELECT analytics_aggregate($1)', [roll.pick([1, 7, 50, 500])]);
   }
 });
