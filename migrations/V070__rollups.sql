@@ -517,7 +517,8 @@ BEGIN
                 access text := current_setting('celaest.access', true);
                 owner  uuid := app_owner_id();
             BEGIN
-                IF NOT app_sees(organization) THEN
+                -- Who has not said who it is neither sees nor does not see.
+                IF app_sees(organization) IS NOT TRUE THEN
                     RETURN;
                 END IF;
                 PERFORM set_config('celaest.access', 'system', true);

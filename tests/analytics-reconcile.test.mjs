@@ -219,6 +219,18 @@ describe('who sees what', () => {
     }
   });
 
+  test('who has not said who it is reads no facts behind a rollup either', async () => {
+    await stack.pg.query("SELECT analytics_backfill('-infinity', 'infinity')");
+    for (const kind of Object.keys(KINDS)) {
+      const [{ organization_id: organization, quarter }] = (await stack.pg.query('SELECT * FROM analytics_marks WHERE kind = $1 AND organization_id = $2 LIMIT 1', [kind, it.seller])).rows;
+      const facts = async (settings) => (await asked(`SELECT * FROM analytics_${kind}_quarter($1, $2)`, [organization, quarter], settings)).length;
+      for (const settings of [{}, { access: 'tenant' }, { organization_id: organization }, { access: 'tenant', organization_id: it.buyer }]) {
+        assert.equal(await facts(settings), 0, `${kind} with ${JSON.stringify(settings)}`);
+      }
+      assert.ok(await facts({ access: 'tenant', organization_id: organization }) > 0, kind);
+    }
+  });
+
   test('a client sees its own AI and nothing of the rest', async () => {
     // Of facts with and without a mark.
     await stack.pg.query('SELECT analytics_backfill(to_timestamp($1), to_timestamp($2))', [from / 1000, (from + 100 * DAY) / 1000]);
