@@ -139,6 +139,7 @@ describe('the country of a validation', () => {
     }
     await eventually(async () => (await rows()).length === 4, 20_000);
     assert.deepEqual((await rows()).map(({ country }) => country), ['AR', 'T1', null, null]);
+    await stack.triggerCron(ROLLUPS);
     const counted = await query(`SELECT country, sum(validations)::int AS n FROM analytics_validations($1, 'country', now() - interval '1 hour', now() + interval '1 hour') GROUP BY 1 ORDER BY 1`, [home.id]);
     assert.deepEqual(counted, [{ country: 'AR', n: 1 }, { country: 'T1', n: 1 }, { country: null, n: 2 }]);
     const [version] = await query(`SELECT sum(validations)::int AS n FROM analytics_validations($1, 'version', now() - interval '1 hour', now() + interval '1 hour') WHERE version = '3.1.4'`, [home.id]);
