@@ -7,8 +7,8 @@ use super::question::{Asked, Question, backward};
 use super::read::{View, fits};
 use super::report::{Form, Report, header};
 use super::reports;
-use crate::db::facts::{Action, Actor, Fact};
 use crate::db::Database;
+use crate::db::facts::{Action, Actor, Fact};
 use crate::error::{Error, Result};
 use crate::http::params::Query;
 use crate::http::permit::{AnalyticsOwn, Permit};
@@ -61,7 +61,7 @@ impl File {
             None | Some("csv") => Format::Csv,
             Some("jsonl") => Format::Jsonl,
             Some("zip") => Format::Zip,
-            Some(_) => return Err(Error::field("format", "must be one of csv, jsonl, zip")),
+            Some(_) => return Err(Error::field("format", "must be one of: csv, jsonl, zip")),
         })
     }
 
@@ -73,14 +73,17 @@ impl File {
                 return Ok(all.filter(|report| view.allows(report).is_ok()).collect());
             }
             (Format::Zip, Some(_)) => {
-                return Err(Error::field("report", "is not possible with format=zip, which has all of them"));
+                return Err(Error::field(
+                    "report",
+                    "is not possible with format=zip, which has all of them",
+                ));
             }
             (_, None) => return Err(Error::field("report", "is required")),
             (_, Some(name)) => name,
         };
         let Some(report) = all.clone().find(|report| report.name == name) else {
             let names: Vec<_> = all.map(|report| report.name).collect();
-            let problem = format!("must be one of {}", names.join(", "));
+            let problem = format!("must be one of: {}", names.join(", "));
             return Err(Error::field("report", &problem));
         };
         view.allows(report)?;
@@ -120,7 +123,10 @@ pub async fn export(permit: Permit<AnalyticsOwn>, Query(file): Query<File>) -> R
         [one] => one.name,
         _ => "reports",
     };
-    let name = format!("analytics-{stem}-{}.{extension}", now.format("%Y%m%d-%H%M%S"));
+    let name = format!(
+        "analytics-{stem}-{}.{extension}",
+        now.format("%Y%m%d-%H%M%S")
+    );
     // Whoever asks what a file would be has taken nothing away.
     if permit.call.head.method() == "HEAD" {
         let nothing = futures_util::stream::empty();

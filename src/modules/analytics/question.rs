@@ -102,13 +102,13 @@ impl Question {
         let granularity = one_of(
             "granularity",
             &self.granularity,
-            "must be one of hour, day, week, month",
+            "must be one of: hour, day, week, month",
             Granularity::parse,
         )?;
         one_of(
             "compare",
             &self.compare,
-            "must be one of previous, year",
+            "must be one of: previous, year",
             |text| matches!(text, "previous" | "year").then_some(()),
         )?;
         let currency = self.currency.get_or_insert_with(|| "USD".into());
@@ -159,7 +159,10 @@ fn wrong(wrong: Wrong) -> Error {
         Wrong::Backward => backward(),
         Wrong::TooLong => {
             let years = period::MOST_YEARS;
-            Error::field("from", &format!("must be at most {years} years before `to`"))
+            Error::field(
+                "from",
+                &format!("must be at most {years} years before `to`"),
+            )
         }
         Wrong::TooFine(points) => {
             let most = period::MOST_POINTS;

@@ -129,13 +129,16 @@ impl View {
 pub fn fits(report: &Report, asked: &Asked, whose: Whose) -> Result<()> {
     let question = &asked.question;
     if let Some(metric) = question.metric.as_deref()
-        && report.shown(Some(metric), whose.person.is_some()).next().is_none()
+        && report
+            .shown(Some(metric), whose.person.is_some())
+            .next()
+            .is_none()
     {
         let names: Vec<_> = report
             .shown(None, whose.person.is_some())
             .map(|measure| measure.name)
             .collect();
-        let problem = format!("must be one of {}", names.join(", "));
+        let problem = format!("must be one of: {}", names.join(", "));
         return Err(Error::field("metric", &problem));
     }
     let narrowed = [
@@ -148,7 +151,10 @@ pub fn fits(report: &Report, asked: &Asked, whose: Whose) -> Result<()> {
         report.filters.contains(&name)
             && !(name == "product_id" && whose.person.is_some() && report.kinds == "ai")
     };
-    match narrowed.iter().find(|(name, given)| *given && !is_able(name)) {
+    match narrowed
+        .iter()
+        .find(|(name, given)| *given && !is_able(name))
+    {
         Some((name, _)) => Err(Error::field(name, "does not narrow this report")),
         None => Ok(()),
     }

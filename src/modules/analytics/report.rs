@@ -205,7 +205,8 @@ impl Report {
     pub fn statement(&self, asked: &Asked, whose: Whose, form: Form) -> Query {
         let question = &asked.question;
         let text = self.text(asked, whose, form);
-        let edge = |edge: Option<celaest_domain::analytics::period::Edge>| edge.map(|edge| edge.text());
+        let edge =
+            |edge: Option<celaest_domain::analytics::period::Edge>| edge.map(|edge| edge.text());
         sql(text)
             .bind(edge(asked.period.from))
             .bind(edge(asked.period.to))
@@ -256,7 +257,8 @@ impl Report {
         let question = &asked.question;
         let able = |group: &&Group| {
             (group.by_person || whose.person.is_none())
-                && (group.by_product || (question.product_id.is_none() && question.plan_id.is_none()))
+                && (group.by_product
+                    || (question.product_id.is_none() && question.plan_id.is_none()))
         };
         for group in self.groups.iter().filter(able) {
             let own: Vec<_> = measures
@@ -269,9 +271,11 @@ impl Report {
                 found.map(|measure| measure.sql)
             });
             let Some(first) = first else { continue };
-            let values = list(&measures, |measure| match group.measures.contains(&measure.name) {
-                true => measure.sql,
-                false => "NULL::numeric",
+            let values = list(&measures, |measure| {
+                match group.measures.contains(&measure.name) {
+                    true => measure.sql,
+                    false => "NULL::numeric",
+                }
             });
             let (key, from, label, index) = (group.key, group.from, group.label, groups.len());
             text.push_str(&format!(
@@ -310,7 +314,12 @@ impl Report {
         let measures = measures.as_slice();
         let (name, kinds) = (self.name, self.kinds);
         let (currency, currencies) = match self.currencies {
-            Some(cte) => ("$8", format!("(SELECT coalesce(json_agg(DISTINCT c.currency), '[]') FROM {cte} c WHERE c.which = 0)")),
+            Some(cte) => (
+                "$8",
+                format!(
+                    "(SELECT coalesce(json_agg(DISTINCT c.currency), '[]') FROM {cte} c WHERE c.which = 0)"
+                ),
+            ),
             None => ("NULL", "'[]'::json".to_owned()),
         };
         let (totals, reasons) = (object(measures, "t"), reasons_of(measures, "t"));
@@ -394,7 +403,9 @@ fn reasons_of(measures: &[&Measure], row: &str) -> String {
         .filter_map(|measure| {
             let missing = measure.missing?;
             let name = measure.name;
-            Some(format!("'{name}', CASE WHEN {row}.\"{name}\" IS NULL THEN '{missing}' END"))
+            Some(format!(
+                "'{name}', CASE WHEN {row}.\"{name}\" IS NULL THEN '{missing}' END"
+            ))
         })
         .collect();
     format!("json_strip_nulls(json_build_object({}))", fields.join(", "))
@@ -432,7 +443,10 @@ fn split((group, own, first): &Grouped, from: &str) -> String {
 /// What the columns of a file are called.
 pub fn header<'a>(measures: impl Iterator<Item = &'a Measure>) -> Vec<&'a str> {
     let measures = measures.map(|measure| measure.name);
-    ["section", "key", "label"].into_iter().chain(measures).collect()
+    ["section", "key", "label"]
+        .into_iter()
+        .chain(measures)
+        .collect()
 }
 
 /// The rows of a file: by period, the whole, and by kinds of things.
@@ -447,7 +461,9 @@ fn table(measures: &[&Measure], groups: &[Grouped], form: Form) -> String {
             .collect();
         match form {
             Form::Texts => format!("json_build_array('{section}', {key}, {label}{fields})"),
-            _ => format!("json_build_object('section', '{section}', 'key', {key}, 'label', {label}{fields})"),
+            _ => format!(
+                "json_build_object('section', '{section}', 'key', {key}, 'label', {label}{fields})"
+            ),
         }
     };
     let mut rows = vec![

@@ -250,8 +250,12 @@ mod tests {
 
     #[test]
     fn moments_are_moved_apart_to_quarters() {
-        let found =
-            between("2026-03-01T10:07:31.5Z", "2026-03-01T12:01:00+01:00", Granularity::Hour).unwrap();
+        let found = between(
+            "2026-03-01T10:07:31.5Z",
+            "2026-03-01T12:01:00+01:00",
+            Granularity::Hour,
+        )
+        .unwrap();
         assert_eq!(found.from, Some(edge("2026-03-01T10:00:00Z")));
         assert_eq!(found.to, Some(edge("2026-03-01T11:15:00Z")));
         for text in ["2026-3-1", "2026-02-30", "yesterday", "1969-12-31", ""] {

@@ -12,10 +12,22 @@ const ERROR_RATE: Measure = measure(
     "round(sum(f.failed) / nullif(sum(f.requests), 0), 6)",
 )
 .or("no_requests");
-const TOKENS_INPUT: Measure = measure("tokens_input", Unit::Tokens, "coalesce(sum(f.tokens_input), 0)");
-const TOKENS_OUTPUT: Measure = measure("tokens_output", Unit::Tokens, "coalesce(sum(f.tokens_output), 0)");
+const TOKENS_INPUT: Measure = measure(
+    "tokens_input",
+    Unit::Tokens,
+    "coalesce(sum(f.tokens_input), 0)",
+);
+const TOKENS_OUTPUT: Measure = measure(
+    "tokens_output",
+    Unit::Tokens,
+    "coalesce(sum(f.tokens_output), 0)",
+);
 const COST: Measure = measure("cost_usd", Unit::Usd, "coalesce(sum(f.cost_usd), 0)");
-const UNKNOWN: Measure = measure("cost_unknown", Unit::Count, "coalesce(sum(f.cost_unknown), 0)");
+const UNKNOWN: Measure = measure(
+    "cost_unknown",
+    Unit::Count,
+    "coalesce(sum(f.cost_unknown), 0)",
+);
 const PER_REQUEST: Measure = measure(
     "cost_per_request_usd",
     Unit::Usd,
@@ -34,9 +46,24 @@ const MEAN: Measure = measure(
     "round(sum(f.execution_ms) / nullif(sum(f.timed), 0), 1)",
 )
 .or("no_requests");
-const P50: Measure = measure("p50_ms", Unit::Ms, "latency_percentile(latency_all(f.latency), 0.5)").or("no_requests");
-const P95: Measure = measure("p95_ms", Unit::Ms, "latency_percentile(latency_all(f.latency), 0.95)").or("no_requests");
-const P99: Measure = measure("p99_ms", Unit::Ms, "latency_percentile(latency_all(f.latency), 0.99)").or("no_requests");
+const P50: Measure = measure(
+    "p50_ms",
+    Unit::Ms,
+    "latency_percentile(latency_all(f.latency), 0.5)",
+)
+.or("no_requests");
+const P95: Measure = measure(
+    "p95_ms",
+    Unit::Ms,
+    "latency_percentile(latency_all(f.latency), 0.95)",
+)
+.or("no_requests");
+const P99: Measure = measure(
+    "p99_ms",
+    Unit::Ms,
+    "latency_percentile(latency_all(f.latency), 0.99)",
+)
+.or("no_requests");
 
 /// The facts of buckets, with the least that tells them apart.
 const ASKED: &str = "facts AS MATERIALIZED (
@@ -93,7 +120,9 @@ const fn by_provider(measures: &'static [&'static str]) -> Group {
     Group {
         by: "provider",
         key: "f.provider",
-        from: by!("CASE WHEN $7 IS NOT NULL THEN 'user' WHEN $9 IS NOT NULL THEN 'product' ELSE 'total' END"),
+        from: by!(
+            "CASE WHEN $7 IS NOT NULL THEN 'user' WHEN $9 IS NOT NULL THEN 'product' ELSE 'total' END"
+        ),
         label: "k.key",
         measures,
         by_person: true,
@@ -105,7 +134,9 @@ const fn by_model(measures: &'static [&'static str]) -> Group {
     Group {
         by: "model",
         key: "f.model_id",
-        from: by!("CASE WHEN $7 IS NOT NULL THEN 'user' WHEN $9 IS NOT NULL THEN 'product' ELSE 'model' END"),
+        from: by!(
+            "CASE WHEN $7 IS NOT NULL THEN 'user' WHEN $9 IS NOT NULL THEN 'product' ELSE 'model' END"
+        ),
         label: "SELECT m.model_id FROM ai_models m WHERE m.id = k.key::uuid",
         measures,
         by_person: true,
@@ -159,10 +190,25 @@ pub const USAGE: Report = Report {
     facts: ASKED,
     currencies: None,
     measures: &[
-        &REQUESTS, &COMPLETED, &FAILED, &ERROR_RATE, &TOKENS_INPUT, &TOKENS_OUTPUT, &COST, &UNKNOWN, &MEAN,
-        &P50, &P95, &P99,
+        &REQUESTS,
+        &COMPLETED,
+        &FAILED,
+        &ERROR_RATE,
+        &TOKENS_INPUT,
+        &TOKENS_OUTPUT,
+        &COST,
+        &UNKNOWN,
+        &MEAN,
+        &P50,
+        &P95,
+        &P99,
     ],
-    groups: &[by_model(OF_THINGS), by_prompt(OF_THINGS), by_key(OF_THINGS), by_product(OF_THINGS)],
+    groups: &[
+        by_model(OF_THINGS),
+        by_prompt(OF_THINGS),
+        by_key(OF_THINGS),
+        by_product(OF_THINGS),
+    ],
     split: None,
 };
 
@@ -176,8 +222,18 @@ pub const BY_PROVIDER: Report = Report {
     facts: ASKED,
     currencies: None,
     measures: &[
-        &REQUESTS, &COMPLETED, &FAILED, &ERROR_RATE, &TOKENS_INPUT, &TOKENS_OUTPUT, &COST, &UNKNOWN, &MEAN,
-        &P50, &P95, &P99,
+        &REQUESTS,
+        &COMPLETED,
+        &FAILED,
+        &ERROR_RATE,
+        &TOKENS_INPUT,
+        &TOKENS_OUTPUT,
+        &COST,
+        &UNKNOWN,
+        &MEAN,
+        &P50,
+        &P95,
+        &P99,
     ],
     groups: &[by_provider(OF_THINGS), by_model(OF_THINGS)],
     split: Some(IN_BUCKETS),
@@ -192,7 +248,15 @@ pub const COSTS: Report = Report {
     filters: &["product_id", "provider"],
     facts: ASKED,
     currencies: None,
-    measures: &[&COST, &UNKNOWN, &REQUESTS, &TOKENS_INPUT, &TOKENS_OUTPUT, &PER_REQUEST, &PER_TOKENS],
+    measures: &[
+        &COST,
+        &UNKNOWN,
+        &REQUESTS,
+        &TOKENS_INPUT,
+        &TOKENS_OUTPUT,
+        &PER_REQUEST,
+        &PER_TOKENS,
+    ],
     groups: &[
         by_provider(COSTS_OF_THINGS),
         by_model(COSTS_OF_THINGS),

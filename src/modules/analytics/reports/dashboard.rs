@@ -52,7 +52,14 @@ pub const DASHBOARD: Report = Report {
     filters: &["currency"],
     facts: FACTS,
     currencies: Some("sold"),
-    measures: &[&REVENUE, &ORDERS, &ACTIVE_LICENSES, &NEW_USERS, &REQUESTS, &ERROR_RATE],
+    measures: &[
+        &REVENUE,
+        &ORDERS,
+        &ACTIVE_LICENSES,
+        &NEW_USERS,
+        &REQUESTS,
+        &ERROR_RATE,
+    ],
     groups: &[Group {
         by: "top_product",
         key: "f.product_id",

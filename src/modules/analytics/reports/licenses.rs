@@ -57,23 +57,81 @@ macro_rules! moved {
 }
 
 /// Licenses in use.
-const ACTIVE: Measure = measure("active", Unit::Count, concat!("coalesce(", last!("active"), ", 0)"));
+const ACTIVE: Measure = measure(
+    "active",
+    Unit::Count,
+    concat!("coalesce(", last!("active"), ", 0)"),
+);
 const NEW: Measure = measure("new", Unit::Count, "count(*) FILTER (WHERE f.what = 'new')");
-const EXPIRING: Measure = measure("expiring", Unit::Count, "count(*) FILTER (WHERE f.what = 'expiring')");
-const CANCELLED: Measure = measure("cancelled", Unit::Count, "count(*) FILTER (WHERE f.what = 'cancelled')");
+const EXPIRING: Measure = measure(
+    "expiring",
+    Unit::Count,
+    "count(*) FILTER (WHERE f.what = 'expiring')",
+);
+const CANCELLED: Measure = measure(
+    "cancelled",
+    Unit::Count,
+    "count(*) FILTER (WHERE f.what = 'cancelled')",
+);
 const COLLIDED: Measure = measure("collisions", Unit::Count, "coalesce(sum(f.collisions), 0)");
-const MRR: Measure = measure("mrr", Unit::Money, concat!("round(coalesce(", last!("mrr"), ", 0), 2)")).shared();
-const ARR: Measure = measure("arr", Unit::Money, concat!("round(coalesce(", last!("mrr"), ", 0) * 12, 2)")).shared();
-const SUBSCRIBERS: Measure = measure("subscribers", Unit::Count, concat!("coalesce(", last!("subscribers"), ", 0)")).shared();
-const NEW_MRR: Measure = measure("new_mrr", Unit::Money, concat!("round(", moved!("", "'new'"), ", 2)")).shared();
-const REACTIVATED: Measure = measure("reactivation_mrr", Unit::Money, concat!("round(", moved!("", "'reactivation'"), ", 2)")).shared();
-const EXPANSION: Measure = measure("expansion_mrr", Unit::Money, concat!("round(", moved!("", "'expansion'"), ", 2)")).shared();
-const CONTRACTION: Measure = measure("contraction_mrr", Unit::Money, concat!("round(", moved!("-", "'contraction'"), ", 2)")).shared();
-const CHURNED: Measure = measure("churned_mrr", Unit::Money, concat!("round(", moved!("-", "'churn'"), ", 2)")).shared();
+const MRR: Measure = measure(
+    "mrr",
+    Unit::Money,
+    concat!("round(coalesce(", last!("mrr"), ", 0), 2)"),
+)
+.shared();
+const ARR: Measure = measure(
+    "arr",
+    Unit::Money,
+    concat!("round(coalesce(", last!("mrr"), ", 0) * 12, 2)"),
+)
+.shared();
+const SUBSCRIBERS: Measure = measure(
+    "subscribers",
+    Unit::Count,
+    concat!("coalesce(", last!("subscribers"), ", 0)"),
+)
+.shared();
+const NEW_MRR: Measure = measure(
+    "new_mrr",
+    Unit::Money,
+    concat!("round(", moved!("", "'new'"), ", 2)"),
+)
+.shared();
+const REACTIVATED: Measure = measure(
+    "reactivation_mrr",
+    Unit::Money,
+    concat!("round(", moved!("", "'reactivation'"), ", 2)"),
+)
+.shared();
+const EXPANSION: Measure = measure(
+    "expansion_mrr",
+    Unit::Money,
+    concat!("round(", moved!("", "'expansion'"), ", 2)"),
+)
+.shared();
+const CONTRACTION: Measure = measure(
+    "contraction_mrr",
+    Unit::Money,
+    concat!("round(", moved!("-", "'contraction'"), ", 2)"),
+)
+.shared();
+const CHURNED: Measure = measure(
+    "churned_mrr",
+    Unit::Money,
+    concat!("round(", moved!("-", "'churn'"), ", 2)"),
+)
+.shared();
 const GROSS_CHURN: Measure = measure(
     "gross_churn_rate",
     Unit::Ratio,
-    concat!("round(", moved!("-", "'churn', 'contraction'"), " / nullif(", first!("mrr_before"), ", 0), 6)"),
+    concat!(
+        "round(",
+        moved!("-", "'churn', 'contraction'"),
+        " / nullif(",
+        first!("mrr_before"),
+        ", 0), 6)"
+    ),
 )
 .or("no_mrr_before")
 .shared();
@@ -201,8 +259,23 @@ pub const LICENSES: Report = Report {
     facts: FACTS,
     currencies: Some("moves"),
     measures: &[
-        &ACTIVE, &NEW, &EXPIRING, &CANCELLED, &COLLIDED, &MRR, &ARR, &SUBSCRIBERS, &NEW_MRR, &REACTIVATED,
-        &EXPANSION, &CONTRACTION, &CHURNED, &GROSS_CHURN, &NET_CHURN, &LTV, &HELD,
+        &ACTIVE,
+        &NEW,
+        &EXPIRING,
+        &CANCELLED,
+        &COLLIDED,
+        &MRR,
+        &ARR,
+        &SUBSCRIBERS,
+        &NEW_MRR,
+        &REACTIVATED,
+        &EXPANSION,
+        &CONTRACTION,
+        &CHURNED,
+        &GROSS_CHURN,
+        &NET_CHURN,
+        &LTV,
+        &HELD,
     ],
     groups: &[
         by("status", "f.status", "k.key"),
@@ -212,9 +285,21 @@ pub const LICENSES: Report = Report {
     split: None,
 };
 
-const VALIDATED_ALL: Measure = measure("validations", Unit::Count, "coalesce(sum(f.validations), 0)");
-const ACCEPTED: Measure = measure("valid", Unit::Count, "coalesce(sum(f.validations) FILTER (WHERE f.verdict = 'VALID'), 0)");
-const REFUSED: Measure = measure("refused", Unit::Count, "coalesce(sum(f.validations) FILTER (WHERE f.verdict <> 'VALID'), 0)");
+const VALIDATED_ALL: Measure = measure(
+    "validations",
+    Unit::Count,
+    "coalesce(sum(f.validations), 0)",
+);
+const ACCEPTED: Measure = measure(
+    "valid",
+    Unit::Count,
+    "coalesce(sum(f.validations) FILTER (WHERE f.verdict = 'VALID'), 0)",
+);
+const REFUSED: Measure = measure(
+    "refused",
+    Unit::Count,
+    "coalesce(sum(f.validations) FILTER (WHERE f.verdict <> 'VALID'), 0)",
+);
 const REFUSAL_RATE: Measure = measure(
     "refusal_rate",
     Unit::Ratio,

@@ -9,11 +9,7 @@ const TOTAL: Measure = measure(
     Unit::Count,
     "coalesce((array_agg(f.members ORDER BY f.place DESC) FILTER (WHERE f.members IS NOT NULL))[1], 0)",
 );
-const ACTIVE_USERS: Measure = measure(
-    "active_users",
-    Unit::Count,
-    "count(DISTINCT f.person)",
-);
+const ACTIVE_USERS: Measure = measure("active_users", Unit::Count, "count(DISTINCT f.person)");
 const DAILY: Measure = measure(
     "dau",
     Unit::Count,

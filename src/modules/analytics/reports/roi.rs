@@ -4,9 +4,17 @@ use super::PRODUCT;
 use crate::modules::analytics::report::{Group, Measure, Report, Unit, measure};
 
 const REVENUE: Measure = measure("revenue", Unit::Usd, "coalesce(sum(f.revenue), 0)");
-const COSTS: Measure = measure("costs", Unit::Usd, "round(coalesce(sum(f.cost_ai), 0) + coalesce(sum(f.cost_infrastructure), 0), 6)");
+const COSTS: Measure = measure(
+    "costs",
+    Unit::Usd,
+    "round(coalesce(sum(f.cost_ai), 0) + coalesce(sum(f.cost_infrastructure), 0), 6)",
+);
 const COST_AI: Measure = measure("cost_ai", Unit::Usd, "coalesce(sum(f.cost_ai), 0)");
-const COST_INFRASTRUCTURE: Measure = measure("cost_infrastructure", Unit::Usd, "round(coalesce(sum(f.cost_infrastructure), 0), 6)");
+const COST_INFRASTRUCTURE: Measure = measure(
+    "cost_infrastructure",
+    Unit::Usd,
+    "round(coalesce(sum(f.cost_infrastructure), 0), 6)",
+);
 const PROFIT: Measure = measure(
     "profit",
     Unit::Usd,
@@ -19,7 +27,11 @@ const RETURN: Measure = measure(
       / nullif(coalesce(sum(f.cost_ai), 0) + coalesce(sum(f.cost_infrastructure), 0), 0), 2)",
 )
 .or("no_costs");
-const TASKS: Measure = measure("tasks_completed", Unit::Count, "coalesce(sum(f.completed), 0)");
+const TASKS: Measure = measure(
+    "tasks_completed",
+    Unit::Count,
+    "coalesce(sum(f.completed), 0)",
+);
 const FAILED: Measure = measure("tasks_failed", Unit::Count, "coalesce(sum(f.failed), 0)");
 const SUCCESS: Measure = measure(
     "success_rate",
@@ -104,8 +116,19 @@ pub const ROI: Report = Report {
     facts: WHOLE,
     currencies: None,
     measures: &[
-        &REVENUE, &COSTS, &COST_AI, &COST_INFRASTRUCTURE, &PROFIT, &RETURN, &TASKS, &FAILED, &SUCCESS,
-        &TIME_SAVED, &MANUAL_COST, &MONEY_SAVED, &VALUE,
+        &REVENUE,
+        &COSTS,
+        &COST_AI,
+        &COST_INFRASTRUCTURE,
+        &PROFIT,
+        &RETURN,
+        &TASKS,
+        &FAILED,
+        &SUCCESS,
+        &TIME_SAVED,
+        &MANUAL_COST,
+        &MONEY_SAVED,
+        &VALUE,
     ],
     groups: &[],
     split: None,
@@ -121,8 +144,18 @@ pub const BY_PRODUCT: Report = Report {
     facts: PRODUCTS,
     currencies: None,
     measures: &[
-        &REVENUE, &COSTS, &COST_AI, &PROFIT, &RETURN, &TASKS, &FAILED, &SUCCESS, &TIME_SAVED, &MANUAL_COST,
-        &MONEY_SAVED, &VALUE,
+        &REVENUE,
+        &COSTS,
+        &COST_AI,
+        &PROFIT,
+        &RETURN,
+        &TASKS,
+        &FAILED,
+        &SUCCESS,
+        &TIME_SAVED,
+        &MANUAL_COST,
+        &MONEY_SAVED,
+        &VALUE,
     ],
     groups: &[Group {
         by: "product",
@@ -146,5 +179,7 @@ pub const BY_PRODUCT: Report = Report {
         by_person: false,
         by_product: true,
     }],
-    split: Some("buckets b JOIN facts f ON f.which = b.which AND f.place = b.place WHERE b.which = 0"),
+    split: Some(
+        "buckets b JOIN facts f ON f.which = b.which AND f.place = b.place WHERE b.which = 0",
+    ),
 };
