@@ -20,7 +20,7 @@ const LARGE = 10_000;
 
 const GROWING = ['audit_logs', 'license_validations', 'telemetry_events', 'webhook_deliveries', 'processed_tasks', 'outbox_messages',
   'user_sessions', 'system_events', 'dead_letters', 'idempotency_keys', 'license_ip_bindings'];
-const JOBS = ['* * * * *', '*/5 * * * *', '2-57/5 * * * *', '17 * * * *', '37 2 * * *', '1-59/5 * * * *', '3-58/5 * * * *', '47 * * * *', '7 9 * * *'];
+const JOBS = ['* * * * *', '*/5 * * * *', '2-57/5 * * * *', '17 * * * *', '27 * * * *', '37 2 * * *', '1-59/5 * * * *', '3-58/5 * * * *', '47 * * * *', '7 9 * * *'];
 
 let stack;
 let a;

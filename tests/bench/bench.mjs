@@ -3,9 +3,9 @@
 // Everything runs on this machine at once (workerd, PostgreSQL, PgBouncer and the load), so the figures to
 // look at are the ratios; each line is run right after what it is compared with. BENCH_SECONDS, BENCH_ROUNDS
 // and BENCH_CONNECTIONS change the load, BENCH_TASKS how many AI tasks are drained; "-- --ai" measures AI calls
-// alone, "-- --dev" a fast build, to try the bench itself. Local
-// object storage waits for the disk with each write, in workerd's only thread: TMPDIR=/dev/shm takes the
-// disk out of the figures.
+// alone, "-- --analytics" questions over BENCH_FACTS facts (10000,100000,1000000), "-- --dev" a fast build, to try
+// the bench itself. Local object storage waits for the disk with each write, in workerd's only thread:
+// TMPDIR=/dev/shm takes the disk out of the figures.
 
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -61,6 +61,8 @@ await bootstrap(async ({ packages }) => {
   const TASKS = setting('BENCH_TASKS', 1000);
   const fast = process.argv.includes('--dev');
   const onlyAi = process.argv.includes('--ai');
+  const onlyAnalytics = process.argv.includes('--analytics');
+  const SIZES = (process.env.BENCH_FACTS || '10000,100000,1000000').split(',').map(Number);
   const { checkRust, wasmTarget } = await import('../../scripts/lib/rust.mjs');
   const { installTools } = await import('../../scripts/lib/tools.mjs');
   const { buildWorker, bundleSize } = await import('../../scripts/lib/build.mjs');
@@ -76,6 +78,7 @@ await bootstrap(async ({ packages }) => {
   const { linesOf, measure, median, table } = await import('./lines.mjs');
   const { costTable, countCosts } = await import('./costs.mjs');
   const ai = await import('./ai.mjs');
+  const { analyticsTable, measureAnalytics } = await import('./analytics.mjs');
 
   const folder = mkdtempSync(join(tmpdir(), 'celaest-bench-'));
   // The servers run as another user when we are root.
@@ -86,7 +89,7 @@ await bootstrap(async ({ packages }) => {
     rmSync(folder, { recursive: true, force: true });
   };
   onStop(() => close().finally(() => process.exit(130)));
-  const step = steps(onlyAi ? 4 : 8);
+  const step = steps(onlyAi || onlyAnalytics ? 4 : 8);
   try {
     let env;
     await step('npm packages, Rust, WebAssembly target and tools', async (note) => {
@@ -105,6 +108,7 @@ await bootstrap(async ({ packages }) => {
     let keys;
     let apiKey;
     let database;
+    let owner;
     await step('PostgreSQL and PgBouncer', async (note) => {
       const cluster = new Cluster({ folder: join(folder, 'postgres'), password: randomPassword(), log: join(folder, 'postgres.log') });
       await cluster.initialise();
@@ -112,6 +116,7 @@ await bootstrap(async ({ packages }) => {
       running.push(cluster);
       await createDatabase(cluster.ownerUrl('postgres'), DATABASE);
       const url = cluster.ownerUrl(DATABASE);
+      owner = { url, log: cluster.log };
       await migrate(url, note);
       await setAppPassword(url, password);
       await seed(url, SEEDS.sample, vars.LICENSE_KEY_SECRET);
@@ -160,6 +165,19 @@ await bootstrap(async ({ packages }) => {
         text = await aiFigures(note);
       });
       process.stdout.write(`\n${text}\n`);
+      return 0;
+    }
+
+    if (onlyAnalytics) {
+      let figures;
+      await step(`analytics: the same questions over ${SIZES.map((size) => size.toLocaleString('en')).join(', ')} facts`, async (note) => {
+        await withClient(owner.url, async (client) => {
+          await client.query(`ALTER ROLE ${APP_ROLE} IN DATABASE ${DATABASE} SET log_statement = 'all'`);
+          const { ports } = await start('analytics');
+          figures = await measureAnalytics({ client, log: owner.log, port: ports.core, token, organization: ACME, sizes: SIZES, note });
+        });
+      });
+      process.stdout.write(`\n${analyticsTable(figures)}\n\nMedians of requests one after the other; rows and pages are what PostgreSQL read for one.\n`);
       return 0;
     }
 

@@ -39,6 +39,12 @@ pub enum Key {
     TasksRetentionDays,
     /// `webhooks.retention_days`
     WebhooksRetentionDays,
+    /// `analytics.manual_minutes_per_task`
+    AnalyticsManualMinutesPerTask,
+    /// `analytics.hourly_rate_usd`
+    AnalyticsHourlyRateUsd,
+    /// `analytics.infrastructure_cost_usd_per_month`
+    AnalyticsInfrastructureCostUsdPerMonth,
     /// `email.from`
     EmailFrom,
     /// `email.api_url`
@@ -129,7 +135,10 @@ impl Kind {
 
 impl Key {
     /// Every setting, in the order they are shown.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
+        Self::AnalyticsHourlyRateUsd,
+        Self::AnalyticsInfrastructureCostUsdPerMonth,
+        Self::AnalyticsManualMinutesPerTask,
         Self::ApiRateLimitPerMin,
         Self::ApiKeysMaxPerUser,
         Self::ApiKeysMaxRatePerMin,
@@ -173,6 +182,11 @@ impl Key {
             Self::SystemEventsRetentionDays => "system_events.retention_days",
             Self::TasksRetentionDays => "tasks.retention_days",
             Self::WebhooksRetentionDays => "webhooks.retention_days",
+            Self::AnalyticsManualMinutesPerTask => "analytics.manual_minutes_per_task",
+            Self::AnalyticsHourlyRateUsd => "analytics.hourly_rate_usd",
+            Self::AnalyticsInfrastructureCostUsdPerMonth => {
+                "analytics.infrastructure_cost_usd_per_month"
+            }
             Self::EmailFrom => "email.from",
             Self::EmailApiUrl => "email.api_url",
             Self::EmailApiKey => "email.api_key",
@@ -199,6 +213,15 @@ impl Key {
                 Kind::Integer { min: 0, max: 1_000 }
             }
             Self::LicenseCollisionAutoRevoke | Self::TelemetryEnabled => Kind::Boolean,
+            Self::AnalyticsManualMinutesPerTask => Kind::Integer { min: 0, max: 1_440 },
+            Self::AnalyticsHourlyRateUsd => Kind::Integer {
+                min: 0,
+                max: 10_000,
+            },
+            Self::AnalyticsInfrastructureCostUsdPerMonth => Kind::Integer {
+                min: 0,
+                max: 10_000_000,
+            },
             Self::EmailFrom => Kind::Email,
             Self::EmailApiUrl => Kind::HttpsUrl,
             Self::EmailApiKey => Kind::Text { max: 500 },
@@ -235,6 +258,13 @@ impl Key {
             Self::WebhooksRetentionDays => {
                 "Days after which the log of webhook deliveries is deleted"
             }
+            Self::AnalyticsManualMinutesPerTask => {
+                "Minutes that a person needs for what one AI task does"
+            }
+            Self::AnalyticsHourlyRateUsd => "What an hour of that person costs, in US dollars",
+            Self::AnalyticsInfrastructureCostUsdPerMonth => {
+                "What running everything costs in a month beside AI, in US dollars"
+            }
             Self::EmailFrom => "The sender of e-mail",
             Self::EmailApiUrl => "Where e-mail is handed over to its provider",
             Self::EmailApiKey => "The key of the e-mail provider",
@@ -266,6 +296,9 @@ impl Key {
             | Self::SystemEventsRetentionDays
             | Self::WebhooksRetentionDays => 90.into(),
             Self::TasksRetentionDays => 730.into(),
+            Self::AnalyticsManualMinutesPerTask => 15.into(),
+            Self::AnalyticsHourlyRateUsd => 25.into(),
+            Self::AnalyticsInfrastructureCostUsdPerMonth => 0.into(),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => 20.into(),
             Self::ApiKeysMaxRatePerMin => 1_000.into(),
             Self::ApiRateLimitPerMin | Self::EmailFrom | Self::EmailApiUrl | Self::EmailApiKey => {

@@ -3,6 +3,14 @@
 use super::PRODUCT;
 use crate::modules::analytics::report::{Group, Measure, Report, Unit, measure};
 
+/// What people would have needed less what models needed: as many tasks of the mean length.
+macro_rules! saved_minutes {
+    () => {
+        "(coalesce(sum(f.completed * f.manual_minutes), 0)
+      - coalesce(sum(f.completed) * sum(f.execution_ms) / nullif(sum(f.timed), 0), 0) / 60000)"
+    };
+}
+
 const REVENUE: Measure = measure("revenue", Unit::Usd, "coalesce(sum(f.revenue), 0)");
 const COSTS: Measure = measure(
     "costs",
@@ -42,7 +50,7 @@ const SUCCESS: Measure = measure(
 const TIME_SAVED: Measure = measure(
     "time_saved_hours",
     Unit::Hours,
-    "round(coalesce(sum(f.completed * f.manual_minutes - f.execution_ms / 60000.0), 0) / 60, 4)",
+    concat!("round(", saved_minutes!(), " / 60, 4)"),
 );
 const MANUAL_COST: Measure = measure(
     "cost_manual_equivalent",
@@ -57,7 +65,11 @@ const MONEY_SAVED: Measure = measure(
 const VALUE: Measure = measure(
     "value_generated_usd",
     Unit::Usd,
-    "round(coalesce(sum((f.completed * f.manual_minutes - f.execution_ms / 60000.0) * f.hourly_rate), 0) / 60, 2)",
+    concat!(
+        "round(",
+        saved_minutes!(),
+        " * coalesce(max(f.hourly_rate), 0) / 60, 2)"
+    ),
 );
 
 /// What was set, per organization; and how many of them bear what the infrastructure costs.
@@ -74,21 +86,24 @@ macro_rules! rates {
     };
 }
 
-/// A month is a twelfth of the Gregorian year. What has not happened yet costs nothing yet.
+/// Of each month of the zone the share that lies in a bucket. What has not happened yet costs nothing yet.
 const WHOLE: &str = concat!(
     rates!(),
     ", facts AS MATERIALIZED (
   SELECT b.which, b.place, CASE f.kind WHEN 'order' THEN f.total ELSE -f.total END AS revenue, NULL::numeric AS cost_ai,
-    NULL::numeric AS cost_infrastructure, NULL::bigint AS completed, NULL::bigint AS failed, NULL::bigint AS execution_ms,
+    NULL::numeric AS cost_infrastructure, NULL::bigint AS completed, NULL::bigint AS failed, NULL::bigint AS execution_ms, NULL::bigint AS timed,
     NULL::numeric AS manual_minutes, NULL::numeric AS hourly_rate
   FROM buckets b CROSS JOIN LATERAL analytics_sales($6::uuid, 'total', b.from_at, b.to_at) f WHERE f.{mine} AND f.currency = 'USD'
   UNION ALL
-  SELECT b.which, b.place, NULL, f.cost_usd, NULL, f.completed, f.failed, f.execution_ms, r.manual_minutes, r.hourly_rate
+  SELECT b.which, b.place, NULL, f.cost_usd, NULL, f.completed, f.failed, f.execution_ms, f.timed, r.manual_minutes, r.hourly_rate
   FROM rates r, buckets b CROSS JOIN LATERAL analytics_ai($6::uuid, 'total', b.from_at, b.to_at) f WHERE f.{mine}
   UNION ALL
-  SELECT b.which, b.place, NULL, NULL, r.infrastructure * extract(epoch FROM least(b.to_at, now()) - b.from_at) / 2629746,
-    NULL, NULL, NULL, NULL, NULL
-  FROM rates r, buckets b WHERE b.from_at < now() AND r.infrastructure > 0)"
+  SELECT b.which, b.place, NULL, NULL, r.infrastructure * sum(extract(epoch FROM least(b.to_at, now(), m.to_at) - greatest(b.from_at, m.from_at))
+      / extract(epoch FROM m.to_at - m.from_at)), NULL, NULL, NULL, NULL, NULL, NULL
+  FROM rates r, buckets b CROSS JOIN LATERAL (
+    SELECT q AT TIME ZONE $4 AS from_at, (q + interval '1 month') AT TIME ZONE $4 AS to_at FROM generate_series(
+      date_trunc('month', b.from_at AT TIME ZONE $4), least(b.to_at, now()) AT TIME ZONE $4 - interval '1 second', interval '1 month') AS q) AS m
+  WHERE b.from_at < now() AND r.infrastructure > 0 GROUP BY b.which, b.place, r.infrastructure)"
 );
 
 /// What is told apart by product; infrastructure is no product's.
@@ -96,12 +111,12 @@ const PRODUCTS: &str = concat!(
     rates!(),
     ", facts AS MATERIALIZED (
   SELECT b.which, b.place, f.product_id, CASE f.kind WHEN 'order' THEN f.total ELSE -f.total END AS revenue, NULL::numeric AS cost_ai,
-    NULL::numeric AS cost_infrastructure, NULL::bigint AS completed, NULL::bigint AS failed, NULL::bigint AS execution_ms,
+    NULL::numeric AS cost_infrastructure, NULL::bigint AS completed, NULL::bigint AS failed, NULL::bigint AS execution_ms, NULL::bigint AS timed,
     NULL::numeric AS manual_minutes, NULL::numeric AS hourly_rate
   FROM buckets b CROSS JOIN LATERAL analytics_sales($6::uuid, 'product', b.from_at, b.to_at) f
   WHERE f.{mine} AND f.currency = 'USD' AND ($9 IS NULL OR f.product_id = $9::uuid)
   UNION ALL
-  SELECT b.which, b.place, f.product_id, NULL, f.cost_usd, NULL, f.completed, f.failed, f.execution_ms, r.manual_minutes, r.hourly_rate
+  SELECT b.which, b.place, f.product_id, NULL, f.cost_usd, NULL, f.completed, f.failed, f.execution_ms, f.timed, r.manual_minutes, r.hourly_rate
   FROM rates r, buckets b CROSS JOIN LATERAL analytics_ai($6::uuid, 'product', b.from_at, b.to_at) f
   WHERE f.{mine} AND ($9 IS NULL OR f.product_id = $9::uuid))"
 );
