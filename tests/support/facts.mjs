@@ -3,6 +3,15 @@
 import { randomUUID } from 'node:crypto';
 import { insert, insertLicense, PLANS } from './world.mjs';
 
+/** The date so many days ago, in UTC: what is older than its retention is not added up any more. */
+export const day = (ago) => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
+
+/** The first of the month so many months ago, in UTC. */
+export function month(ago) {
+  const now = new Date();
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - ago, 1)).toISOString().slice(0, 10);
+}
+
 /** Writes facts of one vendor. */
 export class Facts {
   /** @param {object} stack @param {object} home an organization as `createOrganization` makes it */
