@@ -95,7 +95,9 @@ test('a late record counts where it belongs, and a new period begins with nothin
   // And to the owner it shows no calls as periods.
   const usage = good(await home.as.admin('GET', '/api/licenses/{id}/usage', { id: home.license.id }));
   assert.equal(usage.history.length, 1);
-  assert.equal(usage.current.ai_requests_count, 1);
+  assert.deepEqual(
+    [usage.current.ai_requests_count, usage.current.tokens_input, usage.current.tokens_output, usage.current.calculated_cost], [1, 10, 5, 0.00002]);
+  assert.deepEqual([usage.history[0].ai_requests_count, usage.history[0].tokens_input], [8, 10]);
 });
 
 test('a worker killed behind its answers, and while it waits for one: each call is one record', async () => {

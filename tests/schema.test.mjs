@@ -246,6 +246,15 @@ describe('row-level security', () => {
     assert.ok(tenantTables.length >= 29, `${tenantTables.length} tenant tables`);
   });
 
+  test('asks once per statement who is asking, not once per row', async () => {
+    const { rows } = await owner.query(`
+      SELECT p.polname AS name, p.polrelid::regclass::text AS relation FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+      WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
+        AND (pg_get_expr(p.polqual, p.polrelid) <> asked_once(pg_get_expr(p.polqual, p.polrelid))
+          OR pg_get_expr(p.polwithcheck, p.polrelid) <> asked_once(pg_get_expr(p.polwithcheck, p.polrelid)))`);
+    assert.deepEqual(rows, [], 'a migration that makes policies ends with SELECT policies_ask_once()');
+  });
+
   test('shows nothing without settings, with half of them, or with strange ones', async () => {
     for (const settings of [
       {}, { access: '' }, { access: 'other', organization_id: ACME }, { organization_id: ACME },

@@ -116,8 +116,11 @@ fn store(records: &str) -> Query {
     ip_address = excluded.ip_address, metadata = excluded.metadata
   WHERE t.input_text IS NULL AND excluded.input_text IS NOT NULL
 ), charged AS (
-  UPDATE licenses l SET ai_requests_used = l.ai_requests_used + n.requests, ai_cost_used = l.ai_cost_used + n.cost
-  FROM (SELECT license_id, count(*) FILTER (WHERE counts) AS requests, coalesce(sum(cost), 0) AS cost
+  UPDATE licenses l SET ai_requests_used = l.ai_requests_used + n.requests, ai_cost_used = l.ai_cost_used + n.cost,
+    ai_tokens_input_used = l.ai_tokens_input_used + n.tokens_input,
+    ai_tokens_output_used = l.ai_tokens_output_used + n.tokens_output
+  FROM (SELECT license_id, count(*) FILTER (WHERE counts) AS requests, coalesce(sum(cost), 0) AS cost,
+          sum(tokens_input) AS tokens_input, sum(tokens_output) AS tokens_output
         FROM fresh WHERE past_id IS NULL GROUP BY 1) n
   WHERE l.id = n.license_id
 ), late AS (

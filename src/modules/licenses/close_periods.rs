@@ -47,7 +47,8 @@ pub fn roll_these(licenses: &[Uuid]) -> Query {
 fn roll(due: &str) -> Query {
     sql(format!("WITH due AS (
            SELECT id, organization_id, starts_at, coalesce(current_period_start, starts_at) AS first,
-             coalesce(current_period_end, starts_at + interval '1 month') AS last, ai_requests_used, storage_used_bytes,
+             coalesce(current_period_end, starts_at + interval '1 month') AS last, ai_requests_used, ai_cost_used,
+             ai_tokens_input_used, ai_tokens_output_used, storage_used_bytes,
              ((extract(year FROM coalesce(current_period_end, starts_at + interval '1 month')) - extract(year FROM starts_at)) * 12
                + extract(month FROM coalesce(current_period_end, starts_at + interval '1 month'))
                - extract(month FROM starts_at))::int + 1 AS months
@@ -57,14 +58,12 @@ fn roll(due: &str) -> Query {
            INSERT INTO license_usage_log (license_id, organization_id, period_start, period_end,
              ai_requests_count, tokens_input, tokens_output, storage_bytes, calculated_cost)
            SELECT due.id, due.organization_id, first, last, ai_requests_used,
-             coalesce(t.tokens_input, 0), coalesce(t.tokens_output, 0), storage_used_bytes, coalesce(t.cost, 0)
-           FROM due LEFT JOIN LATERAL (
-             SELECT sum(tokens_input) AS tokens_input, sum(tokens_output) AS tokens_output, sum(cost_usd) AS cost
-             FROM processed_tasks p
-             WHERE p.license_id = due.id AND p.created_at >= first AND p.created_at < last) t ON true
+             ai_tokens_input_used, ai_tokens_output_used, storage_used_bytes, ai_cost_used
+           FROM due
            ON CONFLICT (license_id, period_start, period_end, call_id) DO NOTHING
          ), rolled AS (
-           UPDATE licenses l SET ai_requests_used = 0, ai_cost_used = 0, current_period_start = due.last,
+           UPDATE licenses l SET ai_requests_used = 0, ai_cost_used = 0, ai_tokens_input_used = 0,
+             ai_tokens_output_used = 0, current_period_start = due.last,
              current_period_end = due.starts_at + make_interval(months => due.months)
            FROM due WHERE l.id = due.id RETURNING 1)
          SELECT count(*)::text FROM rolled"))

@@ -14,21 +14,17 @@ const COLUMNS: &str = "l.id AS license_id,
                  'period_start', coalesce(l.current_period_start, l.starts_at),
                  'period_end', coalesce(l.current_period_end, l.starts_at + interval '1 month'),
                  'ai_requests_count', l.ai_requests_used,
-                 'tokens_input', coalesce(t.tokens_input, 0), 'tokens_output', coalesce(t.tokens_output, 0),
+                 'tokens_input', l.ai_tokens_input_used, 'tokens_output', l.ai_tokens_output_used,
                  'storage_bytes', l.storage_used_bytes,
                  'validations_count', coalesce((SELECT c.validations FROM license_usage_counts c
                    WHERE c.license_id = l.id AND c.period_start = coalesce(l.current_period_start, l.starts_at)), 0),
-                 'calculated_cost', coalesce(t.cost, 0)) AS current,
+                 'calculated_cost', l.ai_cost_used) AS current,
                (SELECT coalesce(json_agg(u), '[]') FROM (
                  SELECT period_start, period_end, ai_requests_count, tokens_input, tokens_output, storage_bytes,
                    validations_count, calculated_cost
                  FROM license_usage_log WHERE license_id = l.id AND call_id IS NULL ORDER BY period_start DESC LIMIT 24) u) AS history";
 
-const JOINS: &str = "JOIN subscription_plans p ON p.id = l.plan_id
-     LEFT JOIN LATERAL (
-       SELECT sum(tokens_input) AS tokens_input, sum(tokens_output) AS tokens_output, sum(cost_usd) AS cost
-       FROM processed_tasks WHERE license_id = l.id
-         AND created_at >= coalesce(l.current_period_start, l.starts_at)) t ON true";
+const JOINS: &str = "JOIN subscription_plans p ON p.id = l.plan_id";
 
 /// What a license consumed: the running period and up to 24 past ones.
 pub async fn usage(permit: Permit<LicensesRead>, Id(id): Id) -> Result<Data<Usage>> {
