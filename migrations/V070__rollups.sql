@@ -14,9 +14,9 @@ SET LOCAL celaest.access = 'system';
 -- What a subscription is worth in a month, whenever that changes. Kept for ever: it is what the monthly revenue of
 -- any day is the sum of.
 CREATE TABLE subscription_movements (
-    id              bigint        GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     -- The seller.
     organization_id uuid          NOT NULL REFERENCES organizations (id),
+    id              bigint        GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     subscription_id uuid          NOT NULL REFERENCES subscriptions (id),
     currency        char(3)       NOT NULL,
     product_id      uuid          REFERENCES products (id),
@@ -107,10 +107,10 @@ ALTER TABLE license_validations
 
 -- No key but its own: two marks of a quarter are two changes, and the job sees perhaps only one of them.
 CREATE TABLE analytics_marks (
-    id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind            varchar(20) NOT NULL,
     organization_id uuid        NOT NULL,
-    quarter         timestamptz NOT NULL
+    quarter         timestamptz NOT NULL,
+    id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY
 );
 CREATE INDEX idx_analytics_marks_quarter ON analytics_marks (kind, organization_id, quarter);
 ALTER TABLE analytics_marks ENABLE ROW LEVEL SECURITY;
@@ -517,7 +517,8 @@ BEGIN
                 access text := current_setting('celaest.access', true);
                 owner  uuid := app_owner_id();
             BEGIN
-                IF NOT app_sees(organization) THEN
+                -- Who has not said who it is neither sees nor does not see.
+                IF app_sees(organization) IS NOT TRUE THEN
                     RETURN;
                 END IF;
                 PERFORM set_config('celaest.access', 'system', true);

@@ -5,9 +5,9 @@ SET LOCAL celaest.access = 'system';
 
 -- What was added up anew since its periods were measured. As with marks, no key but its own.
 CREATE TABLE roi_due (
-    id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     organization_id uuid        NOT NULL,
-    quarter         timestamptz NOT NULL
+    quarter         timestamptz NOT NULL,
+    id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY
 );
 CREATE INDEX idx_roi_due_organization ON roi_due (organization_id, quarter);
 ALTER TABLE roi_due ENABLE ROW LEVEL SECURITY;
