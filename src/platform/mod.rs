@@ -10,3 +10,4 @@ pub mod random;
 pub mod signature;
 pub mod storage;
 pub mod supabase;
+pub mod zone;

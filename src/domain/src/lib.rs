@@ -28,3 +28,4 @@ pub mod settings;
 pub mod telemetry;
 pub mod vault;
 pub mod webhook;
+pub mod zip;
