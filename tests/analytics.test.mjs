@@ -75,6 +75,8 @@ describe('what was sold', () => {
     assert.deepEqual([report.totals, report.compare.totals], [{ revenue: 261.1 }, { revenue: 10 }]);
     assert.equal(report.compare.from, '2025-02-01T00:00:00+00:00');
     assert.equal((await ask('sales', { ...february, currency: 'EUR' })).totals.revenue, 70);
+    const [first, second] = group(await ask('sales/by-product', { ...february, compare: 'year' }), 'product');
+    assert.deepEqual([first.compare.revenue, second.compare], [10, null]);
   });
 
   test('by product, plan and coupon', async () => {

@@ -84,6 +84,8 @@ pub struct Row {
     pub values: Measures,
     /// Why some of them are `null`, by their names.
     pub reasons: BTreeMap<String, String>,
+    /// Its numbers in the other period, where one was asked for and had it.
+    pub compare: Option<Measures>,
 }
 
 /// The numbers by one kind of things, the largest first.

@@ -284,7 +284,15 @@ impl Report {
                      count(*) OVER () AS of{values}
                    FROM {from} GROUP BY {key}) AS k WHERE k.place <= {limit})"
             ));
-            groups.push((group, own, first));
+            // What is of no time cannot be compared.
+            let before = from.replace(ASKED, COMPARED);
+            let is_compared = form == Form::Answer && question.compare.is_some() && before != from;
+            if is_compared {
+                text.push_str(&format!(
+                    ", h{index} AS MATERIALIZED (SELECT {key}::text AS key{values} FROM {before} GROUP BY {key})"
+                ));
+            }
+            groups.push((group, own, first, is_compared));
         }
         let whole = match form {
             Form::Answer => self.answer(&measures, &groups),
@@ -331,12 +339,19 @@ impl Report {
         let groups: Vec<_> = groups
             .iter()
             .enumerate()
-            .map(|(index, (group, own, _))| {
+            .map(|(index, (group, own, _, is_compared))| {
                 let (values, reasons) = (object(own, "k"), reasons_of(own, "k"));
                 let by = group.by;
+                let compare = match is_compared {
+                    true => format!(
+                        "(SELECT {} FROM h{index} c WHERE c.key IS NOT DISTINCT FROM k.key)",
+                        object(own, "c")
+                    ),
+                    false => "NULL".to_owned(),
+                };
                 format!(
                     "json_build_object('by', '{by}', 'rows', (SELECT coalesce(json_agg(json_build_object('key', k.key,
-                       'label', coalesce(k.label, k.key), 'values', {values}, 'reasons', {reasons}) ORDER BY k.place), '[]') FROM g{index} k),
+                       'label', coalesce(k.label, k.key), 'values', {values}, 'reasons', {reasons}, 'compare', {compare}) ORDER BY k.place), '[]') FROM g{index} k),
                      'more', coalesce((SELECT max(k.of) - count(*) FROM g{index} k), 0))"
                 )
             })
@@ -361,8 +376,12 @@ impl Report {
 /// PostgreSQL knows no such zone.
 const UNKNOWN_ZONE: &str = "22023";
 
-/// A group with those of its measures that are shown, and what it is ordered by.
-type Grouped<'a> = (&'a Group, Vec<&'static Measure>, &'static str);
+/// What says in a group's `from` that facts are of the period, and that they are of the one it is compared with.
+const ASKED: &str = "which = 0";
+const COMPARED: &str = "which = 1";
+
+/// A group with those of its measures that are shown, what it is ordered by, and whether it is compared.
+type Grouped<'a> = (&'a Group, Vec<&'static Measure>, &'static str, bool);
 
 /// `, … AS "revenue", … AS "orders"`.
 fn list(measures: &[&Measure], value: impl Fn(&Measure) -> &'static str) -> String {
@@ -427,7 +446,7 @@ fn lines(measures: &[&Measure], which: &str) -> String {
 }
 
 /// The largest things of a group as lines of what they are ordered by.
-fn split((group, own, first): &Grouped, from: &str) -> String {
+fn split((group, own, first, _): &Grouped, from: &str) -> String {
     let unit = own.iter().find(|measure| measure.sql == *first);
     let unit = unit.map_or("'count'", |measure| measure.unit.text());
     let key = group.key;

@@ -49,7 +49,7 @@ pub const DASHBOARD: Report = Report {
     path: "/api/analytics/dashboard",
     is_own: true,
     kinds: "sales,ai",
-    filters: &["currency"],
+    filters: &[],
     facts: FACTS,
     currencies: Some("sold"),
     measures: &[

@@ -255,7 +255,7 @@ pub const LICENSES: Report = Report {
     path: "/api/analytics/licenses",
     is_own: true,
     kinds: "subscriptions,collisions",
-    filters: &["product_id", "plan_id", "currency"],
+    filters: &["product_id", "plan_id"],
     facts: FACTS,
     currencies: Some("moves"),
     measures: &[

@@ -30,3 +30,34 @@ pub const ALL: &[&Report] = &[
 pub const PRODUCT: &str = "SELECT p.name FROM products p WHERE p.id = k.key::uuid";
 /// What a plan is called.
 pub const PLAN: &str = "SELECT p.name FROM subscription_plans p WHERE p.id = k.key::uuid";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn reports_fit_together_and_are_documented() {
+        let defined = std::fs::read_to_string("docs/metrics.md").unwrap();
+        let mut known = HashSet::new();
+        for report in ALL {
+            assert!(known.insert(report.name) && known.insert(report.path));
+            assert!(defined.contains(&format!("`{}`", report.name)) || report.name == "dashboard");
+            let names: HashSet<_> = report.measures.iter().map(|one| one.name).collect();
+            assert_eq!(names.len(), report.measures.len(), "{}", report.name);
+            for name in &names {
+                assert!(defined.contains(&format!("`{name}`")), "{name} is not defined");
+            }
+            for group in report.groups {
+                for name in group.measures {
+                    assert!(names.contains(name), "{} has no {name}", report.name);
+                }
+            }
+            for measure in report.measures {
+                if let Some(reason) = measure.missing {
+                    assert!(defined.contains(&format!("`{reason}`")), "{reason} is not told");
+                }
+            }
+        }
+    }
+}

@@ -186,7 +186,7 @@ pub const SALES: Report = Report {
     path: "/api/analytics/sales",
     is_own: false,
     kinds: "sales",
-    filters: &["product_id", "plan_id", "currency"],
+    filters: &["product_id", "plan_id"],
     facts: SOLD,
     currencies: Some("sold"),
     measures: &[
@@ -212,7 +212,7 @@ pub const BY_PRODUCT: Report = Report {
     path: "/api/analytics/sales/by-product",
     is_own: false,
     kinds: "sales",
-    filters: &["product_id", "plan_id", "currency"],
+    filters: &["product_id", "plan_id"],
     facts: SOLD_WITH_COUPONS,
     currencies: Some("sold"),
     measures: &[
@@ -240,7 +240,7 @@ pub const BY_PERIOD: Report = Report {
     path: "/api/analytics/sales/by-period",
     is_own: false,
     kinds: "sales",
-    filters: &["product_id", "plan_id", "currency"],
+    filters: &["product_id", "plan_id"],
     facts: SOLD,
     currencies: Some("sold"),
     measures: &[
