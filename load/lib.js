@@ -17,12 +17,13 @@ const DURATION = __ENV.DURATION || '1m';
 
 /**
  * Options of a scenario: requests arrive at a rate, whether earlier ones were answered or not, as they do from
- * programs all over the world. `share` is its part of the rate, `p95` the limit of its slowest twentieth in ms.
+ * programs all over the world. `share` is its part of the rate, `p95` the limit of its slowest twentieth in ms,
+ * `limits` are those of measures of its own.
  *
- * @param {{ share?: number, p95?: number }} [wishes]
+ * @param {{ share?: number, p95?: number, limits?: Record<string, string[]> }} [wishes]
  * @returns {import('k6/options').Options}
  */
-export function arriving({ share = 1, p95 = 100 } = {}) {
+export function arriving({ share = 1, p95 = 100, limits = {} } = {}) {
   const target = Math.max(1, Math.round(RATE * share));
   return {
     scenarios: {
@@ -35,7 +36,7 @@ export function arriving({ share = 1, p95 = 100 } = {}) {
         stages: [{ target, duration: '30s' }, { target, duration: DURATION }, { target: 0, duration: '10s' }],
       },
     },
-    thresholds: { http_req_duration: [`p(95)<${p95}`], http_req_failed: ['rate<0.001'], checks: ['rate>0.999'] },
+    thresholds: { http_req_duration: [`p(95)<${p95}`], http_req_failed: ['rate<0.001'], checks: ['rate>0.999'], ...limits },
     setupTimeout: '5m',
     teardownTimeout: '5m',
   };
@@ -94,10 +95,21 @@ export async function several(make) {
  */
 export const oneOf = (list) => list[Math.floor(Math.random() * list.length)];
 
-/** Licenses of the largest plan there is, for the scenarios that validate. @returns {Promise<{ id: string, license_key: string }[]>} */
-export async function makeLicenses() {
+/** The largest plan there is. @returns {Promise<string>} its id */
+export async function largestPlan() {
   const plans = await call('GET', '/api/plans?per_page=100');
-  return several(() => call('POST', '/api/licenses', { body: { plan_id: plans.at(-1).id, custom_limits: { max_ips: -1 } }, status: 201 }));
+  return plans.at(-1).id;
+}
+
+/**
+ * Licenses of the largest plan there is, for any number of addresses.
+ *
+ * @param {Record<string, number>} [limits] more of their own limits
+ * @returns {Promise<{ id: string, license_key: string }[]>}
+ */
+export async function makeLicenses(limits = {}) {
+  const plan = await largestPlan();
+  return several(() => call('POST', '/api/licenses', { body: { plan_id: plan, custom_limits: { max_ips: -1, ...limits } }, status: 201 }));
 }
 
 /** @param {{ id: string }[]} licenses */

@@ -1,4 +1,6 @@
-// npm run self-host: builds the worker and puts all that it needs without Cloudflare into `build/self-host/`.
+// npm run self-host: builds the worker and puts all that it needs without Cloudflare into `build/self-host/`. With
+// --containers what the images of the Dockerfile are made of goes into `build/containers/`. --built takes the build
+// that is there.
 
 import { join } from 'node:path';
 import { bootstrap } from './lib/bootstrap.mjs';
@@ -7,10 +9,11 @@ import { BUILD, ROOT } from './lib/paths.mjs';
 await bootstrap(async () => {
   const { prepareBuild } = await import('./lib/build.mjs');
   const { readWorker } = await import('./lib/worker.mjs');
-  const { assemble } = await import('./lib/self-host.mjs');
+  const { assemble, assembleContainers } = await import('./lib/self-host.mjs');
   const note = (line) => process.stdout.write(`${line}\n`);
-  const folder = join(BUILD, 'self-host');
   if (!process.argv.includes('--built')) note(await prepareBuild(note));
-  await assemble(folder, await readWorker(ROOT));
+  const worker = await readWorker(ROOT);
+  const folder = join(BUILD, process.argv.includes('--containers') ? 'containers' : 'self-host');
+  await (process.argv.includes('--containers') ? assembleContainers(folder, worker, note) : assemble(folder, worker));
   note(`written: ${folder}`);
 });

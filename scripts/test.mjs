@@ -1,7 +1,7 @@
 // npm test: everything the tests need, the tests, and nothing left behind.
 //
 // Options: --only <text> runs what has the text in its name, without the Rust tests;
-// --dev tests the fast build; --rust runs the Rust tests alone; --slow runs the slow proofs
+// --dev tests the fast build (npm run coverage has one of its own); --rust runs the Rust tests alone; --slow runs the slow proofs
 // alone; --lanes <n> runs so many files at a time; --postgres <15 to 18> takes another version of PostgreSQL.
 
 import { readdirSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { bootstrap, onStop } from './lib/bootstrap.mjs';
 import { checkDescription } from './lib/openapi.mjs';
-import { ROOT } from './lib/paths.mjs';
+import { COVERAGE, ROOT } from './lib/paths.mjs';
 import { endAll, run } from './lib/processes.mjs';
 import { Problem, duration, printError, steps } from './lib/terminal.mjs';
 
@@ -37,11 +37,20 @@ function chosenJobs(jobsOf, only, slow) {
 }
 
 /** The Rust tests; returns how many passed. */
-async function testRust(note) {
+async function testRust(note, coverage) {
   note('cargo test --workspace');
-  const output = await run('cargo', ['test', '--workspace'], { cwd: ROOT, note, failure: 'The Rust tests failed: see the lines above.' });
+  const output = coverage
+    ? await coverage.testRust(note)
+    : await run('cargo', ['test', '--workspace'], { cwd: ROOT, note, failure: 'The Rust tests failed: see the lines above.' });
   await checkDescription(note);
   return [...output.matchAll(/^test result: ok\. (\d+) passed/gm)].reduce((sum, [, passed]) => sum + Number(passed), 0);
+}
+
+/** Prints how many lines ran; returns the exit code: whether the goals are reached, where that is asked. */
+function reportCoverage(coverage, isWhole = false) {
+  const { text, pages, areas } = coverage.report();
+  process.stdout.write(`\n${text}\nThe pages: ${pages}\n`);
+  return isWhole && areas.some(({ isReached }) => !isReached) ? 1 : 0;
 }
 
 await bootstrap(async ({ packages }) => {
@@ -52,6 +61,7 @@ await bootstrap(async ({ packages }) => {
   const { ensurePgBouncer } = await import('../tests/harness/pgbouncer.mjs');
   const { VERSION, installPostgres } = await import('./lib/postgres-packages.mjs');
   const { jobsOf, runJobs } = await import('../tests/harness/runner.mjs');
+  const { Coverage } = await import('./lib/coverage/index.mjs');
 
   const only = option('--only');
   const onlyRust = process.argv.includes('--rust');
@@ -61,6 +71,7 @@ await bootstrap(async ({ packages }) => {
   // Tests wait for the worker, for the log and for the clock more than they compute.
   const lanes = Number(option('--lanes') ?? availableParallelism() + 1);
   const version = option('--postgres') ?? VERSION;
+  const coverage = COVERAGE ? new Coverage({ more: process.argv.includes('--more') }) : null;
   const started = Date.now();
   let stage;
   let stopping = false;
@@ -81,13 +92,13 @@ await bootstrap(async ({ packages }) => {
     await next('npm packages', () => packages);
     await next('Rust', () => checkRust());
     const testsOfRust = async (note) => {
-      rustPassed = await testRust(note);
+      rustPassed = await testRust(note, coverage);
       note(`${rustPassed} Rust tests passed`);
     };
     if (onlyRust) {
       await next('Rust tests', testsOfRust);
       process.stdout.write(`${rustPassed} passed, 0 failed\n`);
-      return 0;
+      return coverage ? reportCoverage(coverage) : 0;
     }
     await next('WebAssembly target', async (note) => {
       const target = await wasmTarget(note);
@@ -102,13 +113,13 @@ await bootstrap(async ({ packages }) => {
     // Linking the worker keeps one core busy: the other one has the Rust tests meanwhile.
     await next(withRust ? 'build of the worker, and Rust tests' : 'build of the worker', async (note) => {
       const [words] = await Promise.all([
-        buildWorker({ note, env, fast: process.argv.includes('--dev') }),
+        buildWorker({ note, env, fast: COVERAGE || process.argv.includes('--dev') }),
         withRust && testsOfRust(note),
       ]);
       return words;
     });
     await next('schema', async (note) => {
-      stage = new Stage(version);
+      stage = new Stage(version, coverage);
       const [words] = await Promise.all([stage.startServer(note), stage.keepBundle()]);
       return words;
     });
@@ -125,9 +136,11 @@ await bootstrap(async ({ packages }) => {
       },
     });
     if (stopping) return 130;
+    await stage.takeCoverage();
     process.stdout.write(`\n${failed ? 'The tests failed' : 'All tests passed'} after ${duration(Date.now() - started)}${rustPassed ? `, ${rustPassed} of them in Rust` : ''}${skipped ? `; ${skipped} were skipped` : ''}.${failed ? ' Logs of the workers and databases: .celaest/logs/test' : ''}\n`);
     process.stdout.write(`${passed + rustPassed} passed, ${failed} failed\n`);
-    return failed ? 1 : 0;
+    const missed = coverage ? reportCoverage(coverage, only === null) : 0;
+    return failed ? 1 : missed;
   } catch (error) {
     if (!stopping) throw error;
     return 130;

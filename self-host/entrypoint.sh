@@ -2,6 +2,7 @@
 # Starts the runtime: secrets from files, the database's address into the configuration.
 #
 #   DATABASE_URL   postgresql://user:password@host:port/database, the run-time role (or DATABASE_URL_FILE)
+#   DATABASE_PASSWORD_FILE  the file that has the password, where the URL has none
 #   DATA           where objects and messages are kept, /data
 #   ADDRESS        where requests come in, *:8080
 #   QUEUES_ADDRESS where an operator asks what waits in the queues, 127.0.0.1:8081
@@ -18,6 +19,7 @@ done < "$here/variables"
 DATA=${DATA:-/data}
 rest=${DATABASE_URL#*://}
 who=${rest%@*}
+[ -z "${DATABASE_PASSWORD_FILE:-}" ] || who="$who:$(cat "$DATABASE_PASSWORD_FILE")"
 where=${rest##*@}
 # What is asked of a connection is the runtime's own business.
 where=${where%%\?*}

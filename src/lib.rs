@@ -6,6 +6,8 @@
 
 pub mod call;
 pub mod config;
+#[cfg(all(coverage, target_arch = "wasm32"))]
+mod coverage;
 pub mod cron;
 pub mod db;
 pub mod door;

@@ -17,7 +17,7 @@ test('the scenarios fit the types of k6', async () => {
 });
 
 describe('a scenario', async () => {
-  const stack = await startStack({ vars: { RATE_LIMIT_PER_MIN: '10000' } });
+  const stack = await startStack({ ai: { keys: { openai: ['first'] } }, vars: { RATE_LIMIT_PER_MIN: '10000' } });
   const home = await createOrganization(stack);
   const env = { BASE_URL: stack.url, TOKEN: await home.token('admin'), THINGS: '3' };
 
@@ -26,7 +26,7 @@ describe('a scenario', async () => {
       const { checks, requests, options } = await runScenario(name, { env, iterations: ITERATIONS, together: 3 });
       assert.deepEqual(Object.entries(checks).filter(([, { fails }]) => fails), []);
       assert.ok(requests.length > ITERATIONS && requests.every(({ status }) => status < 300));
-      assert.deepEqual(Object.keys(options.thresholds).toSorted(), ['checks', 'http_req_duration', 'http_req_failed']);
+      for (const one of ['checks', 'http_req_duration', 'http_req_failed']) assert.ok(options.thresholds[one], one);
       assert.equal(options.scenarios.arriving.stages.length, 3);
     });
   }

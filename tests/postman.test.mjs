@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import newman from 'newman';
-import { collectionOf, environmentOf } from '../scripts/lib/postman.mjs';
+import { BEGINNING, collectionOf, environmentOf } from '../scripts/lib/postman.mjs';
 import { startStack } from './harness/client.mjs';
 import { startProvider } from './support/gotrue.mjs';
 import { createOrganization } from './support/world.mjs';
@@ -25,16 +25,13 @@ test('the files in postman/ are made of the document as it is', () => {
 
 test('every operation is a request', () => {
   const operations = Object.values(document.paths).flatMap((path) => ['get', 'post', 'patch', 'delete'].filter((method) => path[method]));
-  assert.equal(requestsOf(collectionOf(document).item).length, operations.length);
+  assert.equal(requestsOf(collectionOf(document).item.filter(({ name }) => name !== BEGINNING)).length, operations.length);
 });
 
-// Orders, tasks, reviews and what was bought need things that no request of the collection makes yet.
-const UNCHAINED = { todo: 'what is bought and asked is not chained yet' };
-
-test('newman runs the whole collection: each request is answered as documented', UNCHAINED, async (t) => {
+test('newman runs the whole collection: each request is answered as documented', async (t) => {
   const provider = await startProvider();
   t.after(() => provider.close());
-  const stack = await startStack({ vars: { SUPABASE_URL: provider.url, RATE_LIMIT_PER_MIN: '10000' } });
+  const stack = await startStack({ ai: { keys: { openai: ['first'] } }, vars: { SUPABASE_URL: provider.url, RATE_LIMIT_PER_MIN: '10000' } });
   t.after(() => stack.stop());
   provider.vars = stack.vars;
   const home = await createOrganization(stack);

@@ -6,34 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import pg from 'pg';
-import { isDue } from '../scripts/lib/clock.mjs';
+import { linesOf, stretchesByFile, together } from '../scripts/lib/coverage/lines.mjs';
 import { Pooler } from '../scripts/lib/pooler.mjs';
 import { run } from '../scripts/lib/processes.mjs';
+import { notesOf } from '../scripts/lib/release-notes.mjs';
 import { readState, writeState } from '../scripts/lib/state.mjs';
-
-describe('the clock', () => {
-  const cases = [
-    ['* * * * *', '2026-03-01T00:00Z', true],
-    ['*/5 * * * *', '2026-03-01T10:15Z', true],
-    ['*/5 * * * *', '2026-03-01T10:16Z', false],
-    ['2-57/5 * * * *', '2026-03-01T10:02Z', true],
-    ['2-57/5 * * * *', '2026-03-01T10:57Z', true],
-    ['2-57/5 * * * *', '2026-03-01T10:00Z', false],
-    ['17 * * * *', '2026-03-01T23:17Z', true],
-    ['37 2 * * *', '2026-03-01T02:37Z', true],
-    ['37 2 * * *', '2026-03-01T14:37Z', false],
-    ['0 0 1,15 * *', '2026-03-15T00:00Z', true],
-    ['0 0 1,15 * *', '2026-03-16T00:00Z', false],
-    ['0 0 * 3 *', '2026-04-01T00:00Z', false],
-    // A Sunday.
-    ['0 0 * * 1', '2026-03-01T00:00Z', true],
-    ['0 0 2 * 1', '2026-03-01T00:00Z', true],
-    ['0 0 2 * 3', '2026-03-01T00:00Z', false],
-  ];
-  for (const [expression, time, due] of cases) {
-    test(`${expression} at ${time}: ${due ? 'due' : 'not due'}`, () => assert.equal(isDue(expression, new Date(time)), due));
-  }
-});
 
 describe('the pooler', { skip: !process.env.DATABASE_URL && 'there is no DATABASE_URL' }, () => {
   const open = (places) => Pooler.open(process.env.DATABASE_URL, places);
@@ -133,5 +110,52 @@ describe('a program that fails', () => {
       assert.deepEqual(lines.slice(80), ['', 'It failed.']);
       return true;
     });
+  });
+});
+
+describe('the notes of a release', () => {
+  const changelog = '# Changes\n\nWords.\n\n## Unreleased\n\n- Soon.\n\n## 1.2.0 (2026-03-01)\n\n### Added\n\n- This.\n\n## 1.1.0\n\n- That.\n';
+  const files = (version) => ({ 'package.json': version, 'Cargo.toml': version });
+
+  test('are the part of the changelog that is about it', () => {
+    assert.equal(notesOf(changelog, 'v1.2.0', files('1.2.0')), '### Added\n\n- This.');
+    assert.equal(notesOf(changelog, '1.1.0', files('1.1.0')), '- That.');
+  });
+
+  test('there are none of a version that is not in it, or that the files do not say', () => {
+    assert.throws(() => notesOf(changelog, 'v1.3.0', files('1.3.0')), /says nothing of 1\.3\.0/);
+    assert.throws(() => notesOf(changelog, 'v1.2.0', files('1.1.0')), /package\.json says 1\.1\.0/);
+    assert.throws(() => notesOf(changelog, '1.2', files('1.2')), /says nothing/);
+  });
+});
+
+describe('the lines that ran', () => {
+  const counter = (id) => id * 4 + 1;
+  // The body ran three times, what is inside the condition once; of the rest the difference.
+  const functions = [{
+    name: 1n, expressions: [[counter(0), counter(1)]],
+    stretches: [
+      { file: '/a.rs', line: 2, column: 1, lastLine: 8, lastColumn: 2, counter: counter(0) },
+      { file: '/a.rs', line: 3, column: 13, lastLine: 5, lastColumn: 6, counter: counter(1) },
+      { file: '/a.rs', line: 6, column: 5, lastLine: 8, lastColumn: 2, counter: 2 },
+      { file: '/other.rs', line: 1, column: 1, lastLine: 1, lastColumn: 9, counter: 0 },
+    ],
+  }];
+  const source = ['use x;', 'fn a() {', '    if x() {', '        // Why.', '    }', '    y();', '', '}'];
+  const linesWith = (counts) => {
+    const files = stretchesByFile(functions, new Map([[1n, counts]]), (file) => file === '/a.rs');
+    assert.deepEqual([...files.keys()], ['/a.rs']);
+    return linesOf(source, files.get('/a.rs'));
+  };
+
+  test('are those of the innermost stretch; words and nothing do not count', () => {
+    assert.deepEqual(linesWith([3, 1]), [null, 3, 3, null, 1, 2, null, 2]);
+    assert.deepEqual(linesWith([3, 0]), [null, 3, 3, null, 0, 3, null, 3]);
+    assert.deepEqual(linesWith([0, 0]), [null, 0, 0, null, 0, 0, null, 0]);
+  });
+
+  test('what the native tests ran is added to the lines that the worker has, and to no others', () => {
+    assert.deepEqual(together([null, 0, 2], [5, 1, 0]), [null, 1, 2]);
+    assert.deepEqual(together([0, 2], undefined), [0, 2]);
   });
 });

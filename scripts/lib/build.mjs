@@ -6,7 +6,8 @@ import {
 } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { BUILD, ROOT, STATE } from './paths.mjs';
+import { COUNTING, MODULE } from './coverage/index.mjs';
+import { BUILD, COVERAGE, ROOT, STATE } from './paths.mjs';
 import { run } from './processes.mjs';
 import { checkRust, wasmTarget } from './rust.mjs';
 import { readState, writeState } from './state.mjs';
@@ -26,8 +27,9 @@ const FEATURES = [
   'exception-handling',
 ];
 
-const STAMP = join(STATE, 'build.json');
-const SOURCES = ['src', 'durable', 'Cargo.toml', 'Cargo.lock'];
+const STAMP = join(STATE, COVERAGE ? 'coverage/build.json' : 'build.json');
+const SOURCES = ['src', 'durable', 'Cargo.toml', 'Cargo.lock', ...(COVERAGE ? ['scripts/lib/coverage'] : [])];
+const ENTRY = COVERAGE ? 'scripts/lib/coverage/entry.mjs' : 'src/entry/index.mjs';
 
 // Daily work: seconds instead of minutes, and a larger, slower bundle.
 const FAST_PROFILE = {
@@ -35,6 +37,7 @@ const FAST_PROFILE = {
   CARGO_PROFILE_RELEASE_LTO: 'off',
   CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16',
   CARGO_PROFILE_RELEASE_INCREMENTAL: 'true',
+  ...(COVERAGE ? COUNTING : {}),
 };
 
 function* filesBelow(path) {
@@ -118,7 +121,8 @@ async function compile({ note, env, fast }) {
 /** From WebAssembly to the two files that the platform loads: made in a folder of their own, then put in place. */
 async function bundle({ note, fast }) {
   const { wasmBindgen, wasmOpt, esbuild } = toolchain();
-  const folder = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
+  const compiled = join(process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target'), TARGET, 'release/celaest_core.wasm');
+  if (COVERAGE) copyFileSync(compiled, MODULE);
   const step = (program, args) => run(program, args, {
     cwd: ROOT, note, failure: `The bundle could not be made: see the lines of ${basename(program)} above.`,
   });
@@ -127,13 +131,13 @@ async function bundle({ note, fast }) {
     '--target', 'module', '--no-typescript', '--out-dir', STAGE, '--out-name', 'wasm',
     // A panic ends the instance; src/entry/instance.mjs begins a new one.
     '--experimental-reset-state-function', '--force-enable-abort-handler',
-    join(folder, TARGET, 'release/celaest_core.wasm'),
+    compiled,
   ]);
   const wasm = join(STAGE, 'wasm_bg.wasm');
   // Without the functions' names, which are a twelfth of it and read by nobody there.
   if (!fast) await step(wasmOpt, ['-Oz', ...FEATURES.map((name) => `--enable-${name}`), '--strip-debug', '--strip-producers', wasm, '-o', wasm]);
   await step(esbuild, [
-    join(ROOT, 'src/entry/index.mjs'), '--bundle', '--format=esm', '--minify', `--outfile=${join(STAGE, 'index.js')}`,
+    join(ROOT, ENTRY), '--bundle', '--format=esm', '--minify', `--outfile=${join(STAGE, 'index.js')}`,
     `--alias:celaest-wasm=${join(STAGE, 'wasm.js')}`, '--external:./wasm_bg.wasm', '--external:cloudflare:*',
     '--supported:import-source=true', '--log-level=warning',
   ]);

@@ -29,7 +29,7 @@ export async function runScenario(name, { env, iterations = 100, together = 10 }
       resolveDir: ROOT,
     },
     bundle: true, format: 'esm', platform: 'node', outfile, logLevel: 'error',
-    alias: { k6: join(ROOT, 'scripts/lib/k6/k6.mjs'), 'k6/http': join(ROOT, 'scripts/lib/k6/http.mjs') },
+    alias: { k6: join(ROOT, 'scripts/lib/k6/k6.mjs'), 'k6/http': join(ROOT, 'scripts/lib/k6/http.mjs'), 'k6/metrics': join(ROOT, 'scripts/lib/k6/metrics.mjs') },
     define: { __ENV: JSON.stringify(env) },
   });
   const { scenario, checks, requests } = await import(`${outfile}?${Date.now()}`);

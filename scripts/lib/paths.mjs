@@ -14,8 +14,11 @@ export const STATE = join(ROOT, '.celaest');
 /** Logs of the programs that the commands run. */
 export const LOGS = join(STATE, 'logs');
 
+/** Whether this is `npm run coverage`: its worker counts what is executed, and has a build of its own. */
+export const COVERAGE = process.env.CELAEST_COVERAGE === '1';
+
 /** What the worker's build writes; `wrangler.toml` names the file inside. */
-export const BUILD = join(ROOT, 'build');
+export const BUILD = COVERAGE ? join(STATE, 'coverage/build') : join(ROOT, 'build');
 
 /** Variables and secrets of the local worker. */
 export const DEV_VARS = join(ROOT, '.dev.vars');

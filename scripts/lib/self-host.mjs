@@ -2,11 +2,14 @@
 // bundle. See docs/self-host.md.
 
 import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { isDue } from '../../self-host/cron.mjs';
+import { buildProgram } from './cargo.mjs';
 import { BUILD, ROOT } from './paths.mjs';
+import { run } from './processes.mjs';
 
 /** Variables that are no text of wrangler.toml: secrets, and what only a machine of one's own knows. */
 const SECRETS = [
@@ -21,7 +24,7 @@ const embed = (name, file, type) => `(name = ${text(name)}, ${type} = embed ${te
 const namespace = (name) => `(className = ${text(name)}, uniqueKey = ${text(`celaest-${name}`)}, enableSql = true)`;
 
 /** The names of all variables: those of wrangler.toml, those of the example, and the secrets. */
-function variables(worker) {
+export function variables(worker) {
   const example = readFileSync(join(ROOT, '.dev.vars.example'), 'utf8').matchAll(/^([A-Z][A-Z0-9_]*)=/gm);
   const inFile = Object.keys(worker.bindings ?? {});
   return [...new Set([...inFile, ...[...example].map(([, name]) => name), ...SECRETS])];
@@ -115,5 +118,33 @@ export async function assemble(folder, worker) {
   const release = createHash('sha256').update(readFileSync(join(folder, 'wasm_bg.wasm'))).digest('hex').slice(0, 12);
   writeFileSync(join(folder, 'config.capnp'), configOf(worker, { crons, files, headers, release }));
   writeFileSync(join(folder, 'variables'), `${['DATABASE_URL', ...variables(worker)].join('\n')}\n`);
-  cpSync(join(ROOT, 'self-host/entrypoint.sh'), join(folder, 'entrypoint.sh'));
+  for (const name of ['entrypoint.sh', 'answers.sh']) cpSync(join(ROOT, 'self-host', name), join(folder, name));
+}
+
+/** The runtime for this machine's kind of processor. */
+function runtime() {
+  const inWorkerd = createRequire(createRequire(import.meta.url).resolve('workerd/package.json'));
+  return inWorkerd.resolve(`@cloudflare/workerd-linux-${process.arch === 'arm64' ? 'arm64' : '64'}/bin/workerd`);
+}
+
+/**
+ * Puts what the images of the Dockerfile are made of into `folder`: programs in `bin/`, the worker in `core/`,
+ * migrations and seeds with the script that applies them in `setup/`. The worker must be built.
+ */
+export async function assembleContainers(folder, worker, note) {
+  rmSync(folder, { recursive: true, force: true });
+  await assemble(join(folder, 'core'), worker);
+  const migrator = await buildProgram('bin', 'celaest-migrate', { note, failure: 'The migrator could not be built: see the lines above.' });
+  const programs = { workerd: runtime(), node: process.execPath, 'celaest-migrate': migrator };
+  for (const [name, path] of Object.entries(programs)) cpSync(path, join(folder, 'bin', name), { dereference: true });
+  await run('strip', [join(folder, 'bin/celaest-migrate')], { note });
+  for (const name of ['migrations', 'seeds']) cpSync(join(ROOT, name), join(folder, 'setup', name), { recursive: true });
+  await build({
+    entryPoints: [join(ROOT, 'self-host/setup.mjs')],
+    // Two folders deep, as the scripts are that look for what they need from there.
+    outfile: join(folder, 'setup/tools/bin/setup.mjs'),
+    bundle: true, format: 'esm', platform: 'node', external: ['pg-native'], logLevel: 'error',
+    // The PostgreSQL driver asks for parts of Node in the old way.
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  });
 }

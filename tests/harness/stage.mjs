@@ -50,10 +50,14 @@ export class Stage {
   #idle = [];
   #count = 0;
 
-  /** @param {string} version of PostgreSQL, whose programs are there */
-  constructor(version) {
+  /**
+   * @param {string} version of PostgreSQL, whose programs are there
+   * @param {object} [coverage] what counts the lines that the workers execute
+   */
+  constructor(version, coverage) {
     sweep();
     this.version = version;
+    this.coverage = coverage;
     this.folder = mkdtempSync(join(FOLDER, `${PREFIX}${process.pid}-`));
     // The servers run as another user when we are root.
     chmodSync(this.folder, 0o711);
@@ -131,6 +135,7 @@ export class Stage {
   /** Ends a worker, by force or politely, and starts it again on what it had stored. */
   async restart(id, { kill, ...wishes } = {}) {
     const stack = this.#stacks.get(id);
+    await this.#take(stack);
     await (kill === 'SIGKILL' ? stack.worker.service.kill() : stack.worker.service.stop(8000));
     await this.#run(stack, wishes);
     return this.#describe(stack);
@@ -140,10 +145,21 @@ export class Stage {
     const stack = this.#stacks.get(id);
     if (!stack) return;
     this.#stacks.delete(id);
+    await this.#take(stack);
     await stack.worker?.service.stop();
     if (stack.ownServer) await stack.server.stop();
     else await dropDatabase(stack.server.cluster.ownerUrl('postgres'), stack.database);
     rmSync(stack.folder, { recursive: true, force: true });
+  }
+
+  /** Notes what a worker executed before it ends. */
+  async #take({ worker }) {
+    if (worker && !worker.service.ended) await this.coverage?.take(worker.url);
+  }
+
+  /** Notes what all workers executed that are there. */
+  async takeCoverage() {
+    for (const stack of this.#stacks.values()) await this.#take(stack);
   }
 
   /** The server of a stack that has one of its own. */

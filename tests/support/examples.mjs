@@ -10,14 +10,17 @@ const SECRETS = {
   secret: 'whsec_…', client_secret: '…', key: 'cel_…', access_token: 'eyJ…', refresh_token: '…', token: '…', public_key: '…',
 };
 
-/** The most text of one example. */
+/** The most characters of one example, and of a text in it. */
 const MOST = 6000;
+const MOST_WORDS = 200;
 
 /** A value without secrets and without what only repeats. */
 function shown(value, name) {
   if (typeof value === 'string') {
     if (name in SECRETS && value.length > 20) return SECRETS[name];
-    return value.length > 200 ? `${value.slice(0, 200)}…` : value;
+    // Links and ids are whole, or they are none; what a link is signed with is nobody else's.
+    if (!/\s/.test(value)) return value.replace(/([?&]token=)[^&]+/, '$1signed');
+    return value.length > MOST_WORDS ? `${value.slice(0, MOST_WORDS)}…` : value;
   }
   if (Array.isArray(value)) return value.slice(0, typeof value[0] === 'object' ? 1 : 3).map((one) => shown(one, name));
   if (typeof value !== 'object' || value === null) return value;

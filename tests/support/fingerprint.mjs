@@ -8,6 +8,7 @@ const WRITTEN_BEHIND = {
   outbox_messages: ['available_at', 'attempts', 'sent_at', 'processed_at', 'last_error'],
   webhooks: ['consecutive_failures', 'last_delivery_at', 'updated_at'],
   licenses: ['ai_requests_used', 'ai_cost_used', 'ai_tokens_input_used', 'ai_tokens_output_used', 'updated_at'],
+  prompts_master: ['usage_count', 'success_count', 'success_rate', 'response_ms_total', 'avg_response_time_ms', 'updated_at'],
 };
 
 // Tables that only consumers and jobs write, at a time of their own.
