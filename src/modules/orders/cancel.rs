@@ -14,7 +14,6 @@ use crate::modules::payments::gateway::{self, State};
 use crate::modules::payments::ledger::Ledger;
 use crate::modules::payments::reconcile::told;
 use celaest_domain::billing::order::{Event, Refusal, next};
-use uuid::Uuid;
 
 /// Gives an order up before it is paid; its coupon can be used again. Doing so again changes nothing.
 pub async fn cancel(
