@@ -538,8 +538,12 @@ BEGIN
                 LANGUAGE sql STABLE AS $f$
                 SELECT t.organization_id, t.at, %3$s
                 FROM analytics_spans($3, $4) AS s
-                JOIN rollup_%1$s t ON t.span = s.span AND t.at >= s.lower_end AND t.at < s.upper_end
-                WHERE t.breakdown = $2 AND ($1 IS NULL OR t.organization_id = $1)
+                -- OFFSET: one range after the other by the index, and never each row against each range.
+                CROSS JOIN LATERAL (
+                    SELECT r.* FROM rollup_%1$s r
+                    WHERE r.breakdown = $2 AND ($1 IS NULL OR r.organization_id = $1)
+                      AND r.span = s.span AND r.at >= s.lower_end AND r.at < s.upper_end
+                    OFFSET 0) AS t
                 UNION ALL
                 SELECT t.organization_id, t.at, %4$s
                 FROM (SELECT DISTINCT m.organization_id, m.quarter FROM analytics_marks m

@@ -67,6 +67,8 @@ function rowsRead(node) {
 async function readBy(client, log, ask) {
   const start = readFileSync(log).length;
   await ask();
+  // The server's log comes through a pipe.
+  await new Promise((resolve) => { setTimeout(resolve, 500); });
   const transactions = transactionsOf(readFileSync(log).subarray(start).toString());
   let [rows, buffers, statements] = [0, 0, 0];
   await client.query('BEGIN');

@@ -3,11 +3,14 @@
 
 use crate::db::sql;
 use crate::error::Result;
+use crate::log;
 use crate::run::Run;
 
 /// Marks a step. Each is a transaction of its own: whatever stops the job, what was done is done, and what was not
 /// has its marks.
 const STEP: u32 = 500;
+/// By so much a step is made smaller that did not come to its end in time.
+const SMALLER: u32 = 10;
 /// Steps a run: the rest is left to the next, and is read as it is until then.
 const STEPS: usize = 200;
 
@@ -15,12 +18,18 @@ const STEPS: usize = 200;
 /// finds the first at work and ends.
 pub async fn aggregate(run: &Run) -> Result<u64> {
     let mut done = 0;
+    let mut step = STEP;
     for _ in 0..STEPS {
-        let query = sql("SELECT to_json(analytics_aggregate($1::int))::text").bind(STEP);
-        let some: u64 = run.begin().only_value(query).await?;
-        done += some;
-        if some == 0 {
-            break;
+        let query = sql("SELECT to_json(analytics_aggregate($1::int))::text").bind(step);
+        match run.begin().only_value::<u64>(query).await {
+            Ok(0) => break,
+            Ok(some) => done += some,
+            // Quarters with very many facts, perhaps: fewer at a time.
+            Err(error) if step > 1 => {
+                log::warn(&run.name, "a step of adding up is made smaller", &error);
+                step = (step / SMALLER).max(1);
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(done)
