@@ -6,6 +6,7 @@
 use super::question::{self, Asked};
 use super::reports::licenses;
 use crate::db::{Query, sql};
+use crate::error::Error;
 use uuid::Uuid;
 
 /// What a measure counts.
@@ -220,6 +221,13 @@ impl Report {
             .bind(question.plan_id)
             .bind(question.provider.as_deref())
             .on(UNKNOWN_ZONE, question::unknown_zone())
+            .on(
+                TOO_SLOW,
+                Error {
+                    retry_after: Some(RETRY_SECONDS),
+                    ..Error::unavailable("too much is not added up yet")
+                },
+            )
     }
 
     /// Its measures for whoever asks.
@@ -375,6 +383,9 @@ impl Report {
 
 /// PostgreSQL knows no such zone.
 const UNKNOWN_ZONE: &str = "22023";
+/// PostgreSQL gave up, as it does while a long time waits to be added up: the job that does so runs each minute.
+const TOO_SLOW: &str = "57014";
+const RETRY_SECONDS: u32 = 60;
 
 /// What says in a group's `from` that facts are of the period, and that they are of the one it is compared with.
 const ASKED: &str = "which = 0";

@@ -317,7 +317,7 @@ pub const VALIDATED: Report = Report {
     kinds: "validations",
     filters: &["product_id"],
     facts: "facts AS MATERIALIZED (
-  SELECT b.which, b.place, f.verdict, f.validations FROM buckets b CROSS JOIN LATERAL {validations product b} f
+  SELECT b.which, b.place, f.verdict, f.product_id, f.validations FROM buckets b CROSS JOIN LATERAL {validations product b} f
   WHERE f.{mine} AND ($9 IS NULL OR f.product_id = $9::uuid))",
     currencies: None,
     measures: &[&VALIDATED_ALL, &ACCEPTED, &REFUSED, &REFUSAL_RATE],
@@ -354,8 +354,7 @@ pub const VALIDATED: Report = Report {
         Group {
             by: "product",
             key: "f.product_id",
-            from: "spans s CROSS JOIN LATERAL {validations product s} f
-              WHERE s.which = 0 AND f.{mine} AND ($9 IS NULL OR f.product_id = $9::uuid)",
+            from: "facts f WHERE f.which = 0",
             label: PRODUCT,
             measures: OF_VALIDATIONS,
             by_person: true,
