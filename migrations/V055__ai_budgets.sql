@@ -11,4 +11,5 @@ CREATE INDEX idx_user_api_keys_ai_account ON user_api_keys (ai_account) WHERE ai
 -- Batches go once the tasks that they had have gone.
 CREATE INDEX idx_task_batches_created ON task_batches (created_at);
 GRANT DELETE ON task_batches TO celaest_app;
+CREATE POLICY system_alone ON task_batches AS RESTRICTIVE FOR DELETE USING ((SELECT app_is_system()));
 INSERT INTO retentions (table_name, setting, days) VALUES ('task_batches', 'tasks.retention_days', 730);

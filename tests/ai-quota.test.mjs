@@ -118,7 +118,7 @@ test('a budget is the key\'s from the start, goes over to what replaces it, and 
 
   // What it makes has no more than it has, and no account of its own.
   const using = caller(stack, { apiKey: key.key });
-  refused(await make(using, { max_ai_cost_usd_per_month: 0.00005 }), 403, 'BEYOND_API_KEY');
+  refused(await make(using, { max_ai_cost_usd_per_month: 0.00005 }), 403, 'API_KEY_OUTRANKED');
   const child = good(await make(using, {}), 201);
   assert.equal(child.max_ai_cost_usd_per_month, 0.00004);
   const next = good(await using('POST', `${keys}/{inner_id}/rotate`, { id, inner_id: key.id, body: {} }), 201);

@@ -91,6 +91,12 @@ fn term(
     }
 }
 
+/// The key that had a budget first.
+#[derive(Deserialize)]
+struct Account {
+    id: Uuid,
+}
+
 /// The key that the caller uses.
 #[derive(Deserialize)]
 pub struct Used {
@@ -231,6 +237,14 @@ pub async fn insert(
     person: Uuid,
     terms: &Terms,
 ) -> Result<(Raw<ApiKey>, String)> {
+    let account = match terms.spends_with {
+        None => None,
+        Some(id) => {
+            let query = mine(tx).id(id).read("coalesce(k.ai_account, k.id) AS id");
+            let Account { id } = tx.one(query, Code::Internal).await?;
+            Some(id)
+        }
+    };
     let drawn = api_key::draw(access.call.config.api_key_pepper.newest())?;
     let set = Set::new()
         .to("user_id = {}::uuid", person)
@@ -249,10 +263,7 @@ pub async fn insert(
             "max_ai_cost_usd_per_month = {}::numeric",
             terms.max_ai_cost_usd_per_month.map(|usd| json!(usd)),
         )
-        .to(
-            "ai_account = (SELECT coalesce(a.ai_account, a.id) FROM user_api_keys a WHERE a.id = {}::uuid)",
-            terms.spends_with,
-        )
+        .to("ai_account = {}::uuid", account)
         .to("created_by = {}::uuid", access.principal.user_id);
     let query = set.insert("user_api_keys", "k", COLUMNS);
     Ok((tx.one(query, Code::Internal).await?, drawn.key))
