@@ -79,7 +79,7 @@ codes! {
     /// Only somebody who holds a permission can give it to others, or change those who hold it.
     NotHeld = "PERMISSION_NOT_HELD", 403, "No puede conceder ni tocar permisos que usted no tiene", "You cannot grant or touch permissions that you do not hold";
     /// What an API key makes, replaces or deletes ends no later and works no more often than that key.
-    BeyondApiKey = "API_KEY_OUTRANKED", 403, "Una clave de API no puede crear, reemplazar ni borrar otra que dure más o admita más solicitudes", "An API key cannot make, replace or delete one that lasts longer or allows more requests";
+    BeyondApiKey = "API_KEY_OUTRANKED", 403, "Una clave de API no puede crear, reemplazar ni borrar otra que dure más, admita más solicitudes o gaste más", "An API key cannot make, replace or delete one that lasts longer, allows more requests or spends more";
     /// The invitation was for another address than the one that the sign-in provider confirms.
     InvitationAddress = "INVITATION_ADDRESS_MISMATCH", 403, "Inicie sesión con la dirección de correo a la que se envió la invitación, una vez confirmada", "Sign in with the e-mail address that the invitation was sent to, once it is confirmed";
     /// The license is past its time, or its trial is. `details.status` says which.

@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::http::endpoint::Endpoint;
 use crate::http::params::Params;
 use crate::modules::{
-    ai, assets, audit, auth, categories, coupons, feature_flags, health, invoices, licenses,
+    ai, analytics, assets, audit, auth, categories, coupons, feature_flags, health, invoices, licenses,
     orders, organizations, payment_methods, payments, plans, products, releases, reviews, settings,
     subscriptions, system, tax_rates, telemetry, users, webhooks,
 };
@@ -284,6 +284,22 @@ endpoints! {
     get    "/api/telemetry"                                 => telemetry::list::list,                     "listTelemetry",            "Lists reported events";
     get    "/api/telemetry/errors"                          => telemetry::errors::errors,                 "listTelemetryErrors",      "Lists reported errors, those of one name together";
     get    "/api/telemetry/events/{key}"                    => telemetry::list::of_type,                  "listTelemetryOfType",      "Lists reported events of one kind";
+
+    // Analytics
+    get    "/api/analytics/dashboard"                       => analytics::read::read_own,                 "getDashboard",             "Everything at a glance, compared with the period before or a year before";
+    get    "/api/analytics/licenses"                        => analytics::read::read_own,                 "getLicenseReport",         "Licenses, and what subscriptions bring in a month and lose";
+    get    "/api/analytics/licenses/validations"            => analytics::read::read_own,                 "getValidationReport",      "Validations by verdict, country and version";
+    get    "/api/analytics/sales"                           => analytics::read::read,                     "getSalesReport",           "What was sold, and paid back";
+    get    "/api/analytics/sales/by-product"                => analytics::read::read,                     "getSalesByProduct",        "What was sold by product and plan, and what coupons brought";
+    get    "/api/analytics/sales/by-period"                 => analytics::read::read,                     "getSalesByPeriod",         "What was sold, hour by hour to month by month";
+    get    "/api/analytics/ai-usage"                        => analytics::read::read_own,                 "getAiUsage",               "AI requests by model, prompt and key, with how long they took";
+    get    "/api/analytics/ai-usage/by-provider"            => analytics::read::read_own,                 "getAiUsageByProvider",     "AI requests by provider";
+    get    "/api/analytics/ai-usage/costs"                  => analytics::read::read_own,                 "getAiCosts",               "What AI requests cost";
+    get    "/api/analytics/roi"                             => analytics::read::read,                     "getRoi",                   "What came of what was spent, and what was saved";
+    get    "/api/analytics/roi/by-product"                  => analytics::read::read,                     "getRoiByProduct",          "What came of what was spent, by product";
+    get    "/api/analytics/users"                           => analytics::read::read,                     "getUserReport",            "Who came, and how many there are";
+    get    "/api/analytics/users/active"                    => analytics::read::read,                     "getActiveUsers",           "How many were active within a day, a week and a month";
+    get    "/api/analytics/export"                          => analytics::export::export,                 "exportAnalytics",          "A report as a file, or all of a period in one archive";
 
     // The system itself
     get    "/api/system/status"                             => system::status::status,                    "getSystemStatus",          "Backlogs, dead letters, jobs and events of the system";

@@ -8,6 +8,9 @@ import { Edge, manyAddresses, pause } from './support/edge.mjs';
 import { createOrganization } from './support/world.mjs';
 
 const DEFAULTS = {
+  'analytics.hourly_rate_usd': 25,
+  'analytics.infrastructure_cost_usd_per_month': 0,
+  'analytics.manual_minutes_per_task': 15,
   'api.rate_limit_per_min': 1_000_000,
   'api_keys.max_per_user': 20,
   'api_keys.max_rate_per_min': 1_000,

@@ -45,6 +45,11 @@ const MODULES = {
     ai_task_queue: owned('user_id'), ai_task_turns: tenants, v_daily_task_metrics: tenants,
     roi_metrics: tenants,
   },
+  analytics: {
+    analytics_marks: tenants, subscription_movements: tenants, rollup_sales: tenants, rollup_subscriptions: tenants, rollup_ai: owned('user_id'),
+    rollup_validations: tenants, rollup_collisions: tenants, rollup_people: owned('user_id'), roi_due: tenants,
+    roi_metrics_parts: owned('user_id'),
+  },
   marketplace: {
     product_categories: everybodys, products: tenants, v_products_published: tenants, product_releases: tenants,
     product_reviews: owned('user_id'), customer_assets: owned('user_id'), asset_downloads: owned('user_id'),

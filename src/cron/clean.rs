@@ -55,6 +55,15 @@ const AGED: &[(&str, &str)] = &[
            SELECT ctid FROM system_events WHERE created_at < now() - make_interval(days => $2::int)
            LIMIT $1::bigint)) RETURNING 1",
     ),
+    // Once their tasks have gone.
+    (
+        "task_batches",
+        "DELETE FROM task_batches WHERE ctid = ANY (ARRAY(
+           SELECT b.ctid FROM task_batches b
+           WHERE b.created_at < now() - make_interval(days => $2::int) AND b.completed_at IS NOT NULL
+             AND NOT EXISTS (SELECT FROM processed_tasks t WHERE t.batch_id = b.id)
+           LIMIT $1::bigint)) RETURNING 1",
+    ),
     // Those of closed periods stay.
     (
         "license_usage_log",

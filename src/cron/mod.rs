@@ -7,7 +7,7 @@ mod sweep;
 use crate::db::sql;
 use crate::error::Result;
 use crate::log;
-use crate::modules::{ai, audit, licenses, orders, payment_methods, payments, subscriptions};
+use crate::modules::{ai, analytics, audit, licenses, orders, payment_methods, payments, subscriptions};
 use crate::platform::clock;
 use crate::run::Run;
 use chrono::{DateTime, Utc};
@@ -33,6 +33,8 @@ macro_rules! jobs {
 jobs! {
     "* * * * *",      "outbox"     => sweep::sweep;
     "* * * * *",      "ai-tasks"   => ai::tasks::sweep::sweep;
+    "* * * * *",      "rollups"    => analytics::rollups::aggregate;
+    "27 * * * *",     "roi"        => analytics::roi_worker::measure;
     "*/5 * * * *",    "expiries"   => licenses::expire::expire;
     "2-57/5 * * * *", "seals"      => audit::seal::seal_all;
     "4-59/5 * * * *", "ai-keys"    => ai::pool::health::check;

@@ -478,13 +478,16 @@ impl Tx {
     }
 }
 
-/// The client error that the violated constraint stands for, or the general one.
+/// The client error that the violated constraint or the SQLSTATE stands for, or the general one.
 fn named(failure: Failure, constraints: &[(&'static str, Error)]) -> Error {
     if let Failure::Refused {
-        constraint: Some(name),
+        sqlstate,
+        constraint,
         ..
     } = &failure
-        && let Some((_, error)) = constraints.iter().find(|(known, _)| known == name)
+        && let Some((_, error)) = constraints
+            .iter()
+            .find(|(known, _)| Some(*known) == constraint.as_deref() || *known == sqlstate.as_str())
     {
         return error.clone();
     }

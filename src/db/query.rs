@@ -139,7 +139,7 @@ impl Query {
         &self.statement.params
     }
 
-    /// Violating `constraint` is the caller's mistake: `error` is the answer.
+    /// Violating `constraint`, or failing with that SQLSTATE, is the caller's mistake: `error` is the answer.
     pub fn on(mut self, constraint: &'static str, error: impl Into<Error>) -> Self {
         self.constraints.push((constraint, error.into()));
         self

@@ -8,7 +8,7 @@ const READ = [
   'x-request-id', 'accept-language', 'cf-connecting-ip', 'user-agent', 'origin', 'access-control-request-method',
   'authorization', 'x-api-key', 'idempotency-key', 'content-length', 'content-type', 'content-encoding',
   'stripe-signature',
-  'if-none-match',
+  'if-none-match', 'cf-ipcountry',
 ];
 
 /** Those of programs that speak one of the contracts under `/v1/`. */

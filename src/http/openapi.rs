@@ -150,6 +150,10 @@ pub fn document(describe: fn(&mut Document)) -> String {
         ),
         ("telemetry", "What programs report of themselves."),
         (
+            "analytics",
+            "Numbers over time, shaped for charts; each is defined in `docs/metrics.md`.",
+        ),
+        (
             "plans",
             "What organizations subscribe to and licenses grant.",
         ),

@@ -91,6 +91,8 @@ permissions!(
     AiKeysRead,
     AiKeysWrite,
     AiModelsWrite,
+    AnalyticsOwn,
+    AnalyticsRead,
 );
 
 /// A caller that may go on, and its way to the data. Only the door makes one.

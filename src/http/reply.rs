@@ -199,6 +199,8 @@ impl Streamed {
     pub const CSV: &'static str = "text/csv; charset=utf-8";
     /// One JSON document a line.
     pub const JSON_LINES: &'static str = "application/x-ndjson";
+    /// Several files in one.
+    pub const ZIP: &'static str = "application/zip";
 
     /// A file to save as `file_name`, which is the program's own ASCII.
     pub fn new(

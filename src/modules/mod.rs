@@ -2,6 +2,7 @@
 //! file per endpoint or tight group, `queries.rs` its SQL with the tenant transaction as first argument.
 
 pub mod ai;
+pub mod analytics;
 pub mod assets;
 pub mod audit;
 pub mod auth;

@@ -80,6 +80,8 @@ head! {
     stripe_signature;
     /// `If-None-Match`.
     if_none_match;
+    /// `CF-IPCountry`.
+    connecting_country;
     /// `X-Organization-ID`, under `/v1/`.
     organization;
     /// `X-User-ID`, under `/v1/`.

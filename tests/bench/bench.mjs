@@ -2,10 +2,10 @@
 //
 // Everything runs on this machine at once (workerd, PostgreSQL, PgBouncer and the load), so the figures to
 // look at are the ratios; each line is run right after what it is compared with. BENCH_SECONDS, BENCH_ROUNDS
-// and BENCH_CONNECTIONS change the load, BENCH_TASKS how many AI tasks are drained and BENCH_PRODUCTS how many
-// products are searched; "-- --ai" measures AI calls alone, "-- --selling" selling alone, "-- --dev" a fast build, to try the bench itself. Local
-// object storage waits for the disk with each write, in workerd's only thread: TMPDIR=/dev/shm takes the
-// disk out of the figures.
+// and BENCH_CONNECTIONS change the load, BENCH_TASKS how many AI tasks are drained, BENCH_PRODUCTS how many products
+// are searched and BENCH_FACTS over how many facts reports are asked (10000,100000,1000000). "-- --ai", "-- --selling"
+// and "-- --analytics" measure those alone, "-- --dev" a fast build, to try the bench itself. Local object storage
+// waits for the disk with each write, in workerd's only thread: TMPDIR=/dev/shm takes the disk out of the figures.
 
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -63,6 +63,8 @@ await bootstrap(async ({ packages }) => {
   const onlyAi = process.argv.includes('--ai');
   const onlySelling = process.argv.includes('--selling');
   const PRODUCTS = setting('BENCH_PRODUCTS', 100_000);
+  const onlyAnalytics = process.argv.includes('--analytics');
+  const SIZES = (process.env.BENCH_FACTS || '10000,100000,1000000').split(',').map(Number);
   const { checkRust, wasmTarget } = await import('../../scripts/lib/rust.mjs');
   const { installTools } = await import('../../scripts/lib/tools.mjs');
   const { buildWorker, bundleSize } = await import('../../scripts/lib/build.mjs');
@@ -79,6 +81,7 @@ await bootstrap(async ({ packages }) => {
   const { costTable, countCosts } = await import('./costs.mjs');
   const ai = await import('./ai.mjs');
   const selling = await import('./selling.mjs');
+  const { analyticsTable, measureAnalytics } = await import('./analytics.mjs');
 
   const folder = mkdtempSync(join(tmpdir(), 'celaest-bench-'));
   // The servers run as another user when we are root.
@@ -89,7 +92,7 @@ await bootstrap(async ({ packages }) => {
     rmSync(folder, { recursive: true, force: true });
   };
   onStop(() => close().finally(() => process.exit(130)));
-  const step = steps(onlyAi || onlySelling ? 4 : 9);
+  const step = steps(onlyAi || onlySelling || onlyAnalytics ? 4 : 9);
   try {
     let env;
     await step('npm packages, Rust, WebAssembly target and tools', async (note) => {
@@ -109,6 +112,7 @@ await bootstrap(async ({ packages }) => {
     let apiKey;
     let database;
     let sold;
+    let owner;
     await step('PostgreSQL and PgBouncer', async (note) => {
       const cluster = new Cluster({ folder: join(folder, 'postgres'), password: randomPassword(), log: join(folder, 'postgres.log') });
       await cluster.initialise();
@@ -116,6 +120,7 @@ await bootstrap(async ({ packages }) => {
       running.push(cluster);
       await createDatabase(cluster.ownerUrl('postgres'), DATABASE);
       const url = cluster.ownerUrl(DATABASE);
+      owner = { url, log: cluster.log };
       await migrate(url, note);
       await setAppPassword(url, password);
       await seed(url, SEEDS.sample, vars.LICENSE_KEY_SECRET);
@@ -186,6 +191,19 @@ await bootstrap(async ({ packages }) => {
         text = await sellingFigures(note);
       });
       process.stdout.write(`\n${text}\n`);
+      return 0;
+    }
+
+    if (onlyAnalytics) {
+      let figures;
+      await step(`analytics: the same questions over ${SIZES.map((size) => size.toLocaleString('en')).join(', ')} facts`, async (note) => {
+        await withClient(owner.url, async (client) => {
+          await client.query(`ALTER ROLE ${APP_ROLE} IN DATABASE ${DATABASE} SET log_statement = 'all'`);
+          const { ports } = await start('analytics');
+          figures = await measureAnalytics({ client, log: owner.log, port: ports.core, token, organization: ACME, sizes: SIZES, note });
+        });
+      });
+      process.stdout.write(`\n${analyticsTable(figures)}\n\nMedians of requests one after the other; rows and pages are what PostgreSQL read for one.\n`);
       return 0;
     }
 

@@ -82,3 +82,12 @@ INSERT INTO outbox_messages (organization_id, topic, payload) VALUES ($ORG, 'tes
 INSERT INTO idempotency_keys (caller, key, organization_id, method, path, request_hash)
 VALUES ('user:' || $USER, 'key', $ORG, 'POST', '/api/licenses', 'hash');
 INSERT INTO organization_usage (organization_id, period, api_calls) VALUES ($ORG, '2026-01-01', 1);
+INSERT INTO analytics_marks (kind, organization_id, quarter) VALUES ('sales', $ORG, '2026-01-01');
+INSERT INTO rollup_sales SELECT $ORG, 'total', 15, '2026-01-01', 'USD', 'order', NULL, NULL, NULL, 1, 1, 1, 1, 0, 0, 1;
+INSERT INTO rollup_subscriptions SELECT $ORG, 'total', 15, '2026-01-01', 'USD', 'new', NULL, NULL, 1, 1;
+INSERT INTO rollup_ai SELECT $ORG, 'user', 15, '2026-01-01', 'groq', NULL, NULL, NULL, NULL, $USER, 1, 1, 0, 1, 1, 1, 0, 1, 1, '{512}';
+INSERT INTO rollup_validations SELECT $ORG, 'total', 15, '2026-01-01', 'VALID', NULL, NULL, NULL, 1;
+INSERT INTO rollup_collisions SELECT $ORG, 'total', 15, '2026-01-01', 'low', NULL, 1;
+INSERT INTO rollup_people SELECT $ORG, 'user', 15, '2026-01-01', $USER, 1;
+INSERT INTO roi_metrics_parts (organization_id, period_type, period_start, period_end, user_id)
+VALUES ($ORG, 'daily', '2026-01-01', '2026-01-01', $USER);

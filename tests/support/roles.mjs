@@ -4,10 +4,12 @@
 const EVERYBODY = [
   'licenses:read', 'account:read', 'account:write', 'organizations:read', 'plans:read', 'flags:evaluate',
   'telemetry:write', 'ai:read', 'reviews:write', 'assets:read', 'orders:read', 'invoices:read', 'coupons:read', 'tax_rates:read',
+  'analytics:own',
 ];
 const BUYER = ['orders:write', 'invoices:send', 'payment_methods:read', 'payment_methods:write'];
 const MANAGER = [
   'users:read', 'users:write', 'audit:read', 'telemetry:read', 'ai:use', 'products:read', 'assets:write', ...BUYER, 'coupons:write',
+  'analytics:read',
 ];
 const DEVELOPER = [
   'licenses:validate', 'licenses:write', 'licenses:delete', 'licenses:revoke', 'webhooks:read', 'webhooks:write',
@@ -33,7 +35,7 @@ export const GRANTED = {
   developer: [...EVERYBODY, ...DEVELOPER],
   operator: [...EVERYBODY, 'ai:use'],
   client: [...EVERYBODY, 'ai:use', ...BUYER],
-  viewer: EVERYBODY,
+  viewer: [...EVERYBODY, 'analytics:read'],
 };
 
 /** Whether a role holds a permission. */

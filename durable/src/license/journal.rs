@@ -32,6 +32,8 @@ pub struct Line<'a> {
     pub ip: &'a str,
     /// The address of the connection.
     pub connection_ip: &'a str,
+    /// Where the connection comes from, as the platform says: two letters, or none for unknown.
+    pub country: Option<&'a str>,
     /// Whatever the program told of its device.
     pub device_info: Option<&'a RawValue>,
     /// The program's name of its machine.
@@ -54,6 +56,7 @@ struct Row<'a> {
     binding_id: Option<Uuid>,
     ip: &'a str,
     connection_ip: &'a str,
+    country: Option<&'a str>,
     is_valid: bool,
     failure_reason: Option<&'a str>,
     device_info: Option<&'a RawValue>,
@@ -73,6 +76,7 @@ impl Line<'_> {
             binding_id: self.logged.binding_id,
             ip: self.ip,
             connection_ip: self.connection_ip,
+            country: self.country.filter(|code| is_country(code)),
             is_valid: self.logged.failure.is_none(),
             failure_reason: self.logged.failure.as_deref(),
             device_info: self.device_info.filter(|info| is_loggable(info.get())),
@@ -91,6 +95,12 @@ impl Line<'_> {
 /// whole batch it travels in.
 fn is_loggable(json: &str) -> bool {
     json.len() <= MAX_DEVICE_INFO && !json.contains("\\u0000")
+}
+
+/// Two letters of ISO 3166, or `T1` for the Tor network. `XX` is what the platform says of what it does not know.
+fn is_country(code: &str) -> bool {
+    let letters = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    (letters && code != "XX") || code == "T1"
 }
 
 /// At most `length` characters, without NUL: what the column takes.
@@ -256,6 +266,7 @@ mod tests {
             logged,
             ip: "192.0.2.1",
             connection_ip: "2001:db8::1",
+            country: Some("AR"),
             device_info: info,
             machine_id: Some("m-1"),
             hostname: Some("a\0b"),
@@ -305,6 +316,21 @@ mod tests {
             (250, 250)
         );
         assert!(ids.is_sorted());
+    }
+
+    #[test]
+    fn a_country_is_a_country() {
+        for (said, known) in [
+            ("AR", true),
+            ("T1", true),
+            ("XX", false),
+            ("ar", false),
+            ("ARG", false),
+            ("A1", false),
+            ("", false),
+        ] {
+            assert_eq!(is_country(said), known, "{said}");
+        }
     }
 
     #[test]

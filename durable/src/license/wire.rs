@@ -316,6 +316,9 @@ pub struct LogValidation {
     pub ip: String,
     /// The address of the connection.
     pub connection_ip: String,
+    /// Where the connection came from; messages of earlier versions do not say.
+    #[serde(default)]
+    pub country: Option<String>,
     /// The verdict was `VALID`.
     pub is_valid: bool,
     /// The verdict's code, when it was not.

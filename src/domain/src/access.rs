@@ -136,6 +136,10 @@ permissions! {
     AiKeysWrite = "ai_keys:write",
     /// Make and change the models that can be called.
     AiModelsWrite = "ai_models:write",
+    /// See the numbers of the own licenses and AI calls, and take them away as a file.
+    AnalyticsOwn = "analytics:own",
+    /// See the numbers of the organization.
+    AnalyticsRead = "analytics:read",
 }
 
 /// Permissions nobody but a super administrator holds, whatever a scope says.
@@ -170,6 +174,7 @@ const EVERYBODY: &[Permission] = &[
     Permission::InvoicesRead,
     Permission::CouponsRead,
     Permission::TaxRatesRead,
+    Permission::AnalyticsOwn,
 ];
 
 /// What whoever buys holds, and uses what was bought.
@@ -256,6 +261,7 @@ impl Role {
                 PaymentMethodsRead,
                 PaymentMethodsWrite,
                 CouponsWrite,
+                AnalyticsRead,
             ],
             Self::Developer => &[
                 LicensesWrite,
@@ -275,7 +281,7 @@ impl Role {
             ],
             Self::Operator => &[AiUse],
             Self::Client => CLIENT,
-            Self::Viewer => &[],
+            Self::Viewer => &[AnalyticsRead],
         };
         Permissions::of(EVERYBODY).and(Permissions::of(more))
     }

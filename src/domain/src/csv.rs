@@ -3,7 +3,7 @@
 /// Adds a record with its line end.
 ///
 /// A field that a spreadsheet would take for a formula gets an apostrophe in
-/// front, which spreadsheets read as "this is text". `None` is an empty field.
+/// front, which spreadsheets read as "this is text"; a number is none. `None` is an empty field.
 pub fn push_record<'a>(out: &mut String, fields: impl IntoIterator<Item = Option<&'a str>>) {
     for (place, field) in fields.into_iter().enumerate() {
         if place > 0 {
@@ -17,8 +17,20 @@ pub fn push_record<'a>(out: &mut String, fields: impl IntoIterator<Item = Option
 /// What a formula begins with, in both widths: spreadsheets in East Asian locales read the wide ones too.
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
+/// Whether a field is digits, perhaps with a point among them and a minus in front.
+fn is_number(field: &str) -> bool {
+    let digits = field.strip_prefix('-').unwrap_or(field);
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
+    [whole, part]
+        .iter()
+        .all(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 fn push_field(out: &mut String, field: &str) {
-    let guard = if field.starts_with(FORMULA) { "'" } else { "" };
+    let guard = match field.starts_with(FORMULA) && !is_number(field) {
+        true => "'",
+        false => "",
+    };
     if field.contains([',', '"', '\r', '\n']) {
         out.push('"');
         out.push_str(guard);
@@ -85,6 +97,10 @@ mod tests {
             "'＝1+1,'＋a,'－b,'＠c\r\n"
         );
         assert_eq!(line(&["=A1,\"x\""]), "\"'=A1,\"\"x\"\"\"\r\n");
+        assert_eq!(
+            line(&["-1", "-1.50", "-1+1", "-", "-.5", "+1"]),
+            "-1,-1.50,'-1+1,'-,'-.5,'+1\r\n"
+        );
         assert_eq!(line(&["\tx", "\r\ny"]), "'\tx,\"'\r\ny\"\r\n");
     }
 

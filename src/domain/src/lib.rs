@@ -7,6 +7,7 @@
 pub mod access;
 pub mod address;
 pub mod ai;
+pub mod analytics;
 pub mod audit;
 pub mod billing;
 pub mod calendar;
@@ -27,3 +28,4 @@ pub mod settings;
 pub mod telemetry;
 pub mod vault;
 pub mod webhook;
+pub mod zip;

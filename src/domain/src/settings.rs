@@ -45,6 +45,12 @@ pub enum Key {
     CouponsRetentionDays,
     /// `payment_events.retention_days`
     PaymentEventsRetentionDays,
+    /// `analytics.manual_minutes_per_task`
+    AnalyticsManualMinutesPerTask,
+    /// `analytics.hourly_rate_usd`
+    AnalyticsHourlyRateUsd,
+    /// `analytics.infrastructure_cost_usd_per_month`
+    AnalyticsInfrastructureCostUsdPerMonth,
     /// `email.from`
     EmailFrom,
     /// `email.api_url`
@@ -135,7 +141,10 @@ impl Kind {
 
 impl Key {
     /// Every setting, in the order they are shown.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
+        Self::AnalyticsHourlyRateUsd,
+        Self::AnalyticsInfrastructureCostUsdPerMonth,
+        Self::AnalyticsManualMinutesPerTask,
         Self::ApiRateLimitPerMin,
         Self::ApiKeysMaxPerUser,
         Self::ApiKeysMaxRatePerMin,
@@ -185,6 +194,11 @@ impl Key {
             Self::DownloadsRetentionDays => "downloads.retention_days",
             Self::CouponsRetentionDays => "coupons.retention_days",
             Self::PaymentEventsRetentionDays => "payment_events.retention_days",
+            Self::AnalyticsManualMinutesPerTask => "analytics.manual_minutes_per_task",
+            Self::AnalyticsHourlyRateUsd => "analytics.hourly_rate_usd",
+            Self::AnalyticsInfrastructureCostUsdPerMonth => {
+                "analytics.infrastructure_cost_usd_per_month"
+            }
             Self::EmailFrom => "email.from",
             Self::EmailApiUrl => "email.api_url",
             Self::EmailApiKey => "email.api_key",
@@ -214,6 +228,15 @@ impl Key {
                 Kind::Integer { min: 0, max: 1_000 }
             }
             Self::LicenseCollisionAutoRevoke | Self::TelemetryEnabled => Kind::Boolean,
+            Self::AnalyticsManualMinutesPerTask => Kind::Integer { min: 0, max: 1_440 },
+            Self::AnalyticsHourlyRateUsd => Kind::Integer {
+                min: 0,
+                max: 10_000,
+            },
+            Self::AnalyticsInfrastructureCostUsdPerMonth => Kind::Integer {
+                min: 0,
+                max: 10_000_000,
+            },
             Self::EmailFrom => Kind::Email,
             Self::EmailApiUrl => Kind::HttpsUrl,
             Self::EmailApiKey => Kind::Text { max: 500 },
@@ -257,6 +280,13 @@ impl Key {
             Self::PaymentEventsRetentionDays => {
                 "Days after which events of payment gateways that were dealt with are deleted"
             }
+            Self::AnalyticsManualMinutesPerTask => {
+                "Minutes that a person needs for what one AI task does"
+            }
+            Self::AnalyticsHourlyRateUsd => "What an hour of that person costs, in US dollars",
+            Self::AnalyticsInfrastructureCostUsdPerMonth => {
+                "What running everything costs in a month beside AI, in US dollars"
+            }
             Self::EmailFrom => "The sender of e-mail",
             Self::EmailApiUrl => "Where e-mail is handed over to its provider",
             Self::EmailApiKey => "The key of the e-mail provider",
@@ -291,6 +321,9 @@ impl Key {
             | Self::DownloadsRetentionDays
             | Self::CouponsRetentionDays
             | Self::PaymentEventsRetentionDays => 730.into(),
+            Self::AnalyticsManualMinutesPerTask => 15.into(),
+            Self::AnalyticsHourlyRateUsd => 25.into(),
+            Self::AnalyticsInfrastructureCostUsdPerMonth => 0.into(),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => 20.into(),
             Self::ApiKeysMaxRatePerMin => 1_000.into(),
             Self::ApiRateLimitPerMin | Self::EmailFrom | Self::EmailApiUrl | Self::EmailApiKey => {

@@ -513,4 +513,26 @@ pub const SPANISH: &[(&str, &str)] = &[
     ),
     ("is not possible here", "aquí no es posible"),
     ("must be a UUID", "debe ser un UUID"),
+    (
+        "must be an RFC 3339 time or a date, years {} to {}",
+        "debe ser una fecha o una hora RFC 3339, de los años {} a {}",
+    ),
+    (
+        "is not an IANA time zone, as America/Mexico_City",
+        "no es una zona horaria IANA, como America/Mexico_City",
+    ),
+    ("must be before `to`", "debe ser anterior a `to`"),
+    (
+        "must be at most {} years before `to`",
+        "debe ser como máximo {} años anterior a `to`",
+    ),
+    (
+        "gives {} points; at most {} are possible",
+        "da {} puntos; como máximo son posibles {}",
+    ),
+    ("does not narrow this report", "no acota este informe"),
+    (
+        "is not possible with format=zip, which has all of them",
+        "no es posible con format=zip, que los tiene todos",
+    ),
 ];

@@ -38,6 +38,7 @@ pub fn note(call: &Call, ip: &str, told: &Validation, info: Option<&RawValue>, l
         logged,
         ip,
         connection_ip: &call.ip,
+        country: call.head.connecting_country(),
         device_info: info,
         machine_id: told.machine_id.as_deref(),
         hostname: told.hostname.as_deref(),

@@ -137,8 +137,8 @@ WITH message AS (
   JOIN licenses l ON l.id = (m->>'license_id')::uuid
 ), line AS (
   SELECT v.*, l.organization_id FROM jsonb_array_elements($1::jsonb) AS t(m), jsonb_to_recordset(m->'validations') AS v(
-    id uuid, license_id uuid, binding_id uuid, ip text, connection_ip inet, is_valid boolean, failure_reason text,
-    device_info jsonb, machine_id text, hostname text, nonce text, user_agent text, created_at timestamptz)
+    id uuid, license_id uuid, binding_id uuid, ip text, connection_ip inet, country text, is_valid boolean,
+    failure_reason text, device_info jsonb, machine_id text, hostname text, nonce text, user_agent text, created_at timestamptz)
   JOIN licenses l ON l.id = v.license_id
 ), seen AS (
   SELECT b.id, s.at FROM license_ip_bindings b JOIN (
@@ -149,8 +149,8 @@ WITH message AS (
   UPDATE license_ip_bindings b SET last_seen_at = seen.at FROM seen WHERE b.id = seen.id
 ), logged AS (
   INSERT INTO license_validations (id, license_id, organization_id, ip_binding_id, ip_address, connection_ip,
-    is_valid, failure_reason, device_info, machine_id, hostname, nonce, user_agent, created_at)
-  SELECT id, license_id, organization_id, binding_id, ip::inet, connection_ip, is_valid, failure_reason,
+    country, is_valid, failure_reason, device_info, machine_id, hostname, nonce, user_agent, created_at)
+  SELECT id, license_id, organization_id, binding_id, ip::inet, connection_ip, country, is_valid, failure_reason,
     device_info, machine_id, hostname, nonce, left(user_agent, 500), created_at
   FROM line
   ON CONFLICT DO NOTHING

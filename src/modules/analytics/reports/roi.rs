@@ -1,0 +1,200 @@
+//! What came of what was spent.
+
+use super::PRODUCT;
+use crate::modules::analytics::report::{Group, Measure, Report, Unit, measure};
+
+/// What people would have needed less what models needed: as many tasks of the mean length.
+macro_rules! saved_minutes {
+    () => {
+        "(coalesce(sum(f.completed * f.manual_minutes), 0)
+      - coalesce(sum(f.completed) * sum(f.execution_ms) / nullif(sum(f.timed), 0), 0) / 60000)"
+    };
+}
+
+const REVENUE: Measure = measure("revenue", Unit::Usd, "coalesce(sum(f.revenue), 0)");
+const COSTS: Measure = measure(
+    "costs",
+    Unit::Usd,
+    "round(coalesce(sum(f.cost_ai), 0) + coalesce(sum(f.cost_infrastructure), 0), 6)",
+);
+const COST_AI: Measure = measure("cost_ai", Unit::Usd, "coalesce(sum(f.cost_ai), 0)");
+const COST_INFRASTRUCTURE: Measure = measure(
+    "cost_infrastructure",
+    Unit::Usd,
+    "round(coalesce(sum(f.cost_infrastructure), 0), 6)",
+);
+const PROFIT: Measure = measure(
+    "profit",
+    Unit::Usd,
+    "round(coalesce(sum(f.revenue), 0) - coalesce(sum(f.cost_ai), 0) - coalesce(sum(f.cost_infrastructure), 0), 6)",
+);
+const RETURN: Measure = measure(
+    "roi",
+    Unit::Percent,
+    "round((coalesce(sum(f.revenue), 0) - coalesce(sum(f.cost_ai), 0) - coalesce(sum(f.cost_infrastructure), 0)) * 100
+      / nullif(coalesce(sum(f.cost_ai), 0) + coalesce(sum(f.cost_infrastructure), 0), 0), 2)",
+)
+.or("no_costs");
+const TASKS: Measure = measure(
+    "tasks_completed",
+    Unit::Count,
+    "coalesce(sum(f.completed), 0)",
+);
+const FAILED: Measure = measure("tasks_failed", Unit::Count, "coalesce(sum(f.failed), 0)");
+const SUCCESS: Measure = measure(
+    "success_rate",
+    Unit::Percent,
+    "round(sum(f.completed) * 100 / nullif(sum(f.completed) + sum(f.failed), 0), 2)",
+)
+.or("no_tasks");
+const TIME_SAVED: Measure = measure(
+    "time_saved_hours",
+    Unit::Hours,
+    concat!("round(", saved_minutes!(), " / 60, 4)"),
+);
+const MANUAL_COST: Measure = measure(
+    "cost_manual_equivalent",
+    Unit::Usd,
+    "round(coalesce(sum(f.completed * f.manual_minutes * f.hourly_rate), 0) / 60, 2)",
+);
+const MONEY_SAVED: Measure = measure(
+    "money_saved",
+    Unit::Usd,
+    "round(coalesce(sum(f.completed * f.manual_minutes * f.hourly_rate), 0) / 60 - coalesce(sum(f.cost_ai), 0), 2)",
+);
+const VALUE: Measure = measure(
+    "value_generated_usd",
+    Unit::Usd,
+    concat!(
+        "round(",
+        saved_minutes!(),
+        " * coalesce(max(f.hourly_rate), 0) / 60, 2)"
+    ),
+);
+
+/// What was set, per organization; and how many of them bear what the infrastructure costs.
+macro_rules! rates {
+    () => {
+        "rates AS MATERIALIZED (
+  SELECT coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.manual_minutes_per_task'), 0) AS manual_minutes,
+    coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.hourly_rate_usd'), 0) AS hourly_rate,
+    coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.infrastructure_cost_usd_per_month'), 0)
+      * CASE WHEN $6 IS NULL THEN (SELECT count(*) FROM organizations o WHERE o.deleted_at IS NULL) ELSE 1 END AS infrastructure
+  FROM (SELECT c.key, (c.value #>> '{}')::numeric AS n FROM system_config c WHERE c.key LIKE 'analytics.%'
+          AND jsonb_typeof(c.value) = 'number') AS v
+)"
+    };
+}
+
+/// Of each month of the zone the share that lies in a bucket. What has not happened yet costs nothing yet.
+const WHOLE: &str = concat!(
+    rates!(),
+    ", facts AS MATERIALIZED (
+  SELECT b.which, b.place, CASE f.kind WHEN 'order' THEN f.total ELSE -f.total END AS revenue, NULL::numeric AS cost_ai,
+    NULL::numeric AS cost_infrastructure, NULL::bigint AS completed, NULL::bigint AS failed, NULL::bigint AS execution_ms, NULL::bigint AS timed,
+    NULL::numeric AS manual_minutes, NULL::numeric AS hourly_rate
+  FROM buckets b CROSS JOIN LATERAL analytics_sales($6::uuid, 'total', b.from_at, b.to_at) f WHERE f.{mine} AND f.currency = 'USD'
+  UNION ALL
+  SELECT b.which, b.place, NULL, f.cost_usd, NULL, f.completed, f.failed, f.execution_ms, f.timed, r.manual_minutes, r.hourly_rate
+  FROM rates r, buckets b CROSS JOIN LATERAL analytics_ai($6::uuid, 'total', b.from_at, b.to_at) f WHERE f.{mine}
+  UNION ALL
+  SELECT b.which, b.place, NULL, NULL, r.infrastructure * sum(extract(epoch FROM least(b.to_at, now(), m.to_at) - greatest(b.from_at, m.from_at))
+      / extract(epoch FROM m.to_at - m.from_at)), NULL, NULL, NULL, NULL, NULL, NULL
+  FROM rates r, buckets b CROSS JOIN LATERAL (
+    SELECT q AT TIME ZONE $4 AS from_at, (q + interval '1 month') AT TIME ZONE $4 AS to_at FROM generate_series(
+      date_trunc('month', b.from_at AT TIME ZONE $4), least(b.to_at, now()) AT TIME ZONE $4 - interval '1 second', interval '1 month') AS q) AS m
+  WHERE b.from_at < now() AND r.infrastructure > 0 GROUP BY b.which, b.place, r.infrastructure)"
+);
+
+/// What is told apart by product; infrastructure is no product's.
+const PRODUCTS: &str = concat!(
+    rates!(),
+    ", facts AS MATERIALIZED (
+  SELECT b.which, b.place, f.product_id, CASE f.kind WHEN 'order' THEN f.total ELSE -f.total END AS revenue, NULL::numeric AS cost_ai,
+    NULL::numeric AS cost_infrastructure, NULL::bigint AS completed, NULL::bigint AS failed, NULL::bigint AS execution_ms, NULL::bigint AS timed,
+    NULL::numeric AS manual_minutes, NULL::numeric AS hourly_rate
+  FROM buckets b CROSS JOIN LATERAL analytics_sales($6::uuid, 'product', b.from_at, b.to_at) f
+  WHERE f.{mine} AND f.currency = 'USD' AND ($9 IS NULL OR f.product_id = $9::uuid)
+  UNION ALL
+  SELECT b.which, b.place, f.product_id, NULL, f.cost_usd, NULL, f.completed, f.failed, f.execution_ms, f.timed, r.manual_minutes, r.hourly_rate
+  FROM rates r, buckets b CROSS JOIN LATERAL analytics_ai($6::uuid, 'product', b.from_at, b.to_at) f
+  WHERE f.{mine} AND ($9 IS NULL OR f.product_id = $9::uuid))"
+);
+
+/// `GET /api/analytics/roi`
+pub const ROI: Report = Report {
+    name: "roi",
+    path: "/api/analytics/roi",
+    is_own: false,
+    kinds: "sales,ai",
+    filters: &[],
+    facts: WHOLE,
+    currencies: None,
+    measures: &[
+        &REVENUE,
+        &COSTS,
+        &COST_AI,
+        &COST_INFRASTRUCTURE,
+        &PROFIT,
+        &RETURN,
+        &TASKS,
+        &FAILED,
+        &SUCCESS,
+        &TIME_SAVED,
+        &MANUAL_COST,
+        &MONEY_SAVED,
+        &VALUE,
+    ],
+    groups: &[],
+    split: None,
+};
+
+/// `GET /api/analytics/roi/by-product`
+pub const BY_PRODUCT: Report = Report {
+    name: "roi_by_product",
+    path: "/api/analytics/roi/by-product",
+    is_own: false,
+    kinds: "sales,ai",
+    filters: &["product_id"],
+    facts: PRODUCTS,
+    currencies: None,
+    measures: &[
+        &REVENUE,
+        &COSTS,
+        &COST_AI,
+        &PROFIT,
+        &RETURN,
+        &TASKS,
+        &FAILED,
+        &SUCCESS,
+        &TIME_SAVED,
+        &MANUAL_COST,
+        &MONEY_SAVED,
+        &VALUE,
+    ],
+    groups: &[Group {
+        by: "product",
+        key: "f.product_id",
+        from: "facts f WHERE f.which = 0",
+        label: PRODUCT,
+        measures: &[
+            "revenue",
+            "costs",
+            "cost_ai",
+            "profit",
+            "roi",
+            "tasks_completed",
+            "tasks_failed",
+            "success_rate",
+            "time_saved_hours",
+            "cost_manual_equivalent",
+            "money_saved",
+            "value_generated_usd",
+        ],
+        by_person: false,
+        by_product: true,
+    }],
+    split: Some(
+        "buckets b JOIN facts f ON f.which = b.which AND f.place = b.place WHERE b.which = 0",
+    ),
+};
