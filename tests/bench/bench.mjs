@@ -92,7 +92,7 @@ await bootstrap(async ({ packages }) => {
     rmSync(folder, { recursive: true, force: true });
   };
   onStop(() => close().finally(() => process.exit(130)));
-  const step = steps(onlyAi || onlySelling || onlyAnalytics ? 4 : 9);
+  const step = steps(onlyAi || onlySelling || onlyAnalytics ? 4 : 10);
   try {
     let env;
     await step('npm packages, Rust, WebAssembly target and tools', async (note) => {
