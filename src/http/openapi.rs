@@ -164,6 +164,10 @@ pub fn document(describe: fn(&mut Document)) -> String {
         ("coupons", "What takes something off a price."),
         ("tax-rates", "Taxes by country and state."),
         ("payment-events", "What payment gateways told."),
+        (
+            "payment-differences",
+            "Where a payment gateway and the orders differ.",
+        ),
         ("system", "What operators look after."),
         (
             "ai",
@@ -180,6 +184,7 @@ pub fn document(describe: fn(&mut Document)) -> String {
             "releases",
             "Versions of products, and what programs that look for updates are told.",
         ),
+        ("downloads", "Links to what was bought."),
         (
             "my",
             "The own products and releases, as their vendor sees them, and what was bought.",

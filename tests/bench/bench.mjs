@@ -92,7 +92,7 @@ await bootstrap(async ({ packages }) => {
     rmSync(folder, { recursive: true, force: true });
   };
   onStop(() => close().finally(() => process.exit(130)));
-  const step = steps(onlyAi || onlySelling || onlyAnalytics ? 4 : 9);
+  const step = steps(onlyAi || onlySelling || onlyAnalytics ? 4 : 10);
   try {
     let env;
     await step('npm packages, Rust, WebAssembly target and tools', async (note) => {
@@ -177,12 +177,12 @@ await bootstrap(async ({ packages }) => {
       const shop = await selling.startShop();
       running.push(shop);
       const workerd = await start('selling', { vars: { ...vars, ...shop.vars }, delivering: true });
-      const { floor, sql } = linesOf({ ports: workerd.ports, keys, token, apiKey, organization: ACME });
+      const { sql } = linesOf({ ports: workerd.ports, keys, token, apiKey, organization: ACME });
       const figures = await selling.measureSelling({
-        workerd, floor, sql, shop: { ...sold, stripe: shop.stripe }, rounds: ROUNDS, seconds: SECONDS, connections: CONNECTIONS, note,
+        workerd, sql, shop: { ...sold, stripe: shop.stripe }, rounds: ROUNDS, seconds: SECONDS, connections: CONNECTIONS, note,
       });
       await workerd.stop();
-      return `${table(figures.catalogue)}\n\nA catalogue of ${PRODUCTS.toLocaleString('en')} products.\n${selling.salesTable(figures.sales)}`;
+      return `${table(figures.catalogue, 'sql')}\n\nA catalogue of ${PRODUCTS.toLocaleString('en')} products.\n${selling.salesTable(figures.sales)}`;
     };
     const SELLING_STEP = 'selling: from checkout to a valid license, and searches';
     if (onlySelling) {

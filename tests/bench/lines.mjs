@@ -77,8 +77,8 @@ export async function measure(lines, { pid, rounds, seconds, connections, note }
   }));
 }
 
-/** The figures as a table. */
-export function table(lines) {
+/** The figures as a table; `base` names the line that all are compared with. */
+export function table(lines, base = 'floor') {
   const row = (name, ...cells) => `${name.padEnd(47)}${cells.map((cell, index) => cell.padStart([10, 11, 11, 9, 8][index] ?? 0)).join('')}`;
   const words = ({ next, aim, ratio, p99, p99Aim }) => {
     if (!next) return '';
@@ -88,11 +88,11 @@ export function table(lines) {
     return `  ${wanted}: ${ratio.toFixed(2)}, ${ratio >= aim && !late ? 'reached' : 'missed'}`;
   };
   return [
-    `${row('', 'requests/s', 'p50', 'p99', 'CPU', 'of (a)')}  aim`,
+    `${row('', 'requests/s', 'p50', 'p99', 'CPU', base === 'floor' ? 'of (a)' : 'of (s)')}  aim`,
     ...Object.values(lines).map((line) => row(
       line.title, Math.round(line.rate).toLocaleString('en'), `${line.p50.toFixed(2)} ms`, `${line.p99.toFixed(2)} ms`,
       Number.isNaN(line.cpuMs) ? '–' : `${line.cpuMs.toFixed(2)} ms`,
-      (line.next === 'floor' ? line.ratio : line.rate / lines.floor.rate).toFixed(2),
+      (line.next === base ? line.ratio : line.rate / lines[base].rate).toFixed(2),
     ) + words(line)),
   ].join('\n');
 }
