@@ -115,6 +115,7 @@ await bootstrap(async ({ packages }) => {
   let server;
   let worker;
   let provider;
+  let storage;
   let stopping = false;
   const stopped = new Promise((resolve) => {
     onStop(() => {
@@ -164,6 +165,11 @@ await bootstrap(async ({ packages }) => {
       provider = await startAiProvider();
       vars.AI_BASE_URLS = [vars.AI_BASE_URLS, `local=${provider.baseUrls.local}`].filter(Boolean).join(',');
     }
+    if (!vars.STORAGE_URL && vars.SUPABASE_SERVICE_KEY === 'local-service-key') {
+      const { startStorage } = await import('../tests/fakes/storage.mjs');
+      storage = await startStorage(vars.SUPABASE_SERVICE_KEY);
+      vars.STORAGE_URL = storage.url;
+    }
     await next('PostgreSQL 18', async () => {
       server = await startLocalServer();
       return `port ${server.cluster.port}, data in .celaest/postgres`;
@@ -212,6 +218,7 @@ await bootstrap(async ({ packages }) => {
   } finally {
     await endAll().catch(printError);
     await provider?.close();
+    storage?.close();
     if (readState(RUN)?.pid === process.pid) rmSync(RUN);
     if (stopping) process.stdout.write('everything has stopped.\n');
   }

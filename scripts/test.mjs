@@ -1,8 +1,9 @@
 // npm test: everything the tests need, the tests, and nothing left behind.
 //
-// Options: --only <text> runs what has the text in its name, without the Rust tests;
-// --dev tests the fast build (npm run coverage has one of its own); --rust runs the Rust tests alone; --slow runs the slow proofs
-// alone; --lanes <n> runs so many files at a time; --postgres <15 to 18> takes another version of PostgreSQL.
+// Options: --only <text> runs what has the text in its name, without the Rust tests; --dev tests the fast build (npm
+// run coverage has one of its own); --rust runs the Rust tests alone; --slow runs the slow proofs alone; --lanes <n>
+// runs so many files at a time; --postgres <15 to 18> takes another version of PostgreSQL; --self-host runs the workers
+// in plain workerd, with the queues and the clock of self-host/.
 
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -119,7 +120,7 @@ await bootstrap(async ({ packages }) => {
       return words;
     });
     await next('schema', async (note) => {
-      stage = new Stage(version, coverage);
+      stage = new Stage(version, { coverage, selfHost: process.argv.includes('--self-host') });
       const [words] = await Promise.all([stage.startServer(note), stage.keepBundle()]);
       return words;
     });

@@ -157,8 +157,19 @@ export class ClockObject extends DurableObject {
 }
 
 export default {
-  /** Any call starts the clock; what waits in the queues is the answer. */
+  /**
+   * For an operator: `POST /run?cron=…` runs the jobs of an expression now (`time`, in Unix milliseconds, is when they
+   * take it to be). Any other call starts the clock, and is told what waits in the queues.
+   */
   async fetch(request, env) {
+    const { pathname, searchParams } = new URL(request.url);
+    if (request.method === 'POST' && pathname === '/run') {
+      const cron = searchParams.get('cron');
+      if (!env.CRONS.includes(cron)) return new Response('no job has that expression\n', { status: 404 });
+      const scheduledTime = new Date(Number(searchParams.get('time') ?? Date.now()));
+      const { outcome } = await env.CORE.scheduled({ cron, scheduledTime });
+      return new Response(`${outcome}\n`, { status: outcome === 'ok' ? 200 : 500 });
+    }
     await env.CLOCK.getByName('clock').start();
     const names = Object.keys(env.CONSUMERS);
     const counts = await Promise.all(names.map((name) => env.QUEUES.getByName(name).metrics()));

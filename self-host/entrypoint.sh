@@ -10,9 +10,14 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
+umask 077
+run=$(mktemp -d)
+: > "$run/unset.sed"
 while read -r name; do
   eval "file=\${${name}_FILE:-}"
   [ -z "$file" ] || export "$name=$(cat "$file")"
+  # What is not set is not there either, where the runtime would make a null of it.
+  eval "[ -n \"\${$name+set}\" ]" || printf '/fromEnvironment = "%s")/d\n' "$name" >> "$run/unset.sed"
 done < "$here/variables"
 
 : "${DATABASE_URL:?is not set: give the connection string of the run-time role}"
@@ -30,15 +35,15 @@ quoted() { printf '%s' "$1" | sed -e 's/["\\]/\\&/g' -e 's/[\\&|]/\\&/g'; }
 networks='"public"'
 [ "${ALLOW_PRIVATE_NETWORK:-false}" = true ] && networks='"public", "private"'
 
-umask 077
 config="$here/config.capnp"
-run=$(mktemp -d)
-cp -R "$here/." "$run/"
+# The folder itself may be read-only: everything but the configuration is only pointed at.
+ln -s "$here"/* "$run/"
+rm "$run/config.capnp"
 sed -e "s|@DATABASE_HOST@|$(quoted "${where%%/*}")|" -e "s|@DATABASE@|$(quoted "${where#*/}")|" \
   -e "s|@DATABASE_USER@|$(quoted "${who%%:*}")|" -e "s|@DATABASE_PASSWORD@|$(quoted "${who#*:}")|" \
   -e "s|@DATA@|$(quoted "$DATA")|" -e "s|@ADDRESS@|$(quoted "${ADDRESS:-*:8080}")|" -e "s|@QUEUES_ADDRESS@|$(quoted "${QUEUES_ADDRESS:-127.0.0.1:8081}")|" \
   -e "s|@NETWORKS@|$networks|" \
-  "$config" > "$run/config.capnp"
+  -f "$run/unset.sed" "$config" > "$run/config.capnp"
 unset DATABASE_URL
 cd "$run"
 exec "${WORKERD:-workerd}" serve --experimental config.capnp config

@@ -94,6 +94,8 @@ pub struct Config {
     pub validate_limit_per_license: u32,
     /// Validations a minute from one address.
     pub validate_limit_per_ip: u32,
+    /// Looks a minute from one address at what is open to everybody: catalogue, search, updates, downloads.
+    pub browse_limit_per_ip: u32,
     /// Keys for secrets at rest, the newest last. Without them nothing that has a secret works.
     pub encryption_key: Option<Secret>,
     /// The seed of the key that signs audit seals.
@@ -257,6 +259,7 @@ impl Config {
             rate_limit_per_min: number("RATE_LIMIT_PER_MIN", 100)?,
             validate_limit_per_license: number("VALIDATE_LIMIT_PER_LICENSE", 600)?,
             validate_limit_per_ip: number("VALIDATE_LIMIT_PER_IP", 300)?,
+            browse_limit_per_ip: number("BROWSE_LIMIT_PER_IP", 300)?,
             encryption_key: optional("ENCRYPTION_KEY").map(Secret),
             audit_signing_key: optional("AUDIT_SIGNING_KEY").map(Secret),
             supabase_anon_key: optional("SUPABASE_ANON_KEY").map(Secret),

@@ -79,7 +79,7 @@ codes! {
     /// Only somebody who holds a permission can give it to others, or change those who hold it.
     NotHeld = "PERMISSION_NOT_HELD", 403, "No puede conceder ni tocar permisos que usted no tiene", "You cannot grant or touch permissions that you do not hold";
     /// What an API key makes, replaces or deletes ends no later and works no more often than that key.
-    BeyondApiKey = "API_KEY_OUTRANKED", 403, "Una clave de API no puede crear, reemplazar ni borrar otra que dure más o admita más solicitudes", "An API key cannot make, replace or delete one that lasts longer or allows more requests";
+    BeyondApiKey = "API_KEY_OUTRANKED", 403, "Una clave de API no puede crear, reemplazar ni borrar otra que dure más, admita más solicitudes o gaste más", "An API key cannot make, replace or delete one that lasts longer, allows more requests or spends more";
     /// The invitation was for another address than the one that the sign-in provider confirms.
     InvitationAddress = "INVITATION_ADDRESS_MISMATCH", 403, "Inicie sesión con la dirección de correo a la que se envió la invitación, una vez confirmada", "Sign in with the e-mail address that the invitation was sent to, once it is confirmed";
     /// The license is past its time, or its trial is. `details.status` says which.
@@ -204,6 +204,8 @@ codes! {
     ReleasePublished = "RELEASE_PUBLISHED", 409, "La versión ya está publicada y su archivo no puede cambiar", "The release is published and its file can no longer change";
     /// A release has a file with its size and checksum before anybody gets it.
     ReleaseWithoutFile = "RELEASE_WITHOUT_FILE", 409, "La versión no tiene un archivo que descargar", "The release has no file to download";
+    /// No link to a file, or one that is over.
+    DownloadNotFound = "DOWNLOAD_NOT_FOUND", 404, "El enlace de descarga no existe o ya no vale; pida otro", "The download link does not exist or is over; ask for another";
     /// The release was taken back. `details.reason` says why, `details.replacement` what to take instead.
     ReleaseYanked = "RELEASE_YANKED", 410, "Esta versión fue retirada", "This release was taken back";
     /// Some organization has the slug.

@@ -1,6 +1,6 @@
 //! CELAEST Core: licensing, billing and AI for software vendors, as one Cloudflare Worker.
 //!
-//! Three doors: `serve` for requests, `queue` for messages, `scheduled` for jobs. `router.rs` is the
+//! Four doors: `serve` for requests, `queue` for messages, `scheduled` for jobs, `tasks` for AI tasks. `router.rs` is the
 //! contents page of the first; `queues/` and `cron/` hold one file per message kind and job. The
 //! JavaScript that stands before them is in `src/entry/`.
 
@@ -31,10 +31,12 @@ pub use celaest_durable::ObjectDoor;
 
 use futures_util::FutureExt;
 use platform::incoming::{Head, Incoming, Rest};
+use run::Run;
+use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::worker_sys;
-use worker::{Context, Env, MessageBatch, ScheduleContext, ScheduledEvent, event};
+use worker::{Context, Env, MessageBatch, ScheduleContext, ScheduledEvent, State, event};
 
 /// Requests: a head and, when it was small enough to come along, a body. Returns the answer, or a
 /// promise of it when something has to be waited for.
@@ -59,6 +61,20 @@ async fn queue(
     context: Context,
 ) -> worker::Result<()> {
     queues::run(batch, env, context).await
+}
+
+/// AI tasks, in an object of their own. Returns after how many milliseconds there is more to do, nothing when there is
+/// none.
+#[wasm_bindgen]
+pub fn tasks(state: worker_sys::DurableObjectState, env: Env) -> Result<JsValue, JsValue> {
+    let state = State::from(state);
+    let background = Rc::new(move |work| state.wait_until(work));
+    let run = Run::new(env, background, "tasks".to_owned());
+    celaest_durable::object::now_or_later(Box::pin(async move {
+        let pause_ms = modules::ai::tasks::drain::work(&run).await;
+        run.database.close();
+        Ok(pause_ms.map_or(JsValue::UNDEFINED, JsValue::from))
+    }))
 }
 
 /// Jobs.

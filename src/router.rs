@@ -193,6 +193,7 @@ endpoints! {
     get    "/api/releases/{id}/download"                    => assets::download::of_release,              "downloadRelease",          "A link to the file of a release";
     get    "/api/my/assets"                                 => assets::list::list,                        "listAssets",               "Lists what was bought";
     get    "/api/my/assets/{id}"                            => assets::list::read,                        "getAsset",                 "One thing that was bought";
+    get    "/api/downloads/{id}"                            => assets::follow::follow,                    "followDownload",           "Leads to the file of a download";
     get    "/api/my/assets/{id}/download"                   => assets::download::of_asset,                "downloadAsset",            "A link to the file of what was bought";
     post   "/api/my/assets/{id}/transfer"                   => assets::transfer::transfer,                "transferAsset",            "Hands over what was bought to somebody else of the organization";
 
@@ -254,6 +255,7 @@ endpoints! {
 
     // What payment gateways told
     get    "/api/payment-events"                            => payments::parked::list,                    "listPaymentEvents",        "Lists what gateways told, and what of it does not fit";
+    get    "/api/payment-differences"                       => payments::differences::list,               "listPaymentDifferences",   "Lists where a gateway and we differ";
     post   "/api/payment-events/{id}/replay"                => payments::parked::replay,                  "replayPaymentEvent",       "Tries a parked event again, or is done with it";
 
     // Outgoing webhooks

@@ -2,6 +2,7 @@
 // their own.
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, test } from 'node:test';
 import { openMesh, eventsOf, says, streams, tenant, wholeRecords } from './support/ai.mjs';
 import { withApiKey } from './support/world.mjs';
@@ -37,6 +38,20 @@ test('an answer as OpenAI gives it, from whichever provider', async () => {
     assert.deepEqual([body.usage.prompt_tokens, body.usage.completion_tokens, body.usage.total_tokens], [12, 3, 15]);
     assert.equal(body.celaest.license_id, home.license.id);
   }
+});
+
+test('the same Idempotency-Key is asked once, and a stream cannot have one', async () => {
+  const headers = { 'idempotency-key': randomUUID() };
+  const body = { model: 'model-a', messages: says('once') };
+  const first = await ask(body, { headers });
+  const again = await ask(body, { headers });
+  assert.deepEqual([again.status, again.body], [200, first.body]);
+  assert.equal(stack.ai.calls.length, 1);
+  const other = await ask({ ...body, messages: says('other') }, { headers });
+  assert.deepEqual([other.status, other.body.error.code], [409, 'idempotency_conflict']);
+  const stream = await ask({ ...body, stream: true }, { headers: { 'idempotency-key': randomUUID() } });
+  assert.deepEqual([stream.status, stream.body.error.param], [400, 'stream']);
+  assert.equal(stack.ai.calls.length, 1);
 });
 
 test('a stream in chunks, with its usage when asked for, and [DONE] at its end', async () => {

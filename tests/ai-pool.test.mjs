@@ -176,8 +176,12 @@ test('what pools did is shown by key, model and provider, and PostgreSQL follows
   for (let n = 0; n < 4; n += 1) good(await ask(home, 'model-m'));
   ai.on({ key: 'counted-key' }, { status: 500 }, { times: 1 });
   good(await ask(home, 'model-m', 'x', { fallback: false, retries: 2 }).then((answer) => (answer.status === 200 ? answer : ask(home, 'model-m'))));
-  const stats = await statsOf(home.as.admin);
-  const [of] = stats.keys.filter(({ id }) => id === key.id);
+  // What went well is told a moment behind the answer.
+  const { stats, of } = await eventually(async () => {
+    const all = await statsOf(home.as.admin);
+    const mine = all.keys.find(({ id }) => id === key.id);
+    return mine.in_flight === 0 && { stats: all, of: mine };
+  });
   const { hour } = of.calls;
   assert.equal(hour.failures.fault, 1);
   assert.equal(hour.requests, 6);

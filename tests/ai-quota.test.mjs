@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { good, refused } from './support/api.mjs';
+import { caller, good, refused, refusedFields } from './support/api.mjs';
 import { eventuallyHolds, openMesh, says, tenant, usedOf, wholeRecords } from './support/ai.mjs';
 import { tally } from './support/edge.mjs';
 import { withApiKey } from './support/world.mjs';
@@ -52,7 +52,8 @@ test('so many at a time', async () => {
 
 test('what the providers fail at is given back', async () => {
   const home = await tenant(stack, { limits: { max_ai_requests_per_month: 2 } });
-  stack.ai.on({}, { status: 400, message: 'no' }, { times: 5 });
+  // All of them ask before the first is refused.
+  stack.ai.on({}, { status: 400, message: 'no', delay: 700 }, { times: 5 });
   assert.deepEqual(outcomes(await many(5, () => chat(home.as.admin))), { PROVIDER_REJECTED: 2, QUOTA_EXCEEDED: 3 });
   await eventuallyHolds(async () => refused(await chat(home.as.admin), 422, 'PROVIDER_REJECTED'));
   stack.ai.clear();
@@ -97,6 +98,42 @@ test('an API key has a budget of its own', async () => {
     const details = refused(await chat(key, { max_tokens: 5 }), 429, 'QUOTA_EXCEEDED');
     assert.equal(details.limit, 'api_key.max_ai_cost_usd_per_month');
   });
+  good(await chat(home.as.admin, { max_tokens: 5 }));
+});
+
+test('a budget is the key\'s from the start, goes over to what replaces it, and is shared by what is made with it', async () => {
+  const home = await tenant(stack);
+  stack.ai.on({}, { usage: { input: 5, output: 5 } });
+  const keys = '/api/users/{id}/api-keys';
+  const id = home.users.admin;
+  const ask = (key) => chat(caller(stack, { apiKey: key.key }), { max_tokens: 5 });
+  const make = (by, body) => by('POST', keys, { id, body: { name: 'Spends', scopes: ['ai:use', 'account:write'], ...body } });
+  refusedFields(await make(home.as.admin, { max_ai_cost_usd_per_month: -1 }), 'max_ai_cost_usd_per_month');
+  refusedFields(await make(home.as.admin, { max_ai_cost_usd_per_month: 1e9 }), 'max_ai_cost_usd_per_month');
+  assert.equal(good(await make(home.as.admin, {}), 201).max_ai_cost_usd_per_month, null);
+  const key = good(await make(home.as.admin, { max_ai_cost_usd_per_month: 0.00004 }), 201);
+  assert.equal(key.max_ai_cost_usd_per_month, 0.00004);
+  assert.ok(good(await home.as.admin('GET', keys, { id })).some((one) => one.id === key.id && one.max_ai_cost_usd_per_month === 0.00004));
+  good(await ask(key));
+
+  // What it makes has no more than it has, and no account of its own.
+  const using = caller(stack, { apiKey: key.key });
+  refused(await make(using, { max_ai_cost_usd_per_month: 0.00005 }), 403, 'API_KEY_OUTRANKED');
+  const child = good(await make(using, {}), 201);
+  assert.equal(child.max_ai_cost_usd_per_month, 0.00004);
+  const next = good(await using('POST', `${keys}/{inner_id}/rotate`, { id, inner_id: key.id, body: {} }), 201);
+  assert.equal(next.max_ai_cost_usd_per_month, 0.00004);
+  good(await ask(next));
+  for (const one of [key, child, next]) {
+    await eventuallyHolds(async () => {
+      const details = refused(await ask(one), 429, 'QUOTA_EXCEEDED');
+      assert.equal(details.limit, 'api_key.max_ai_cost_usd_per_month');
+    });
+  }
+  const records = await wholeRecords(stack, home.license.id, 2);
+  assert.deepEqual(records.map(({ caller_key: used }) => used), [key.id, next.id]);
+  const { rows } = await stack.pg.query('SELECT api_key_id, (cost_usd * 1000000)::int AS micro FROM license_key_spending WHERE license_id = $1', [home.license.id]);
+  assert.deepEqual(rows, [{ api_key_id: key.id, micro: 30 }]);
   good(await chat(home.as.admin, { max_tokens: 5 }));
 });
 

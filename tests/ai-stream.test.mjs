@@ -118,6 +118,28 @@ test('whoever leaves a stream ends the provider\'s call, and pays for what came'
   assert.match(record.output_raw, /^word0 word1/);
 });
 
+// The platform tells the worker that somebody left before the answer began; workerd alone does not, and the answer is
+// charged as if it had been read.
+test('whoever leaves before a whole answer is there pays for what it used, once', async () => {
+  const mine = await tenant(stack, { limits: { max_concurrent_tasks: 1 } });
+  const caller = await mine.token('admin');
+  stack.ai.on({}, { text: 'nobody reads this', delay: 800 });
+  for (const path of ['/api/ai/chat', '/v1/chat/completions']) {
+    const place = stack.ai.calls.length;
+    const leaving = new AbortController();
+    const left = assert.rejects(streams(stack, caller, { messages: says('much'), model: 'model-a', stream: false }, { path, signal: leaving.signal }));
+    await eventuallyHolds(() => assert.equal(stack.ai.calls.length, place + 1));
+    leaving.abort();
+    await left;
+    await wholeRecords(stack, mine.license.id, place + 1);
+  }
+  const records = await wholeRecords(stack, mine.license.id, 2);
+  for (const record of records) {
+    assert.ok(record.status === 'completed' || record.error_code === 'CLIENT_GONE', JSON.stringify(record));
+    assert.ok(record.counts === 1 && record.tokens_input > 0 && record.cost_micro > 0, JSON.stringify(record));
+  }
+});
+
 test('functions come in pieces too', async () => {
   const tools = [{ type: 'function', function: { name: 'weather', parameters: { type: 'object', properties: { city: { type: 'string' } } } } }];
   stack.ai.on({}, { calls: [{ name: 'weather', arguments: { city: 'Lugo' } }] });

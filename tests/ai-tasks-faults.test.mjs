@@ -72,10 +72,16 @@ test('a consumer killed in the middle of its call: asked again by another, charg
   assert.equal((await usedOf(stack, home.license.id)).requests, 1);
 });
 
-// Locally one consumer runs at a time, and one that waits for a provider that hangs holds up the next.
-const HELD_UP = { todo: 'the local queue has one consumer at a time, which a hanging call holds up' };
+test('who waits for a provider that hangs holds up nobody', async () => {
+  const [home, other] = [await tenant(stack), await tenant(stack)];
+  stack.ai.on({}, ({ body }) => (body.messages[0].content.startsWith('hang') ? { hang: true } : { text: 'ok' }));
+  const hung = await Promise.all(Array.from({ length: 7 }, (_, n) => handIn(home.as.developer, { prompt: `hang ${n}` })));
+  await eventually(async () => (await queued(stack, 'organization_id = $1 AND lease IS NOT NULL', [home.id])).length === 7);
+  for (const { as } of [home, other]) assert.equal((await ended(as.developer, await handIn(as.developer, { prompt: 'now' }))).status, 'completed');
+  for (const { id } of hung) good(await home.as.developer('DELETE', TASK, { id }), 204);
+});
 
-test('one whose consumers die every time has failed, with its reason', HELD_UP, async () => {
+test('one whose consumers die every time has failed, with its reason', async () => {
   const home = await tenant(stack);
   const as = home.as.developer;
   stack.ai.on({}, { hang: true });
@@ -93,7 +99,7 @@ test('one whose consumers die every time has failed, with its reason', HELD_UP, 
   assert.equal((await ended(as, task)).status, 'completed');
 });
 
-test('one that found no room for a day has failed, with its reason', HELD_UP, async () => {
+test('one that found no room for a day has failed, with its reason', async () => {
   const home = await tenant(stack);
   const as = home.as.developer;
   stack.ai.on({}, { status: 500 });
@@ -104,10 +110,10 @@ test('one that found no room for a day has failed, with its reason', HELD_UP, as
   assert.deepEqual((await ended(as, task)).error_code, 'TASK_EXPIRED');
 });
 
-test('what a consumer says that does not hold the task any more changes nothing', HELD_UP, async () => {
+test('what a consumer says that does not hold the task any more changes nothing', async () => {
   const home = await tenant(stack);
   const as = home.as.developer;
-  stack.ai.on({}, ({ body }, nth) => ({ text: `answer ${nth}`, delay: nth === 1 ? 1500 : 0 }));
+  stack.ai.on({}, ({ body }, nth) => ({ text: `answer ${nth}`, delay: nth === 0 ? 1500 : 0 }));
   const task = await handIn(as, { prompt: 'slow' });
   await eventually(async () => (await queued(stack, 'task_id = $1 AND lease IS NOT NULL', [task.id]))[0]);
   // Its time is over before its answer is there, and another takes it up.

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { caller, good } from './support/api.mjs';
+import { fillCatalogue } from './support/catalogue.mjs';
 import { again, recorder } from './support/statements.mjs';
 import { startStack } from './harness/client.mjs';
 import { createOrganization } from './support/world.mjs';
@@ -22,21 +23,7 @@ before(async () => {
   vendor = await createOrganization(stack);
   nobody = caller(stack);
   const client = await stack.pg.connect();
-  await client.query("SET session_replication_role = replica; SET statement_timeout = 0");
-  await client.query(`
-    INSERT INTO products (id, organization_id, code, name, slug, short_description, product_type, status, price, tags, download_count, published_at)
-    SELECT md5('filled-' || n)::uuid, $1, 'F' || n,
-      (ARRAY['Gestor', 'Panel', 'Motor', 'Suite', 'Agente', 'Monitor', 'Editor'])[1 + n % 7] || ' de '
-      || (ARRAY['licencias', 'facturas', 'informes', 'almacenes', 'contratos', 'turnos', 'rutas', 'pedidos', 'correos'])[1 + n % 9] || ' ' || n,
-      'filled-' || n, 'Automatización', 'software', 'published', n % 500, ARRAY['t' || n % 50], n % 1000, now() - make_interval(secs => n)
-    FROM generate_series(1, ${PRODUCTS}) AS n`, [vendor.id]);
-  await client.query('SET session_replication_role = origin');
-  // Indexes are made faster than they are kept.
-  const { rows } = await client.query('SELECT indexname, indexdef FROM pg_indexes WHERE tablename = $1 AND indexname LIKE \'idx_%\'', [TABLE]);
-  for (const { indexname } of rows) await client.query(`DROP INDEX ${indexname}`);
-  await client.query("SELECT sync_catalogue_products(array_agg(id)) FROM products WHERE code LIKE 'F%'");
-  for (const { indexdef } of rows) await client.query(indexdef);
-  await client.query('ANALYZE');
+  await fillCatalogue(client, vendor.id, PRODUCTS);
   client.release();
   log = await recorder(stack);
 });

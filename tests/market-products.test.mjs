@@ -36,7 +36,7 @@ describe('a product', () => {
     const product = good(await home.as.developer('POST', all, { body }), 201);
     for (const [name, value] of Object.entries(body)) assert.deepEqual(product[name], value, name);
     assert.ok(product.published_at);
-    assert.deepEqual((await auditOf(stack, product.id)).map(({ event, organization_id: id }) => [event, id]), [['product.created', home.id]]);
+    assert.deepEqual((await auditOf(stack, product.id)).map(({ event, organization_id: id }) => [event, id]), [['product.published', home.id]]);
     const bare = good(await home.as.developer('POST', all, { body: { name: `Ñandú Café ${randomUUID()}`, code: code(), price: 0 } }), 201);
     assert.match(bare.slug, /^nandu-cafe-/);
     assert.deepEqual([bare.status, bare.currency, bare.published_at, bare.tags], ['draft', 'USD', null, []]);
@@ -85,7 +85,7 @@ describe('a product', () => {
     await eventually(async () => (await valid()).code === 'PRODUCT_INACTIVE');
     good(await change(id, { status: 'published' }));
     await eventually(async () => (await valid()).code === 'VALID');
-    assert.deepEqual((await auditOf(stack, id)).map(({ event }) => event), ['product.created', 'product.archived', 'product.published']);
+    assert.deepEqual((await auditOf(stack, id)).map(({ event }) => event), ['product.published', 'product.archived', 'product.published']);
   });
 
   test('that somebody has is not deleted', async () => {

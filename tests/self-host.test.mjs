@@ -1,7 +1,6 @@
 // The worker without Cloudflare: the same bundle in plain workerd, its queues and its clock in `self-host/`.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,54 +8,39 @@ import { after, before, describe, test } from 'node:test';
 import { isDue } from '../self-host/cron.mjs';
 import { ROOT } from '../scripts/lib/paths.mjs';
 import { freePort } from '../scripts/lib/processes.mjs';
-import { assemble } from '../scripts/lib/self-host.mjs';
+import { assemble, startSelfHost } from '../scripts/lib/self-host.mjs';
 import { readWorker } from '../scripts/lib/worker.mjs';
 import { startStack } from './harness/client.mjs';
 import { caller, eventually, good } from './support/api.mjs';
 import { createOrganization, insertLicense } from './support/world.mjs';
-
-const WORKERD = join(ROOT, 'node_modules/.bin/workerd');
 
 let stack;
 let home;
 let folder;
 let host;
 
-/** Starts the runtime as the container does; `kill` ends it without a word. */
-async function start(port, queuesPort) {
-  const child = spawn(join(folder, 'bundle/entrypoint.sh'), {
-    detached: true, stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, ...stack.vars, WORKERD, DATABASE_URL: stack.pgApp, DATA: join(folder, 'data'),
-      ADDRESS: `127.0.0.1:${port}`, QUEUES_ADDRESS: `127.0.0.1:${queuesPort}`,
-    },
+/** Starts the runtime as a container does; what is optional is not set. */
+async function start(port) {
+  const vars = Object.fromEntries(Object.entries(stack.vars).filter(([name]) => !name.startsWith('EMAIL_')));
+  return startSelfHost({
+    folder: join(folder, 'bundle'), state: join(folder, 'data'), log: join(folder, 'log'), vars, databaseUrl: stack.pgApp,
+    port: port ?? await freePort(),
   });
-  const url = `http://127.0.0.1:${port}`;
-  const ended = new Promise((settle) => child.on('exit', settle));
-  const kill = () => {
-    process.kill(-child.pid, 'SIGKILL');
-    return ended;
-  };
-  await eventually(() => fetch(`${url}/health/ready`).then(({ ok }) => ok, () => false)).catch((error) => kill().then(() => { throw error; }));
-  return {
-    url,
-    /** What waits in the queues, as the broker says to an operator. */
-    waiting: async () => (await fetch(`http://127.0.0.1:${queuesPort}/`)).json(),
-    /** Ends it without a word and starts it again where it was. */
-    killAndStart: () => kill().then(() => start(port, queuesPort)),
-    kill,
-  };
 }
+
+/** What waits in the queues, as the broker says to an operator. */
+const waiting = async () => (await fetch(host.queues)).json();
 
 before(async () => {
   stack = await startStack();
   home = await createOrganization(stack);
   folder = mkdtempSync(join(tmpdir(), 'self-host-'));
   await assemble(join(folder, 'bundle'), await readWorker(ROOT));
-  host = await start(await freePort(), await freePort());
+  host = await start();
 });
 
 after(async () => {
-  await host?.kill();
+  await host?.service.kill();
   await stack?.stop();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -84,15 +68,23 @@ test('what a queue has taken outlives a killed runtime and a consumer that fails
   try {
     assert.equal((await validate(license)).code, 'VALID');
     // The consumer has failed at least once when the queue still has it.
-    await eventually(async () => (await host.waiting())['celaest-validations'] > 0);
-    host = await host.killAndStart();
-    assert.ok((await host.waiting())['celaest-validations'] > 0);
+    await eventually(async () => (await waiting())['celaest-validations'] > 0);
+    await host.service.kill();
+    host = await start(host.port);
+    assert.ok((await waiting())['celaest-validations'] > 0);
   } finally {
     await stack.pg.query('ALTER TABLE elsewhere RENAME TO license_validations');
   }
   await eventually(async () => await logged(license) === 1, 60_000);
-  await eventually(async () => (await host.waiting())['celaest-validations'] === 0);
+  await eventually(async () => (await waiting())['celaest-validations'] === 0);
   assert.equal(await logged(license), 1);
+});
+
+test('a job runs when an operator says so, and only those that there are', async () => {
+  const run = (cron) => fetch(`${host.queues}/run?${new URLSearchParams({ cron })}`, { method: 'POST' });
+  assert.equal((await run('37 2 * * *')).status, 200);
+  assert.equal((await run('1 1 1 1 1')).status, 404);
+  await eventually(async () => (await stack.pg.query("SELECT FROM job_runs WHERE started_at > now() - interval '1 minute'")).rowCount > 0);
 });
 
 describe('cron', () => {

@@ -71,7 +71,7 @@ describe('bad input', () => {
     refused(await order({ items: [{ ...one, quantity: 1.5 }] }), 400, 'INVALID_BODY');
     refusedFields(await order({ items: [{ ...one, quantity: 0 }] }), 'items[0].quantity');
     refusedFields(await order({ items: [] }), 'items');
-    refusedFields(await order({ items: Array(10_000).fill(one).slice(0, 2_000) }), 'items');
+    refusedFields(await order({ items: Array(2_000).fill(one) }), 'items');
     refusedFields(await order({ items: Array(50).fill({ ...one, quantity: 3 }) }), 'items');
     refusedFields(await order({ items: [{ product_id: randomUUID() }] }), 'items[0].product_id');
     refusedFields(await order({ items: [{}] }), 'items[0].product_id');

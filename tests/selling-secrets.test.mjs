@@ -1,4 +1,5 @@
-// The secret that Stripe signs with: changed while both are in use, and taken away.
+// The secret that Stripe signs with: changed while both are in use, and taken away. And which money is moved: test
+// events are none where it is real, nor the other way round.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -26,4 +27,20 @@ test('an old secret counts while it is in the list; without a secret there is no
   assert.deepEqual((await stripe.send(event)).body.error.code, 'ROUTE_NOT_FOUND');
   await shop.stack.restart({ vars: { STRIPE_WEBHOOK_SECRET: secret } });
   assert.equal(outcome(await stripe.send(event)), 'repeated');
+});
+
+test('a test event is none where real money is moved, whatever it tells', async () => {
+  const buyer = await shop.buyer();
+  const order = await shop.order(buyer.call, await shop.product());
+  const { transaction_id: id } = await shop.pay(buyer.call, order);
+  const intent = Object.assign(stripe.intents.get(id), { status: 'succeeded', amount_received: 10_000 });
+  const sent = async (livemode) => stripe.send(stripe.event('payment_intent.succeeded', intent, { livemode }));
+  await shop.stack.restart({ vars: { STRIPE_SECRET_KEY: 'sk_live_x' } });
+  const { status, body } = await sent(false);
+  assert.deepEqual([status, body.error.code], [400, 'EVENT_WRONG_MODE']);
+  assert.equal((await shop.given(order)).licenses, 0);
+  assert.equal(outcome(await sent(true)), 'processed');
+  await shop.stack.restart({ vars: { STRIPE_SECRET_KEY: stripe.key } });
+  assert.equal((await sent(true)).body.error.code, 'EVENT_WRONG_MODE');
+  assert.deepEqual(await shop.given(order), { licenses: 1, assets: 1, invoices: 1, credits: 0, completed: 1 });
 });

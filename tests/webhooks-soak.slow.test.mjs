@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { eventually } from './support/api.mjs';
+import { eventually, good } from './support/api.mjs';
 import { startStack } from './harness/client.mjs';
-import { createOrganization } from './support/world.mjs';
+import { createOrganization, eventsOf, insertLicense } from './support/world.mjs';
 import { deadUrl, makeWebhook, startReceiver, verified } from './support/receiver.mjs';
 
 const EVENTS = 2_000;
@@ -44,6 +44,11 @@ async function sweep() {
 
 test('every living receiver has every event', { timeout: 280_000 }, async () => {
   const as = organization.as.admin;
+  const license = await insertLicense(stack, organization.id);
+  good(await as('PATCH', '/api/licenses/{id}', { id: license.id, body: { notes: 'soaked' } }));
+  const [{ payload }] = await eventsOf(stack, license.id);
+  // Told to nobody: there is no webhook yet.
+  await eventually(async () => (await stack.pg.query('SELECT FROM outbox_messages WHERE processed_at IS NULL')).rowCount === 0);
   const secrets = {};
   for (const [name, receiver] of Object.entries(receivers)) {
     secrets[name] = (await makeWebhook(as, receiver.url, ['license.*'])).secret;
@@ -52,8 +57,8 @@ test('every living receiver has every event', { timeout: 280_000 }, async () => 
   const ids = Array.from({ length: EVENTS }, () => randomUUID());
   await stack.pg.query(
     `INSERT INTO outbox_messages (id, organization_id, topic, payload, available_at)
-     SELECT id, $1, 'license.updated', jsonb_build_object('license', jsonb_build_object('id', id)), now() - interval '1 minute'
-     FROM unnest($2::uuid[]) AS id`, [organization.id, ids]);
+     SELECT id, $1, 'license.updated', jsonb_set($3, '{license,id}', to_jsonb(id::text)), now() - interval '1 minute'
+     FROM unnest($2::uuid[]) AS id`, [organization.id, ids, payload]);
   await stack.triggerCron(SWEEP);
   for (const part of [0.2, 0.5]) {
     await eventually(() => taken(receivers.good) >= EVENTS * part, 120_000, 20);

@@ -13,7 +13,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use worker::js_sys::futures::future_to_promise;
 use worker::{Env, Error, Result, State, worker_sys};
 
-use crate::{caller, key_pool, license, seal_head, webhook};
+use crate::{caller, key_pool, license, seal_head, shell, webhook};
 
 /// What has to be done before there is an answer for JavaScript.
 pub type Work = LocalBoxFuture<'static, Result<JsValue>>;
@@ -47,8 +47,8 @@ impl ObjectDoor {
     ) -> std::result::Result<ObjectDoor, JsValue> {
         let state = State::from(state);
         let object: Rc<dyn Object> = match class {
-            "CallerObject" => caller::open(state, &env),
-            "KeyPoolObject" => key_pool::open(state, &env),
+            "CallerObject" => shell::open::<caller::Machine>(state, &env),
+            "KeyPoolObject" => shell::open::<key_pool::Machine>(state, &env),
             "LicenseObject" => license::open(state, &env),
             "SealHeadObject" => seal_head::open(state),
             "WebhookObject" => webhook::open(state, &env),

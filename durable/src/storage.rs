@@ -31,6 +31,16 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// Asks for what another step asks for as well. What is written last stands.
+    pub fn add(&mut self, other: Self) {
+        self.put.extend(other.put);
+        self.delete.extend(other.delete);
+        self.unconfirmed &= other.unconfirmed;
+        self.arm |= other.arm;
+        self.save |= other.save;
+        self.free |= other.free;
+    }
+
     /// Asks for a row to be written as JSON.
     pub fn put<T: Serialize>(&mut self, key: impl Into<String>, value: &T) {
         // The rows are plain structures: they always serialize.

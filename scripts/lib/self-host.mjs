@@ -3,13 +3,14 @@
 
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
-import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { isDue } from '../../self-host/cron.mjs';
 import { buildProgram } from './cargo.mjs';
 import { BUILD, ROOT } from './paths.mjs';
-import { run } from './processes.mjs';
+import { Service, freePort, run, until } from './processes.mjs';
+import { Problem } from './terminal.mjs';
 
 /** Variables that are no text of wrangler.toml: secrets, and what only a machine of one's own knows. */
 const SECRETS = [
@@ -147,4 +148,41 @@ export async function assembleContainers(folder, worker, note) {
     // The PostgreSQL driver asks for parts of Node in the old way.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
   });
+}
+
+/** How long the runtime may take until it answers for the first time, in ms. */
+const START_PATIENCE = 90_000;
+
+/**
+ * Starts what `assemble` made, as a container does; the counterpart of `startWorker`.
+ *
+ * @param {object} options
+ * @param {string} options.folder from `assemble`
+ * @param {string} options.state folder for objects and messages
+ * @param {Record<string, string>} options.vars variables and secrets
+ * @param {string} options.databaseUrl the run-time role's
+ * @param {number} options.port
+ * @param {string} options.log file for everything that is printed
+ * @param {boolean} [options.waitReady] false: until it answers at all
+ * @param {number} [options.patience] ms that it has to end, 0 for none
+ * @returns `{ url, port, service, queues }`: `queues` is where an operator asks
+ */
+export async function startSelfHost({ folder, state, vars, databaseUrl, port, log, waitReady = true, patience }) {
+  for (const path of [state, dirname(log)]) mkdirSync(path, { recursive: true });
+  const queues = `127.0.0.1:${await freePort()}`;
+  const service = await Service.start(join(folder, 'entrypoint.sh'), [], {
+    patience,
+    env: {
+      ...process.env, ...vars, WORKERD: join(ROOT, 'node_modules/.bin/workerd'), DATABASE_URL: databaseUrl, DATA: state, ADDRESS: `127.0.0.1:${port}`,
+      QUEUES_ADDRESS: queues, ALLOW_PRIVATE_NETWORK: 'true',
+    },
+    onLine: (line) => appendFileSync(log, `${line}\n`),
+  });
+  const url = `http://127.0.0.1:${port}`;
+  const answers = () => fetch(`${url}/health/${waitReady ? 'ready' : 'live'}`, { signal: AbortSignal.timeout(5000) }).then(({ ok }) => ok, () => false);
+  if (!await until(async () => service.ended || answers(), START_PATIENCE) || service.ended) {
+    await service.stop();
+    throw new Problem(`The worker did not get ready: everything it printed is in ${log}.`);
+  }
+  return { url, port, service, queues: `http://${queues}` };
 }

@@ -181,7 +181,7 @@ pub struct Subject {
 impl Subject {
     /// What happened to one of these; `None` when nothing did, because setting what already is so is no
     /// event.
-    pub(super) fn fact(&self, event: &'static str, before: &Value, after: &Value) -> Option<Fact> {
+    pub fn fact(&self, event: &'static str, before: &Value, after: &Value) -> Option<Fact> {
         let changes = self.changes(before, after);
         // Not whether they are the same: one secret in the place of another looks the same on both sides.
         if changes["before"] == json!({}) && changes["after"] == json!({}) {
@@ -235,6 +235,15 @@ impl Subject {
     fn shown(&self, key: &str, value: &Value) -> Value {
         redacted(key, value, self.secret)
     }
+}
+
+/// A row without some of its fields, for what the outside learns of it.
+pub fn without(row: &Value, fields: &[&str]) -> Value {
+    let mut row = row.clone();
+    if let Some(all) = row.as_object_mut() {
+        all.retain(|name, _| !fields.contains(&name.as_str()));
+    }
+    row
 }
 
 /// What differs between two rows of anything.

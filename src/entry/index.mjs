@@ -3,7 +3,7 @@
 import { bundle, enter } from './instance.mjs';
 import { answer } from './http.mjs';
 
-export { CallerObject, KeyPoolObject, LicenseObject, SealHeadObject, WebhookObject } from './objects.mjs';
+export { CallerObject, KeyPoolObject, LicenseObject, SealHeadObject, TaskRunnerObject, WebhookObject } from './objects.mjs';
 
 export default {
   fetch: (request, env, context) => answer(request, env, context),

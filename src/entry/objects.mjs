@@ -40,3 +40,50 @@ export const KeyPoolObject = objectOf('KeyPoolObject');
 export const LicenseObject = objectOf('LicenseObject');
 export const SealHeadObject = objectOf('SealHeadObject');
 export const WebhookObject = objectOf('WebhookObject');
+
+/** After so many milliseconds one that is still at work does not count: longer than any work may take. */
+const MOST_MS = 600_000;
+
+/**
+ * One of those that do AI tasks: whoever wakes it does not wait for what it waits for. Its work is its alarm's, which
+ * the platform lets go on as long as a queue's consumer, and rings again if the work dies.
+ */
+export class TaskRunnerObject extends DurableObject {
+  #busyUntil = 0;
+
+  #isCalled = false;
+
+  /** Sets it to work; `yes` if it was not at work already. One that is looks again when it has done. */
+  async ask() {
+    if (Date.now() < this.#busyUntil) {
+      this.#isCalled = true;
+      return '';
+    }
+    await this.#work(0);
+    return 'yes';
+  }
+
+  async alarm() {
+    this.#busyUntil = Date.now() + MOST_MS;
+    this.#isCalled = false;
+    let pause;
+    try {
+      pause = await enter(() => bundle.tasks(this.ctx, this.env));
+    } finally {
+      this.#busyUntil = 0;
+    }
+    pause ??= this.#isCalled ? 0 : undefined;
+    if (pause !== undefined) await this.#work(pause);
+  }
+
+  async #work(pause) {
+    const at = Date.now() + pause;
+    this.#busyUntil = at + MOST_MS;
+    try {
+      await this.ctx.storage.setAlarm(at);
+    } catch (error) {
+      this.#busyUntil = 0;
+      throw error;
+    }
+  }
+}

@@ -15,10 +15,11 @@ use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use crate::http::idempotency::Claim;
 use crate::http::permit::Access;
-use crate::http::reply::{Answer, Output, Reply};
+use crate::http::reply::{Answer, Bare, Output, Reply};
 use crate::identity::callers::{self, Whom};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, join_all, try_join_all};
+use serde::Serialize;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
@@ -182,6 +183,25 @@ impl Access {
             .claim
             .settle(&mut change.tx, caller, STATUS, reply.data());
         finish(change).map(|done| done.map(|()| reply).map_err(Stop::Failed))
+    }
+
+    /// [`Access::commit`] for an answer that others define.
+    ///
+    /// # Errors
+    /// As [`Access::commit`].
+    pub async fn commit_bare<T: Serialize>(
+        &self,
+        mut change: Change,
+        answer: T,
+    ) -> Outcome<Bare<T>> {
+        if change.claim.name().is_some() {
+            let text = serde_json::to_string(&answer).map_err(Error::internal)?;
+            change
+                .claim
+                .settle(&mut change.tx, self.caller(), 200, &text);
+        }
+        finish(change).await?;
+        Ok(Bare(answer))
     }
 
     /// [`Access::commit`] for an answer that shows a secret once: it is stored encrypted.

@@ -60,8 +60,8 @@ impl Given<Map<String, Value>> for Map<String, Value> {
     }
 }
 
-impl Given<Map<String, Value>> for Patch<Map<String, Value>> {
-    fn given(&self) -> Option<&Map<String, Value>> {
+impl<T> Given<T> for Patch<T> {
+    fn given(&self) -> Option<&T> {
         self.value()
     }
 }

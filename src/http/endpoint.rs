@@ -23,6 +23,8 @@ pub enum Door {
     Known,
     /// As [`Door::Known`]; without a credential each address so and so often.
     Counted,
+    /// Everybody, each address so and so often.
+    Browsed,
     /// Whoever proves who they are.
     SignedIn,
     /// Whoever has the permission.
@@ -247,6 +249,10 @@ impl Endpoint {
     pub async fn answer(&self, call: &Rc<Call>, params: Params) -> Result<Answer> {
         let access = match self.needs.door {
             Door::Open => None,
+            Door::Browsed => {
+                limits::count_browsing(call)?;
+                None
+            }
             Door::Known | Door::Counted if !identity::shows_credential(call) => {
                 if self.needs.door == Door::Counted {
                     limits::count_validation(call)?;

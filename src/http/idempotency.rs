@@ -30,6 +30,8 @@ pub struct Claim {
     method: String,
     path: String,
     request_hash: String,
+    /// Its answer has no envelope.
+    bare: bool,
 }
 
 /// `T` together with the idempotency key of the request that it came in.
@@ -88,6 +90,7 @@ impl Claim {
         }
         Ok(Self {
             config: call.config,
+            bare: false,
             key: key.map(str::to_owned),
             method: head.method().to_owned(),
             path: head.path().to_owned(),
@@ -114,11 +117,18 @@ impl Claim {
     pub fn none(config: &'static Config) -> Self {
         Self {
             config,
+            bare: false,
             key: None,
             method: String::new(),
             path: String::new(),
             request_hash: String::new(),
         }
+    }
+
+    /// The same for an answer that others define: it is given again without the envelope.
+    pub fn bare(mut self) -> Self {
+        self.bare = true;
+        self
     }
 
     /// Refuses a key where an answer cannot be given again.
@@ -184,7 +194,10 @@ impl Claim {
                 // What has nothing to say is stored as null.
                 let stored = response.as_deref().map_or("null", RawValue::get);
                 let data = self.opened(caller, key, stored)?;
-                Ok(Some(Answer::data(status, &data)))
+                Ok(Some(match self.bare {
+                    true => Answer::json(status, data),
+                    false => Answer::data(status, &data),
+                }))
             }
             Some(Stored { same: false, .. }) => Err(Code::IdempotencyConflict.into()),
             // Swept away between the two statements; the caller may simply try again.

@@ -109,6 +109,20 @@ impl Input for Caller {
     }
 }
 
+/// The request itself, for routes that show everybody what is asked of PostgreSQL: each address is counted.
+pub struct Browser(pub Rc<Call>);
+
+impl Input for Browser {
+    const NEEDS: Needs = Needs {
+        door: Door::Browsed,
+        ..Needs::NOTHING
+    };
+
+    fn take(from: &mut Prepared) -> Result<Self> {
+        Ok(Self(from.call.clone()))
+    }
+}
+
 /// The request itself, for routes that are open, and the caller if it showed who it is.
 pub struct Known(pub Rc<Call>, pub Option<Access>);
 

@@ -121,7 +121,7 @@ pub async fn enter(call: &Rc<Call>, needs: &Needs, params: &Params) -> Result<Ac
     let permissions = principal.permissions;
     let mut of_path = Ok(principal.user_id);
     let missing = match needs.door {
-        Door::Open | Door::Known | Door::Counted | Door::SignedIn => None,
+        Door::Open | Door::Browsed | Door::Known | Door::Counted | Door::SignedIn => None,
         Door::Permit(required) => Some(required).filter(|required| !permissions.has(*required)),
         Door::OnPerson { own, all } => {
             // A malformed id is nobody's, so it needs the larger permission; told after the caller is known.

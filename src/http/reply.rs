@@ -157,6 +157,19 @@ impl<T: Documented> Output for Found<T> {
     }
 }
 
+/// 302: what is asked for is at another address for now.
+#[derive(Debug)]
+pub struct Elsewhere(pub String);
+
+impl Output for Elsewhere {
+    fn answer(self) -> Outcome<Answer> {
+        Ok(Answer {
+            status: 302,
+            content: Content::Moved(self.0),
+        })
+    }
+}
+
 /// The pieces of a streamed body.
 pub type Pieces = LocalBoxStream<'static, Result<Vec<u8>, Error>>;
 

@@ -69,6 +69,14 @@ impl<T> Patch<T> {
         }
     }
 
+    /// What is there after the change, where it cannot be cleared, of what is there `now`.
+    pub fn over(&self, now: T) -> T
+    where
+        T: Clone,
+    {
+        self.value().cloned().unwrap_or(now)
+    }
+
     /// The value, if one was given.
     pub fn value(&self) -> Option<&T> {
         match self {

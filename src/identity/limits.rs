@@ -23,6 +23,8 @@ thread_local! {
     /// exact limit is the license's own, in its object, and a second object call per validation would
     /// cost more than it protects.
     static ADDRESSES: RefCell<LocalLimiter> = RefCell::new(LocalLimiter::new(MAX_ADDRESSES));
+    /// Looks at the catalogue per address in this isolate.
+    static BROWSING: RefCell<LocalLimiter> = RefCell::new(LocalLimiter::new(MAX_ADDRESSES));
     /// Questions for the readiness per address in this isolate.
     static READINESS: RefCell<LocalLimiter> = RefCell::new(LocalLimiter::new(MAX_ADDRESSES));
     /// Those over a limit, as far as this isolate has seen: addresses that failed to sign in too often, and
@@ -130,6 +132,19 @@ pub fn count_validation(call: &Call) -> Result<()> {
     let limit = call.config.validate_limit_per_ip;
     let address = address(&call.ip);
     let decision = ADDRESSES
+        .with_borrow_mut(|addresses| addresses.check(&address, limit, WINDOW_S, call.started_ms));
+    apply(call, decision)
+}
+
+/// Counts a look at what everybody may see, from the connection's address, in memory: of the open routes these are
+/// the ones that ask PostgreSQL something.
+///
+/// # Errors
+/// 429 when the address is over its limit.
+pub fn count_browsing(call: &Call) -> Result<()> {
+    let limit = call.config.browse_limit_per_ip;
+    let address = address(&call.ip);
+    let decision = BROWSING
         .with_borrow_mut(|addresses| addresses.check(&address, limit, WINDOW_S, call.started_ms));
     apply(call, decision)
 }

@@ -54,6 +54,8 @@ struct Key {
     scopes: Vec<String>,
     #[serde(default)]
     budget: Option<i64>,
+    #[serde(default)]
+    account: Option<Uuid>,
 }
 
 /// How somebody says who they are.
@@ -114,6 +116,7 @@ pub async fn authenticate(call: &Call, wants: Wants) -> Result<Principal> {
         user_id: who.user_id,
         api_key_id: who.key.as_ref().map(|key| key.id),
         ai_budget_micro: who.key.as_ref().and_then(|key| key.budget),
+        ai_account: who.key.as_ref().and_then(|key| key.account),
         license: who.license,
         organization_id: who.organization_id,
         role,
@@ -290,7 +293,7 @@ fn by_key(hash: &str) -> Query {
          JOIN users_profile u ON u.id = k.user_id
          LEFT JOIN organizations o ON o.id = u.organization_id
          WHERE k.key_hash = $1 AND k.is_active AND u.deleted_at IS NULL AND o.deleted_at IS NULL",
-        columns("json_build_object('id', k.id, 'scopes', k.scopes, 'budget', round(k.max_ai_cost_usd_per_month * 1000000)::bigint)")
+        columns("json_build_object('id', k.id, 'scopes', k.scopes, 'account', coalesce(k.ai_account, k.id), 'budget', round(k.max_ai_cost_usd_per_month * 1000000)::bigint)")
     ))
     .bind(hash)
 }

@@ -29,6 +29,8 @@ pub struct Principal {
     pub api_key_id: Option<Uuid>,
     /// What that key may spend on AI calls in a period of a license, in millionths of a dollar.
     pub ai_budget_micro: Option<i64>,
+    /// The key whose spending it goes on with; itself, unless it is in another's place.
+    pub ai_account: Option<Uuid>,
     /// The license that their AI calls use unless they name one.
     pub license: Option<License>,
     /// The user's organization.

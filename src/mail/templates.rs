@@ -3,6 +3,8 @@
 //! What fills them in comes from people, so everything is escaped in HTML, and line breaks never reach
 //! the subject.
 
+mod selling;
+
 use crate::language::Language;
 use serde_json::Value;
 
@@ -66,6 +68,15 @@ impl<'a> Facts<'a> {
         (is_web && is_one_word && url.len() <= MAX_LINK).then(|| url.to_owned())
     }
 
+    /// A greeting by name, where there is one.
+    fn greeting(&self) -> String {
+        match (self.get("name"), self.language) {
+            (name, _) if name.is_empty() => self.say("Hola:", "Hello,").to_owned(),
+            (name, Language::Es) => format!("Hola, {name}:"),
+            (name, Language::En) => format!("Hello {name},"),
+        }
+    }
+
     /// A page of the dashboard.
     fn page(&self, path: &str) -> Option<String> {
         self.dashboard.map(|dashboard| format!("{dashboard}{path}"))
@@ -85,217 +96,18 @@ type Template = fn(&Facts<'_>) -> Draft;
 const TEMPLATES: &[(&str, Template)] = &[
     ("invitation", invitation),
     ("webhook_disabled", webhook_disabled),
-    ("order_completed", order_completed),
-    ("order_refunded", order_refunded),
-    ("invoice", invoice),
-    ("payment_failed", payment_failed),
-    ("subscription_suspended", subscription_suspended),
-    ("card_expiring", card_expiring),
+    ("order_completed", selling::order_completed),
+    ("order_refunded", selling::order_refunded),
+    ("invoice", selling::invoice),
+    ("payment_failed", selling::payment_failed),
+    ("subscription_suspended", selling::subscription_suspended),
+    ("card_expiring", selling::card_expiring),
 ];
-
-impl Facts<'_> {
-    /// A greeting by name, where there is one.
-    fn greeting(&self) -> String {
-        match (self.get("name"), self.language) {
-            (name, _) if name.is_empty() => self.say("Hola:", "Hello,").to_owned(),
-            (name, Language::Es) => format!("Hola, {name}:"),
-            (name, Language::En) => format!("Hello {name},"),
-        }
-    }
-
-    /// An amount with its currency.
-    fn amount(&self) -> String {
-        format!(
-            "{} {}",
-            self.or("total", "0", "0"),
-            self.or("currency", "", "")
-        )
-        .trim()
-        .to_owned()
-    }
-
-    fn linked(
-        &self,
-        path: &str,
-        es: &'static str,
-        en: &'static str,
-    ) -> Option<(String, &'static str)> {
-        let label = match self.language {
-            Language::Es => es,
-            Language::En => en,
-        };
-        self.page(path).map(|url| (url, label))
-    }
-}
-
-/// An order was paid. Data: `order_number`, `invoice_number`, `total`, `currency`, `name`.
-fn order_completed(facts: &Facts<'_>) -> Draft {
-    let order = facts.or("order_number", "su pedido", "your order");
-    let (amount, invoice) = (facts.amount(), facts.or("invoice_number", "—", "-"));
-    let (subject, what, how) = match facts.language {
-        Language::Es => (
-            format!("Pedido {order} pagado"),
-            format!(
-                "Hemos recibido su pago de {amount} por el pedido {order}. La factura es la {invoice}."
-            ),
-            "Lo que ha comprado ya está disponible en su cuenta.",
-        ),
-        Language::En => (
-            format!("Order {order} paid"),
-            format!(
-                "We have received your payment of {amount} for order {order}. The invoice is {invoice}."
-            ),
-            "What you bought is now available in your account.",
-        ),
-    };
-    Draft {
-        subject,
-        paragraphs: vec![facts.greeting(), what, how.to_owned()],
-        link: facts.linked("/orders", "Ver el pedido", "See the order"),
-    }
-}
-
-/// Money is on its way back. Data: as [`order_completed`], with the credit note's number.
-fn order_refunded(facts: &Facts<'_>) -> Draft {
-    let order = facts.or("order_number", "su pedido", "your order");
-    let (amount, note) = (facts.amount(), facts.or("invoice_number", "—", "-"));
-    let (subject, what) = match facts.language {
-        Language::Es => (
-            format!("Devolución del pedido {order}"),
-            format!(
-                "Le hemos devuelto {amount} del pedido {order}. La nota de crédito es la {note}."
-            ),
-        ),
-        Language::En => (
-            format!("Refund of order {order}"),
-            format!("We have refunded {amount} of order {order}. The credit note is {note}."),
-        ),
-    };
-    Draft {
-        subject,
-        paragraphs: vec![facts.greeting(), what],
-        link: facts.linked("/orders", "Ver el pedido", "See the order"),
-    }
-}
-
-/// Somebody asked for an invoice. Data: as [`order_completed`].
-fn invoice(facts: &Facts<'_>) -> Draft {
-    let (number, order) = (
-        facts.or("invoice_number", "sin número", "without a number"),
-        facts.or("order_number", "su pedido", "your order"),
-    );
-    let amount = facts.amount();
-    let (subject, what) = match facts.language {
-        Language::Es => (
-            format!("Factura {number}"),
-            format!(
-                "La factura {number} del pedido {order}, de {amount}, va adjunta a este mensaje."
-            ),
-        ),
-        Language::En => (
-            format!("Invoice {number}"),
-            format!("Invoice {number} of order {order}, of {amount}, is attached to this message."),
-        ),
-    };
-    Draft {
-        subject,
-        paragraphs: vec![facts.greeting(), what],
-        link: facts.linked("/invoices", "Ver la factura", "See the invoice"),
-    }
-}
-
-/// A subscription could not be charged. Data: `subscription`, `total`, `currency`, `reason`, `name`.
-fn payment_failed(facts: &Facts<'_>) -> Draft {
-    let subscription = facts.or("subscription", "su suscripción", "your subscription");
-    let amount = facts.amount();
-    let (subject, what, how) = match facts.language {
-        Language::Es => (
-            format!("No pudimos cobrar {subscription}"),
-            format!("El cobro de {amount} por {subscription} no se completó."),
-            "Todo sigue funcionando mientras lo intentamos de nuevo. Revise su tarjeta o pague el pedido \
-             usted mismo para no perder el acceso.",
-        ),
-        Language::En => (
-            format!("We could not charge {subscription}"),
-            format!("The charge of {amount} for {subscription} did not go through."),
-            "Everything goes on working while we try again. Check your card, or pay the order yourself, \
-             so that you do not lose access.",
-        ),
-    };
-    Draft {
-        subject,
-        paragraphs: vec![facts.greeting(), what, how.to_owned()],
-        link: facts.linked("/orders", "Pagar ahora", "Pay now"),
-    }
-}
-
-/// Every attempt to charge a subscription failed. Data: as [`payment_failed`].
-fn subscription_suspended(facts: &Facts<'_>) -> Draft {
-    let subscription = facts.or("subscription", "su suscripción", "your subscription");
-    let (subject, what, how) = match facts.language {
-        Language::Es => (
-            format!("{subscription}: suscripción suspendida"),
-            format!(
-                "No hemos podido cobrar {subscription} y sus licencias han dejado de funcionar."
-            ),
-            "Vuelven a funcionar en cuanto se pague el pedido pendiente.",
-        ),
-        Language::En => (
-            format!("{subscription}: subscription suspended"),
-            format!("We could not charge {subscription}, and its licenses have stopped working."),
-            "They work again as soon as the open order is paid.",
-        ),
-    };
-    Draft {
-        subject,
-        paragraphs: vec![facts.greeting(), what, how.to_owned()],
-        link: facts.linked("/orders", "Pagar ahora", "Pay now"),
-    }
-}
-
-/// A card is about to expire. Data: `brand`, `last4`, `expires`, `name`.
-fn card_expiring(facts: &Facts<'_>) -> Draft {
-    let (brand, last4) = (
-        facts.or("brand", "tarjeta", "card"),
-        facts.or("last4", "····", "····"),
-    );
-    let expires = facts.or("expires", "pronto", "soon");
-    let (subject, what, how) = match facts.language {
-        Language::Es => (
-            format!("Su tarjeta terminada en {last4} caduca {expires}"),
-            format!(
-                "La tarjeta {brand} terminada en {last4}, con la que paga sus suscripciones, caduca {expires}."
-            ),
-            "Guarde otra para que todo siga funcionando.",
-        ),
-        Language::En => (
-            format!("Your card ending in {last4} expires {expires}"),
-            format!(
-                "The {brand} card ending in {last4} that pays your subscriptions expires {expires}."
-            ),
-            "Save another one so that everything goes on working.",
-        ),
-    };
-    Draft {
-        subject,
-        paragraphs: vec![facts.greeting(), what, how.to_owned()],
-        link: facts.linked(
-            "/settings/payment-methods",
-            "Guardar otra tarjeta",
-            "Save another card",
-        ),
-    }
-}
 
 /// Somebody is invited into an organization. Data: `organization`, `inviter`, `name`, `url`.
 fn invitation(facts: &Facts<'_>) -> Draft {
     let organization = facts.or("organization", "una organización", "an organization");
     let inviter = facts.or("inviter", "Un administrador", "An administrator");
-    let greeting = match (facts.get("name"), facts.language) {
-        (name, _) if name.is_empty() => facts.say("Hola:", "Hello,").to_owned(),
-        (name, Language::Es) => format!("Hola, {name}:"),
-        (name, Language::En) => format!("Hello {name},"),
-    };
     let (subject, invited, how) = match facts.language {
         Language::Es => (
             format!("Invitación a {organization} en CELAEST"),
@@ -314,7 +126,7 @@ fn invitation(facts: &Facts<'_>) -> Draft {
     };
     Draft {
         subject,
-        paragraphs: vec![greeting, invited, how.to_owned()],
+        paragraphs: vec![facts.greeting(), invited, how.to_owned()],
         link: facts.link().or_else(|| facts.page("")).map(|url| {
             (
                 url,

@@ -16,7 +16,12 @@ use worker::web_sys::{AbortController, ReadableStreamDefaultReader, Response};
     inline_js = "export const send = (url, headers, body, signal) => fetch(url, { method: body === undefined ? 'GET' : 'POST', \
                  headers: Object.fromEntries(headers.split('\\n').filter(Boolean).map((line) => { const at = line.indexOf(': '); \
                  return [line.slice(0, at), line.slice(at + 2)]; })), body, signal, redirect: 'manual' }); \
-                 export const head = (response) => [...response.headers].map(([name, value]) => `${name}: ${value}`).join('\\n');"
+                 export const head = (response) => [...response.headers].map(([name, value]) => `${name}: ${value}`).join('\\n'); \
+                 export const rest = async (reader, most) => { const parts = []; let bytes = 0; \
+                 for (let part = await reader.read(); !part.done; part = await reader.read()) { \
+                 parts.push(part.value); bytes += part.value.length; if (bytes > most) return; } \
+                 if (parts.length === 1) return parts[0]; const whole = new Uint8Array(bytes); let at = 0; \
+                 for (const part of parts) { whole.set(part, at); at += part.length; } return whole; };"
 )]
 extern "C" {
     #[wasm_bindgen(catch)]
@@ -28,6 +33,8 @@ extern "C" {
     ) -> Result<Promise, JsValue>;
 
     fn head(response: &Response) -> String;
+
+    fn rest(reader: &ReadableStreamDefaultReader, most: f64) -> Promise;
 }
 
 /// Why there is no answer, or no more of it.
@@ -53,8 +60,10 @@ pub struct Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        // Whoever sends learns that nobody listens any more.
-        self.abort.abort();
+        // Whoever sends more learns that nobody listens any more.
+        if self.reader.is_some() {
+            self.abort.abort();
+        }
     }
 }
 
@@ -135,18 +144,17 @@ impl Exchange {
     /// # Errors
     /// [`Trouble`].
     pub async fn rest(&mut self, most: usize, patience: Duration) -> Result<Vec<u8>, Trouble> {
-        let mut bytes = Vec::new();
-        let reading = async {
-            while let Some(part) = self.next(patience).await? {
-                if bytes.len() + part.len() > most {
-                    return Err(Trouble::TooLong);
-                }
-                bytes.extend(part);
-            }
-            Ok(())
+        let Some(reader) = &self.reader else {
+            return Ok(Vec::new());
         };
-        within(patience, reading).await??;
-        Ok(bytes)
+        let read = within(patience, JsFuture::from(rest(reader, most as f64))).await?;
+        let bytes = read.map_err(|_| Trouble::Broken)?;
+        if bytes.is_undefined() {
+            return Err(Trouble::TooLong);
+        }
+        self.reader = None;
+        let bytes: Uint8Array = bytes.dyn_into().map_err(|_| Trouble::Broken)?;
+        Ok(bytes.to_vec())
     }
 }
 

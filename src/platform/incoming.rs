@@ -126,6 +126,14 @@ impl Head {
         self.length().and_then(|text| text.parse().ok())
     }
 
+    /// Scheme and host of the URL: where the caller reaches the worker.
+    pub fn base(&self) -> &str {
+        let url = self.address().unwrap_or_default();
+        let after_scheme = url.find("://").map_or(0, |at| at + 3);
+        let end = url[after_scheme..].find(['/', '?']);
+        end.map_or(url, |at| &url[..after_scheme + at])
+    }
+
     /// The URL's path.
     pub fn path(&self) -> &str {
         self.target().0
@@ -210,6 +218,9 @@ mod tests {
             parts("https://h/api?a=/b?c"),
             ("/api".into(), Some("a=/b?c".into()))
         );
+        assert_eq!(of("http://h:1/api/x").base(), "http://h:1");
+        assert_eq!(of("https://h?a").base(), "https://h");
+        assert_eq!(of("https://h").base(), "https://h");
         // No path, and `OPTIONS *`.
         assert_eq!(parts("https://h"), ("/".into(), None));
         assert_eq!(parts("https://h*"), ("/".into(), None));

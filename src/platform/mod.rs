@@ -1,6 +1,7 @@
 //! The doors to the outside: everything that reaches beyond this worker goes through one of these files.
 
 pub mod clock;
+pub mod company;
 pub mod exchange;
 pub mod fetch;
 pub mod incoming;

@@ -6,6 +6,7 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::platform::fetch::{self, Answer};
+use celaest_domain::json;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
@@ -58,8 +59,7 @@ impl Object {
         let answer = self.call("object/sign", body).await?;
         match answer.status {
             200 => {
-                let signed: Signed =
-                    serde_json::from_str(&answer.text).map_err(Error::unavailable)?;
+                let signed: Signed = json::read(&answer.text).map_err(Error::unavailable)?;
                 let name = utf8_percent_encode(name, PLAIN);
                 Ok(Some(self.whole(&format!("{}&download={name}", signed.url))))
             }
@@ -77,8 +77,7 @@ impl Object {
         let answer = self.call("object/upload/sign", "{}".to_owned()).await?;
         match answer.status {
             200 => {
-                let signed: SignedUpload =
-                    serde_json::from_str(&answer.text).map_err(Error::unavailable)?;
+                let signed: SignedUpload = json::read(&answer.text).map_err(Error::unavailable)?;
                 Ok(self.whole(&signed.url))
             }
             status => Err(unexpected(status)),

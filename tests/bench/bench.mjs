@@ -2,10 +2,10 @@
 //
 // Everything runs on this machine at once (workerd, PostgreSQL, PgBouncer and the load), so the figures to
 // look at are the ratios; each line is run right after what it is compared with. BENCH_SECONDS, BENCH_ROUNDS
-// and BENCH_CONNECTIONS change the load, BENCH_TASKS how many AI tasks are drained; "-- --ai" measures AI calls
-// alone, "-- --analytics" questions over BENCH_FACTS facts (10000,100000,1000000), "-- --dev" a fast build, to try
-// the bench itself. Local object storage waits for the disk with each write, in workerd's only thread:
-// TMPDIR=/dev/shm takes the disk out of the figures.
+// and BENCH_CONNECTIONS change the load, BENCH_TASKS how many AI tasks are drained, BENCH_PRODUCTS how many products
+// are searched and BENCH_FACTS over how many facts reports are asked (10000,100000,1000000). "-- --ai", "-- --selling"
+// and "-- --analytics" measure those alone, "-- --dev" a fast build, to try the bench itself. Local object storage
+// waits for the disk with each write, in workerd's only thread: TMPDIR=/dev/shm takes the disk out of the figures.
 
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -61,6 +61,8 @@ await bootstrap(async ({ packages }) => {
   const TASKS = setting('BENCH_TASKS', 1000);
   const fast = process.argv.includes('--dev');
   const onlyAi = process.argv.includes('--ai');
+  const onlySelling = process.argv.includes('--selling');
+  const PRODUCTS = setting('BENCH_PRODUCTS', 100_000);
   const onlyAnalytics = process.argv.includes('--analytics');
   const SIZES = (process.env.BENCH_FACTS || '10000,100000,1000000').split(',').map(Number);
   const { checkRust, wasmTarget } = await import('../../scripts/lib/rust.mjs');
@@ -78,6 +80,7 @@ await bootstrap(async ({ packages }) => {
   const { linesOf, measure, median, table } = await import('./lines.mjs');
   const { costTable, countCosts } = await import('./costs.mjs');
   const ai = await import('./ai.mjs');
+  const selling = await import('./selling.mjs');
   const { analyticsTable, measureAnalytics } = await import('./analytics.mjs');
 
   const folder = mkdtempSync(join(tmpdir(), 'celaest-bench-'));
@@ -89,7 +92,7 @@ await bootstrap(async ({ packages }) => {
     rmSync(folder, { recursive: true, force: true });
   };
   onStop(() => close().finally(() => process.exit(130)));
-  const step = steps(onlyAi || onlyAnalytics ? 4 : 8);
+  const step = steps(onlyAi || onlySelling || onlyAnalytics ? 4 : 9);
   try {
     let env;
     await step('npm packages, Rust, WebAssembly target and tools', async (note) => {
@@ -102,12 +105,13 @@ await bootstrap(async ({ packages }) => {
 
     const vars = {
       ...freshVars(), LOG_LEVEL: 'warn', RATE_LIMIT_PER_MIN: UNLIMITED, VALIDATE_LIMIT_PER_LICENSE: UNLIMITED,
-      VALIDATE_LIMIT_PER_IP: UNLIMITED,
+      VALIDATE_LIMIT_PER_IP: UNLIMITED, BROWSE_LIMIT_PER_IP: UNLIMITED,
     };
     const password = randomPassword();
     let keys;
     let apiKey;
     let database;
+    let sold;
     let owner;
     await step('PostgreSQL and PgBouncer', async (note) => {
       const cluster = new Cluster({ folder: join(folder, 'postgres'), password: randomPassword(), log: join(folder, 'postgres.log') });
@@ -125,6 +129,7 @@ await bootstrap(async ({ packages }) => {
         ({ key: apiKey } = await insertApiKey(client, vars, { user: ADMIN, organization: ACME }));
         await insertAuditRows(client);
         await ai.prepare(client);
+        if (!onlyAi) sold = await selling.prepare(client, vars, PRODUCTS);
         // For the floor, which has no tenants: a view sees what its owner sees.
         await client.query(`CREATE VIEW bench_licenses AS SELECT * FROM licenses; GRANT SELECT ON bench_licenses TO ${APP_ROLE}; ANALYZE`);
       });
@@ -163,6 +168,27 @@ await bootstrap(async ({ packages }) => {
       let text;
       await step(AI_STEP, async (note) => {
         text = await aiFigures(note);
+      });
+      process.stdout.write(`\n${text}\n`);
+      return 0;
+    }
+
+    const sellingFigures = async (note) => {
+      const shop = await selling.startShop();
+      running.push(shop);
+      const workerd = await start('selling', { vars: { ...vars, ...shop.vars }, delivering: true });
+      const { floor, sql } = linesOf({ ports: workerd.ports, keys, token, apiKey, organization: ACME });
+      const figures = await selling.measureSelling({
+        workerd, floor, sql, shop: { ...sold, stripe: shop.stripe }, rounds: ROUNDS, seconds: SECONDS, connections: CONNECTIONS, note,
+      });
+      await workerd.stop();
+      return `${table(figures.catalogue)}\n\nA catalogue of ${PRODUCTS.toLocaleString('en')} products.\n${selling.salesTable(figures.sales)}`;
+    };
+    const SELLING_STEP = 'selling: from checkout to a valid license, and searches';
+    if (onlySelling) {
+      let text;
+      await step(SELLING_STEP, async (note) => {
+        text = await sellingFigures(note);
       });
       process.stdout.write(`\n${text}\n`);
       return 0;
@@ -215,6 +241,11 @@ await bootstrap(async ({ packages }) => {
       aiText = await aiFigures(note);
     });
 
+    let sellingText;
+    await step(SELLING_STEP, async (note) => {
+      sellingText = await sellingFigures(note);
+    });
+
     const { raw, gzipped } = bundleSize();
     process.stdout.write(`
 ${table(lines)}
@@ -228,6 +259,8 @@ ${costTable(costs)}
 How they are counted and what is left out: docs/edge.md.
 
 ${aiText}
+
+${sellingText}
 
 Bundle: ${(raw / 1e6).toFixed(2)} MB, gzipped ${(gzipped / 1e6).toFixed(2)} MB.
 ${fast ? 'This was a fast build: none of these speeds count.\n' : ''}`);

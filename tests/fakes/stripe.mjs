@@ -53,6 +53,7 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
   const intents = new Map();
   const setups = new Map();
   const refunds = new Map();
+  const disputes = new Map();
   const customers = new Map();
   const methods = new Map();
   const answered = new Map();
@@ -62,6 +63,7 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
     key,
     intents,
     refunds,
+    disputes,
     methods,
     customers,
     /** Every request: `{ method, path, form, headers }`. */
@@ -186,9 +188,12 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
     const { amount, currency, latest_charge: charged } = intents.get(intentId);
     const closed = ['won', 'lost', 'warning_closed'].includes(status);
     const dispute = { id: disputeId, object: 'dispute', amount, currency, charge: charged, payment_intent: intentId, reason: 'fraudulent', status };
+    disputes.set(disputeId, dispute);
     await stripe.tell(stripe.event(`charge.dispute.${closed ? 'closed' : 'created'}`, dispute));
     return disputeId;
   };
+
+  const list = (data) => ({ object: 'list', data, has_more: false });
 
   const found = (map, wanted) => {
     const one = map.get(wanted);
@@ -260,6 +265,8 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
       later(stripe.event('refund.created', refund));
       return refund;
     },
+    'GET /v1/refunds': ({ payment_intent: of }) => list([...refunds.values()].filter((one) => one.payment_intent === of)),
+    'GET /v1/disputes': ({ payment_intent: of }) => list([...disputes.values()].filter((one) => one.payment_intent === of)),
     'POST /v1/customers': (form) => {
       const customer = { id: id('cus'), object: 'customer', email: form.email ?? null, metadata: form.metadata ?? {} };
       customers.set(customer.id, customer);

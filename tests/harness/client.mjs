@@ -49,7 +49,8 @@ class Stack {
   /** Runs the cron job of an expression in wrangler.toml, at a time if one is given. */
   async triggerCron(cron, time) {
     const query = new URLSearchParams({ cron, ...(time ? { time: String(Number(time)) } : {}) });
-    const response = await fetch(`${this.url}/cdn-cgi/local/scheduled?${query}`);
+    const [door, method] = this.queues ? [`${this.queues}/run`, 'POST'] : [`${this.url}/cdn-cgi/local/scheduled`, 'GET'];
+    const response = await fetch(`${door}?${query}`, { method });
     const text = await response.text();
     if (!response.ok) throw new Error(`cron ${cron}: ${response.status} ${text}`);
   }

@@ -13,6 +13,7 @@ import { freshVars } from '../../scripts/lib/dev-vars.mjs';
 import { BUILD, LOGS, ROOT } from '../../scripts/lib/paths.mjs';
 import { APP_ROLE, OWNER, randomPassword } from '../../scripts/lib/postgres.mjs';
 import { commandOf, freePort } from '../../scripts/lib/processes.mjs';
+import { assemble, startSelfHost } from '../../scripts/lib/self-host.mjs';
 import { readWorker, startWorker } from '../../scripts/lib/worker.mjs';
 import { startStorage } from '../fakes/storage.mjs';
 import { startStripe } from '../fakes/stripe.mjs';
@@ -23,6 +24,7 @@ const PREFIX = 'celaest-test-';
 // Limits only get in the way of a test that is not about them.
 const UNLIMITED = {
   RATE_LIMIT_PER_MIN: '1000000', VALIDATE_LIMIT_PER_LICENSE: '1000000', VALIDATE_LIMIT_PER_IP: '1000000',
+  BROWSE_LIMIT_PER_IP: '1000000',
 };
 
 // In memory where there is room: the stores of many objects and databases wait for one disk otherwise, for
@@ -51,13 +53,16 @@ export class Stage {
 
   /**
    * @param {string} version of PostgreSQL, whose programs are there
-   * @param {object} [coverage] what counts the lines that the workers execute
+   * @param {object} [options]
+   * @param {object} [options.coverage] what counts the lines that the workers execute
+   * @param {boolean} [options.selfHost] workers are those that run without Cloudflare
    */
-  constructor(version, coverage) {
+  constructor(version, { coverage, selfHost } = {}) {
     sweep();
     this.version = version;
     this.coverage = coverage;
     this.folder = mkdtempSync(join(FOLDER, `${PREFIX}${process.pid}-`));
+    this.selfHost = selfHost ? join(this.folder, 'self-host') : null;
     // The servers run as another user when we are root.
     chmodSync(this.folder, 0o711);
     this.passwords = { [OWNER]: randomPassword(), [APP_ROLE]: randomPassword() };
@@ -84,6 +89,7 @@ export class Stage {
     cpSync(join(ROOT, 'public'), join(folder, 'public'), { recursive: true });
     cpSync(join(ROOT, 'wrangler.toml'), join(folder, 'wrangler.toml'));
     this.worker = await readWorker(folder);
+    if (this.selfHost) await assemble(this.selfHost, this.worker);
   }
 
   /** Starts a worker with a database of its own; see client.mjs for what it is told. */
@@ -107,8 +113,9 @@ export class Stage {
       if (value === null) delete stack.vars[name];
       else stack.vars[name] = String(value);
     }
-    stack.worker = await startWorker({
-      worker: this.worker, state: stack.folder, vars: stack.vars, port: stack.port, log: stack.log, waitReady,
+    const start = this.selfHost ? startSelfHost : startWorker;
+    stack.worker = await start({
+      folder: this.selfHost, worker: this.worker, state: stack.folder, vars: stack.vars, port: stack.port, log: stack.log, waitReady,
       databaseUrl: stack.server.urls(stack.database).poolerUrl,
       // Its storage goes away with it.
       patience: 0,
@@ -116,8 +123,8 @@ export class Stage {
   }
 
   #describe(stack) {
-    const { id, vars, log, server, worker: { url }, database } = stack;
-    return { id, url, vars, log, serverLog: server.log, ...server.urls(database) };
+    const { id, vars, log, server, worker: { url, queues }, database } = stack;
+    return { id, url, queues, vars, log, serverLog: server.log, ...server.urls(database) };
   }
 
   /** A worker with the usual variables that nobody else uses until it is given back. */

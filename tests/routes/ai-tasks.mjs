@@ -19,13 +19,21 @@ const task = (fields) => async (world, owner) => {
   return { id: row.id };
 };
 
-/** A batch of somebody with one task. */
+/** A batch of somebody with one task that failed; or one that waits, for an hour. */
 const batch = (status = 'failed') => async (world, owner) => {
   const id = randomUUID();
+  const user = owner ?? world.ours.users.admin;
+  const waits = status === 'processing';
   await insert(world.stack, 'task_batches', {
-    id, organization_id: world.ours.id, user_id: owner ?? world.ours.users.admin, status, total_tasks: 1, failed_tasks: 1,
+    id, organization_id: world.ours.id, user_id: user, status, total_tasks: 1, failed_tasks: waits ? 0 : 1,
   });
-  await task({ batch_id: id })(world, owner);
+  const { id: inner } = await task(waits ? { batch_id: id, status: 'pending', error_code: null } : { batch_id: id })(world, owner);
+  if (waits) {
+    await world.stack.pg.query(
+      `INSERT INTO ai_task_queue (task_id, task_created_at, organization_id, user_id, license_id, batch_id, call_id, due_at)
+       SELECT id, created_at, organization_id, user_id, license_id, batch_id, uuid_generate_v4(), now() + interval '1 hour'
+       FROM processed_tasks WHERE id = $1`, [inner]);
+  }
   return { id };
 };
 
@@ -53,6 +61,6 @@ export default {
   'GET /api/ai/batches/{id}': readBatch,
   'GET /api/ai/batches/{id}/tasks': { ...oneBatch, permission: 'ai:read' },
   'GET /api/ai/batches/{id}/results': { ...oneBatch, permission: 'ai:read', contentType: 'application/x-ndjson' },
-  'DELETE /api/ai/batches/{id}': { ...oneBatch, permission: 'ai:use', status: 204, make: batch('processing'), leavesNoAuditRow: true },
+  'DELETE /api/ai/batches/{id}': { ...oneBatch, permission: 'ai:use', status: 204, make: batch('processing') },
   'POST /api/ai/batches/{id}/retry': { ...oneBatch, permission: 'ai:use', status: 202, body: {} },
 };

@@ -176,6 +176,7 @@ export default {
   'PATCH /api/tax-rates/{id}': { permission: 'tax_rates:write', errorWhenUnknown: 'TAX_RATE_NOT_FOUND', make: rate, body: { rate: 9.975 } },
 
   'POST /api/webhooks/stripe': { open: true, make: signed },
+  'GET /api/payment-differences': { permission: 'system:read' },
   'GET /api/payment-events': { permission: 'system:read', make: event },
   'POST /api/payment-events/{id}/replay': {
     permission: 'system:write', errorWhenUnknown: 'PAYMENT_EVENT_NOT_FOUND', make: event, body: { dismiss: true },

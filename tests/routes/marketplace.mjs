@@ -51,6 +51,18 @@ const asset = async ({ stack, ours }, owner) => {
   await insertRelease(stack, of);
   return { id: (await insertAsset(stack, { organization: ours.id, user: owner, product: of.id })).id };
 };
+/** A link to the file of something owned, as it was given a moment ago. */
+const link = async ({ stack, ours }) => {
+  const of = await createProduct(stack, ours.id);
+  const { id: release } = await insertRelease(stack, of);
+  const { id: asset } = await insertAsset(stack, { organization: ours.id, user: ours.users.admin, product: of.id });
+  const id = randomUUID();
+  await insert(stack, 'asset_downloads', {
+    asset_id: asset, organization_id: ours.id, release_id: release, user_id: ours.users.admin, link: id,
+    link_expires_at: new Date(Date.now() + 120_000),
+  });
+  return { id };
+};
 const ownedRelease = async ({ stack, ours }, owner) => {
   const of = await createProduct(stack, ours.id);
   const { id } = await insertRelease(stack, of);
@@ -139,6 +151,7 @@ export default {
 
   'GET /api/my/assets': { permission: 'assets:read', rowsOfNewTenant: 0, clientSeesOwnOnly: true, make: asset },
   'GET /api/my/assets/{id}': { permission: 'assets:read', ...ASSET, clientSeesOwnOnly: true, make: asset },
+  'GET /api/downloads/{id}': { open: true, status: 302, errorWhenUnknown: 'DOWNLOAD_NOT_FOUND', make: link },
   'GET /api/my/assets/{id}/download': { permission: 'assets:read', ...ASSET, clientSeesOwnOnly: true, make: asset },
   'POST /api/my/assets/{id}/transfer': {
     permission: 'assets:write', ...ASSET,

@@ -7,12 +7,14 @@ const WRITTEN_BEHIND = {
   user_api_keys: ['usage_count', 'last_used_at', 'updated_at'],
   outbox_messages: ['available_at', 'attempts', 'sent_at', 'processed_at', 'last_error'],
   webhooks: ['consecutive_failures', 'last_delivery_at', 'updated_at'],
+  prompts_master: ['usage_count', 'success_count', 'response_ms_total', 'success_rate', 'avg_response_time_ms', 'updated_at'],
   licenses: ['ai_requests_used', 'ai_cost_used', 'ai_tokens_input_used', 'ai_tokens_output_used', 'updated_at'],
-  prompts_master: ['usage_count', 'success_count', 'success_rate', 'response_ms_total', 'avg_response_time_ms', 'updated_at'],
 };
 
 // Tables that only consumers and jobs write, at a time of their own.
-const CONSUMERS_ONLY = ['license_usage_log', 'license_key_spending', 'organization_usage', 'telemetry_events', 'webhook_deliveries', 'system_events', 'job_runs', 'refinery_schema_history'];
+const CONSUMERS_ONLY = ['license_usage_log', 'license_key_spending', 'organization_usage', 'telemetry_events', 'webhook_deliveries',
+  'system_events', 'job_runs', 'refinery_schema_history', 'analytics_marks',
+  'rollup_ai', 'rollup_collisions', 'rollup_people', 'rollup_sales', 'rollup_subscriptions', 'rollup_validations'];
 
 // Rows that come from a queue, after an answer.
 const QUEUED = { processed_tasks: "t.input_type IN ('chat', 'completion', 'process')" };

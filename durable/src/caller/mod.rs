@@ -14,6 +14,6 @@ mod window;
 mod wire;
 
 pub use client::{announce, ask, count, forget};
-pub(crate) use object::open;
+pub(crate) use rules::Machine;
 pub use window::{Decision, FixedWindow, LocalLimiter};
 pub use wire::{Answer, Ask, Supply};

@@ -1,23 +1,18 @@
 //! What a caller's object knows and answers: state, event and time in; state and answer out.
 
 use celaest_domain::json;
-use std::collections::VecDeque;
-
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::window::{Decision, FixedWindow};
 use super::wire::{Answer, Ask, Known, Seen};
-use crate::announced::Announced;
-use crate::ids::Ids;
+use crate::changes::{ANNOUNCED, Changes};
+use crate::shell::Behind;
 use crate::storage::Effects;
 
 /// Length of the window in which requests are counted, in seconds.
 pub(super) const WINDOW_S: u32 = 60;
-/// What is written behind waits so long for company. Shorter than the silence after which an object
-/// leaves memory (about ten seconds), so that a count survives it.
-pub(super) const BEHIND_MS: i64 = 8_000;
 /// A sign-in is noted again after so long.
 const NOTE_EVERY_MS: i64 = 60_000;
 /// How long others go on with what is known while one request reads it anew.
@@ -27,13 +22,8 @@ const MOST_SESSIONS: usize = 20;
 
 /// Key of what PostgreSQL said.
 pub(super) const KNOWN: &str = "known";
-/// Key of the changes that were announced.
-pub(super) const ANNOUNCED: &str = "announced";
 /// Key of what is counted.
 pub(super) const COUNTED: &str = "counted";
-
-/// Changes that are recognised when they are told again.
-const MOST_ENDED: usize = 100;
 
 /// A check that cannot be read.
 #[derive(Debug)]
@@ -73,12 +63,8 @@ struct Counted {
 /// The state of one caller.
 #[derive(Debug)]
 pub struct Machine {
-    ids: Ids,
-    token: u64,
+    changes: Changes,
     loaded: Option<Loaded>,
-    announced: Announced,
-    /// Changes whose outcome was told; the outbox tells it again.
-    ended: VecDeque<Uuid>,
     counted: Counted,
     /// The API key, when it is one.
     key: Option<Uuid>,
@@ -92,13 +78,9 @@ pub struct Machine {
 impl Machine {
     /// A caller nothing is known of.
     pub fn new(seed: [u8; 16]) -> Self {
-        let mut ids = Ids::new(seed);
         Self {
-            token: ids.token(),
-            ids,
+            changes: Changes::new(seed),
             loaded: None,
-            announced: Announced::default(),
-            ended: VecDeque::new(),
             counted: Counted::default(),
             key: None,
             last_use_ms: 0,
@@ -112,7 +94,7 @@ impl Machine {
         for (key, text) in rows {
             match key.as_str() {
                 KNOWN => self.loaded = json::read(text).ok(),
-                ANNOUNCED => self.announced = json::read(text).unwrap_or_default(),
+                ANNOUNCED => self.changes.restore(text),
                 COUNTED => self.counted = json::read(text).unwrap_or_default(),
                 _ => {}
             }
@@ -130,14 +112,14 @@ impl Machine {
     pub fn ask(&mut self, ask: &Ask<'_>, now: i64) -> Result<(Answer, Effects), Malformed> {
         let mut effects = Effects::default();
         if let Some(supply) = &ask.supply
-            && supply.token == self.token
+            && supply.token == self.changes.token()
         {
             let known = json::read(supply.data.get()).map_err(|_| Malformed)?;
             self.install(known, ask.session, now);
         }
         let answer = self.answer(ask, now, &mut effects);
         // What is read while a change is under way is good for the one who read it, and kept for nobody.
-        if self.announced.is_changing(now) {
+        if self.changes.is_changing(now) {
             self.loaded = None;
         } else if let (Some(loaded), Some(_)) = (&self.loaded, &ask.supply) {
             effects.put(KNOWN, loaded);
@@ -148,7 +130,9 @@ impl Machine {
     }
 
     fn answer(&mut self, ask: &Ask<'_>, now: i64, effects: &mut Effects) -> Answer {
-        let need = Answer::Need { token: self.token };
+        let need = Answer::Need {
+            token: self.changes.token(),
+        };
         let Some(loaded) = &mut self.loaded else {
             return need;
         };
@@ -250,36 +234,20 @@ impl Machine {
     /// Something about the caller is about to change: until the outcome is known, or it cannot be committed
     /// any more, nothing is kept.
     pub fn announce(&mut self, change: Uuid, now: i64) -> Effects {
-        self.announced.add(change, now);
-        let mut effects = self.drop_known();
-        effects.put(ANNOUNCED, &self.announced);
-        effects
+        let effects = self.changes.announce(change, now);
+        self.without_known(effects)
     }
 
     /// `change` was committed, or did not come to be: nothing that was read before may be used again. Told
     /// again, it is no news.
     pub fn forget(&mut self, change: Uuid, now: i64) -> Effects {
-        if self.ended.contains(&change) {
-            return Effects::default();
+        match self.changes.forget(change, now) {
+            Some(effects) => self.without_known(effects),
+            None => Effects::default(),
         }
-        self.ended.push_back(change);
-        if self.ended.len() > MOST_ENDED {
-            self.ended.pop_front();
-        }
-        let mut effects = self.drop_known();
-        let before = self.announced.clone();
-        self.announced.end(Some(change), now);
-        if self.announced.is_empty() && !before.is_empty() {
-            effects.delete.push(ANNOUNCED.to_owned());
-        } else if self.announced != before {
-            effects.put(ANNOUNCED, &self.announced);
-        }
-        effects
     }
 
-    fn drop_known(&mut self) -> Effects {
-        let mut effects = Effects::default();
-        self.token = self.ids.token();
+    fn without_known(&mut self, mut effects: Effects) -> Effects {
         if self.loaded.take().is_some() {
             effects.delete.push(KNOWN.to_owned());
         }
@@ -288,7 +256,7 @@ impl Machine {
 
     /// What is to be written behind, and what is to be reported: totals that only grow, so that a report
     /// that is repeated or overtaken does no harm.
-    pub fn write_behind(&mut self) -> (Effects, Option<String>) {
+    pub fn write_behind(&mut self) -> Behind {
         let mut effects = Effects::default();
         if std::mem::take(&mut self.behind) {
             effects.put(COUNTED, &self.counted);
@@ -301,7 +269,11 @@ impl Machine {
             })
             .to_string()
         });
-        (effects, report)
+        Behind {
+            effects,
+            report,
+            again: None,
+        }
     }
 
     /// A report was not taken.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::rules::{COUNTED, KNOWN, Machine};
 use super::wire::{Answer, Ask, Supply};
+use crate::shell::Behind;
 use crate::storage::Effects;
 
 const SESSION: Uuid = Uuid::from_u128(1);
@@ -245,7 +246,9 @@ fn a_lone_request_writes_nothing_and_many_survive_silence() {
         passed += u32::from(matches!(answer, Answer::Known { .. }));
     }
     assert_eq!((passed, armed), (600, true));
-    let (effects, report) = object.machine.write_behind();
+    let Behind {
+        effects, report, ..
+    } = object.machine.write_behind();
     assert!(report.is_none());
     object.store(&effects);
     object.restart();
@@ -266,23 +269,27 @@ fn uses_of_a_key_are_reported_as_totals() {
     for at in 0..5 {
         object.call(&key, None, at);
     }
-    let (effects, report) = object.machine.write_behind();
+    let Behind {
+        effects, report, ..
+    } = object.machine.write_behind();
     object.store(&effects);
     assert!(report.unwrap().contains("\"usage_count\":5"));
-    assert!(object.machine.write_behind().1.is_none());
+    assert!(object.machine.write_behind().report.is_none());
     object.call(&key, None, 10);
-    let (effects, report) = object.machine.write_behind();
+    let Behind {
+        effects, report, ..
+    } = object.machine.write_behind();
     object.store(&effects);
     assert!(report.unwrap().contains("\"usage_count\":6"));
     object.machine.report_again();
-    assert!(object.machine.write_behind().1.is_some());
+    assert!(object.machine.write_behind().report.is_some());
     object.restart();
     object.call(&key, None, 20);
     assert!(
         object
             .machine
             .write_behind()
-            .1
+            .report
             .unwrap()
             .contains("\"usage_count\":7")
     );

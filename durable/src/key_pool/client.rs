@@ -15,15 +15,15 @@ const BINDING: &str = "KEY_POOL";
 pub async fn reserve(env: &Env, name: &str, ask: &Reserve<'_>) -> Result<Reserved> {
     let text = serde_json::to_string(ask)?;
     let answer = call::ask(env, BINDING, name, "reserve", &text).await?;
-    Ok(serde_json::from_str(&answer)?)
+    call::read(&answer)
 }
 
-/// Tells the pool called `name` what became of an attempt. May be repeated.
+/// Tells the pool called `name` what became of attempts. May be repeated.
 ///
 /// # Errors
 /// The object could not be reached, twice.
-pub async fn settle(env: &Env, name: &str, settle: &Settle<'_>) -> Result<()> {
-    let text = serde_json::to_string(settle)?;
+pub async fn settle(env: &Env, name: &str, settled: &[Settle<'_>]) -> Result<()> {
+    let text = serde_json::to_string(settled)?;
     call::ask_twice(env, BINDING, name, "settle", &text)
         .await
         .map(|_| ())
@@ -35,6 +35,7 @@ pub async fn settle(env: &Env, name: &str, settle: &Settle<'_>) -> Result<()> {
 /// The object could not be reached, twice.
 pub async fn shown(env: &Env, name: &str) -> Result<Shown> {
     let answer = call::ask_twice(env, BINDING, name, "show", "").await?;
+    // Numbers are names of fields here, which `json` does not read.
     Ok(serde_json::from_str(&answer)?)
 }
 

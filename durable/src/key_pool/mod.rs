@@ -15,6 +15,6 @@ mod tests;
 mod wire;
 
 pub use client::{announce, forget, reserve, settle, shown};
-pub(crate) use object::open;
+pub(crate) use rules::Machine;
 pub use stats::{Histogram, Series, Tally};
 pub use wire::{Given, KeyShown, Lease, Reserve, Reserved, Settle, Shown, State, Supply, Verdict};

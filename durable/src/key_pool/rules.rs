@@ -1,25 +1,21 @@
 //! What the object of a pool knows and answers: state, event and time in; state and answer out.
 
+mod behind;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use celaest_domain::ai::choose::{Candidate, pick};
+use celaest_domain::json;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::limits::Limits;
 use super::standing::{Changed, Group, Standing};
 use super::stats::{Record, Stats};
-use super::wire::{
-    Given, Key, KeyShown, Lease, Reserve, Reserved, Settle, Shown, Snapshot, State, Verdict,
-};
-use crate::announced::Announced;
-use crate::ids::Ids;
+use super::wire::{Given, Key, KeyShown, Lease, Reserve, Reserved, Settle, Shown, Snapshot, State};
+use crate::changes::{ANNOUNCED, Changes};
 use crate::storage::Effects;
 
-/// What is written behind waits so long for company, in milliseconds. Shorter than the silence after which an
-/// object leaves memory, so that a count survives it.
-pub(super) const BEHIND_MS: i64 = 8_000;
 /// A lease that is not settled ends after so long: longer than any attempt may take.
 pub(super) const LEASE_MS: i64 = 900_000;
 /// Leases that are remembered; the oldest make room.
@@ -31,8 +27,6 @@ const READING_MS: i64 = 2_000;
 
 /// Key of what PostgreSQL said.
 pub(super) const KNOWN: &str = "known";
-/// Key of the changes that were announced.
-const ANNOUNCED: &str = "announced";
 /// Key of the leases on their way.
 const LEASES: &str = "leases";
 /// What the keys of keys begin with.
@@ -41,9 +35,6 @@ const KEY: &str = "k:";
 const GROUP: &str = "g:";
 /// What the keys of the statistics begin with.
 const SERIES: &str = "s:";
-
-/// Changes that are recognised when they are told again.
-const MOST_ENDED: usize = 100;
 
 /// Keys that cannot be read.
 #[derive(Debug)]
@@ -59,24 +50,10 @@ struct Loaded {
     grace_until: i64,
 }
 
-/// What is to be written behind.
-#[derive(Debug, Default)]
-pub(super) struct Behind {
-    pub effects: Effects,
-    /// What PostgreSQL is to be told.
-    pub report: Option<String>,
-    /// In so many milliseconds there is more to do.
-    pub again: Option<i64>,
-}
-
 /// The state of one pool.
 #[derive(Debug)]
 pub struct Machine {
-    ids: Ids,
-    token: u64,
-    announced: Announced,
-    /// Changes whose outcome was told; the outbox tells it again.
-    ended: VecDeque<Uuid>,
+    changes: Changes,
     loaded: Option<Loaded>,
     keys: BTreeMap<Uuid, Standing>,
     groups: BTreeMap<String, Group>,
@@ -92,12 +69,8 @@ pub struct Machine {
 impl Machine {
     /// A pool nothing is known of.
     pub fn new(seed: [u8; 16]) -> Self {
-        let mut ids = Ids::new(seed);
         Self {
-            token: ids.token(),
-            announced: Announced::default(),
-            ended: VecDeque::new(),
-            ids,
+            changes: Changes::new(seed),
             loaded: None,
             keys: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -113,8 +86,9 @@ impl Machine {
     pub fn restore(&mut self, rows: &[(String, String)]) {
         for (key, text) in rows {
             match key.as_str() {
-                KNOWN => self.loaded = serde_json::from_str(text).ok(),
-                ANNOUNCED => self.announced = serde_json::from_str(text).unwrap_or_default(),
+                KNOWN => self.loaded = json::read(text).ok(),
+                ANNOUNCED => self.changes.restore(text),
+                // Numbers as names of fields are nothing that `json` reads.
                 LEASES => self.open = serde_json::from_str(text).unwrap_or_default(),
                 key => self.restore_one(key, text),
             }
@@ -132,10 +106,9 @@ impl Machine {
 
     fn restore_one(&mut self, key: &str, text: &str) {
         if let Some(id) = key.strip_prefix(KEY).and_then(|id| id.parse().ok()) {
-            self.keys
-                .extend(serde_json::from_str(text).ok().map(|one| (id, one)));
+            self.keys.extend(json::read(text).ok().map(|one| (id, one)));
         } else if let Some(name) = key.strip_prefix(GROUP) {
-            let group = serde_json::from_str(text).ok();
+            let group = json::read(text).ok();
             self.groups.extend(group.map(|one| (name.to_owned(), one)));
         } else if key.starts_with(SERIES) {
             self.stats.0.extend(serde_json::from_str::<Record>(text));
@@ -152,14 +125,16 @@ impl Machine {
         now: i64,
     ) -> Result<(Reserved, Effects), Malformed> {
         let mut effects = Effects::default();
-        let supplied = ask.supply.filter(|supply| supply.token == self.token);
+        let supplied = ask
+            .supply
+            .filter(|supply| supply.token == self.changes.token());
         if let Some(supply) = supplied {
-            let snapshot = serde_json::from_str(supply.data.get()).map_err(|_| Malformed)?;
+            let snapshot = json::read(supply.data.get()).map_err(|_| Malformed)?;
             self.install(snapshot, now, &mut effects);
         }
         let answer = self.answer(ask, now, &mut effects);
         // What is read while a change is under way is good for the one who read it, and kept for nobody.
-        if self.announced.is_changing(now) {
+        if self.changes.is_changing(now) {
             self.loaded = None;
         } else if let (Some(loaded), Some(_)) = (&self.loaded, supplied) {
             effects.put(KNOWN, loaded);
@@ -170,7 +145,9 @@ impl Machine {
     }
 
     fn answer(&mut self, ask: &Reserve<'_>, now: i64, effects: &mut Effects) -> Reserved {
-        let need = Reserved::Need { token: self.token };
+        let need = Reserved::Need {
+            token: self.changes.token(),
+        };
         let Some(loaded) = &mut self.loaded else {
             return need;
         };
@@ -204,7 +181,7 @@ impl Machine {
                 first = Some((until, reason));
             }
         }
-        let Some(choice) = pick(&candidates, self.ids.token()) else {
+        let Some(choice) = pick(&candidates, self.changes.draw()) else {
             return match first {
                 Some((until_ms, reason)) => Reserved::Cooling { until_ms, reason },
                 None => Reserved::Empty {
@@ -256,7 +233,7 @@ impl Machine {
             effects.put(row(GROUP, &key.group), group);
         }
         let lease = Lease {
-            id: self.ids.token().max(1),
+            id: self.changes.draw().max(1),
             key_id: key.id,
             generation: key.generation,
             group: key.group,
@@ -380,34 +357,20 @@ impl Machine {
     /// Something about the keys is about to change: until the outcome is known, or it cannot be committed any
     /// more, nothing is kept.
     pub fn announce(&mut self, change: Uuid, now: i64) -> Effects {
-        self.announced.add(change, now);
-        let mut effects = self.drop_known();
-        effects.put(ANNOUNCED, &self.announced);
-        effects
+        let effects = self.changes.announce(change, now);
+        self.without_known(effects)
     }
 
     /// `change` was committed, or did not come to be: nothing that was read before may be used again. Told
     /// again, it is no news.
     pub fn forget(&mut self, change: Uuid, now: i64) -> Effects {
-        if self.ended.contains(&change) {
-            return Effects::default();
+        match self.changes.forget(change, now) {
+            Some(effects) => self.without_known(effects),
+            None => Effects::default(),
         }
-        self.ended.push_back(change);
-        if self.ended.len() > MOST_ENDED {
-            self.ended.pop_front();
-        }
-        let mut effects = self.drop_known();
-        self.announced.end(Some(change), now);
-        match self.announced.is_empty() {
-            true => effects.delete.push(ANNOUNCED.to_owned()),
-            false => effects.put(ANNOUNCED, &self.announced),
-        }
-        effects
     }
 
-    fn drop_known(&mut self) -> Effects {
-        let mut effects = Effects::default();
-        self.token = self.ids.token();
+    fn without_known(&mut self, mut effects: Effects) -> Effects {
         if self.loaded.take().is_some() {
             effects.delete.push(KNOWN.to_owned());
         }
@@ -445,115 +408,6 @@ impl Machine {
         let known = self.loaded.as_ref()?;
         let key = known.keys.iter().find(|key| key.id == id)?;
         self.groups.get(&key.group)
-    }
-
-    /// What is to be written behind, what PostgreSQL is to be told (totals and states, so that a report that is
-    /// repeated or overtaken does no harm), and when to ask again.
-    pub(super) fn write_behind(&mut self, now: i64) -> Behind {
-        let mut effects = Effects::default();
-        self.end_leases(now);
-        effects.delete.extend(self.stats.forget(now));
-        for record in self.stats.0.iter_mut().filter(|record| record.dirty) {
-            record.dirty = false;
-            effects.put(record.row(), record);
-        }
-        for (name, group) in self.groups.iter_mut().filter(|(_, group)| group.dirty) {
-            group.dirty = false;
-            effects.put(row(GROUP, name), group);
-        }
-        let report = self.report(now);
-        for (id, standing) in self.keys.iter_mut().filter(|(_, one)| one.dirty) {
-            standing.dirty = false;
-            effects.put(row(KEY, id), standing);
-        }
-        if std::mem::take(&mut self.leases_dirty) {
-            match self.open.is_empty() {
-                true => effects.delete.push(LEASES.to_owned()),
-                false => effects.put(LEASES, &self.open),
-            }
-        }
-        Behind {
-            effects,
-            report,
-            again: self.next(now),
-        }
-    }
-
-    /// Leases that nobody settled: what became of them is unknown.
-    fn end_leases(&mut self, now: i64) {
-        let over = |lease: &Lease| now - lease.at_ms >= LEASE_MS;
-        let ended: Vec<Lease> = self
-            .open
-            .values()
-            .filter(|lease| over(lease))
-            .cloned()
-            .collect();
-        for lease in ended {
-            let unknown = Settle {
-                lease,
-                verdict: Verdict::Unknown,
-                code: "".into(),
-                until_ms: None,
-                disables: false,
-                input: None,
-                output: None,
-                latency_ms: 0,
-                cost_micros: None,
-            };
-            self.settle(&unknown, now);
-        }
-    }
-
-    fn report(&mut self, now: i64) -> Option<String> {
-        let states: Vec<(Uuid, State)> = self
-            .keys
-            .iter()
-            .map(|(id, standing)| (*id, standing.state(self.group_of(*id), now)))
-            .collect();
-        self.reported = now.max(self.reported + 1);
-        let mut told = Vec::new();
-        for (id, state) in states {
-            let Some(standing) = self.keys.get_mut(&id) else {
-                continue;
-            };
-            let well = state == State::Active;
-            if !standing.untold && standing.told_well == Some(well) {
-                continue;
-            }
-            standing.untold = false;
-            standing.dirty |= standing.told_well != Some(well);
-            standing.told_well = Some(well);
-            let mut row = json!({
-                "id": id, "sequence": self.reported, "generation": standing.generation,
-                "usage_count": standing.uses, "tokens_used": standing.tokens, "last_used_ms": standing.last_used,
-                "consecutive_failures": standing.failures,
-            });
-            if let (Some(row), Ok(serde_json::Value::Object(state))) =
-                (row.as_object_mut(), serde_json::to_value(&state))
-            {
-                row.extend(state);
-            }
-            told.push(row);
-        }
-        let told = (!told.is_empty()).then_some(told)?;
-        Some(json!({ "topic": "ai_pool.used", "payload": { "keys": told } }).to_string())
-    }
-
-    /// A report was not taken.
-    pub fn report_again(&mut self) {
-        for standing in self.keys.values_mut() {
-            standing.untold = true;
-        }
-    }
-
-    /// When a lease or a rest ends next, in milliseconds from `now`.
-    fn next(&self, now: i64) -> Option<i64> {
-        let leases = self.open.values().map(|lease| lease.at_ms + LEASE_MS);
-        let own = self.keys.values().filter_map(|one| one.rests.as_ref());
-        let shared = self.groups.values().filter_map(|one| one.rests.as_ref());
-        let rests = own.chain(shared).map(|rest| rest.until);
-        let later = leases.chain(rests).filter(|at| *at > now);
-        later.min().map(|at| at - now)
     }
 }
 

@@ -65,13 +65,20 @@ pub enum Wish<'a> {
     Remove,
 }
 
-/// For how long and how often an API key works.
+/// For how long and how often an API key works, and what it may spend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Term {
     /// Its end, in milliseconds since the epoch. `None`: until it is deleted.
     pub ends_ms: Option<i64>,
     /// Requests a minute.
     pub per_minute: u32,
+    /// Money for AI calls in a month, in millionths of a dollar. `None`: as much as the license.
+    pub budget_micro: Option<i64>,
+}
+
+/// Whether `own` goes no further than `by`, where nothing is no end.
+fn is_within(own: Option<i64>, by: Option<i64>) -> bool {
+    by.is_none_or(|by| own.is_some_and(|own| own <= by))
 }
 
 impl Term {
@@ -82,12 +89,10 @@ impl Term {
     /// [`Refusal::BeyondKey`].
     pub fn within(self, by: Option<Term>) -> Result<(), Refusal> {
         let Some(by) = by else { return Ok(()) };
-        let as_long = match (self.ends_ms, by.ends_ms) {
-            (_, None) => true,
-            (Some(own), Some(by)) => own <= by,
-            (None, Some(_)) => false,
-        };
-        match as_long && self.per_minute <= by.per_minute {
+        let is_no_more = is_within(self.ends_ms, by.ends_ms)
+            && self.per_minute <= by.per_minute
+            && is_within(self.budget_micro, by.budget_micro);
+        match is_no_more {
             true => Ok(()),
             false => Err(Refusal::BeyondKey),
         }

@@ -39,6 +39,12 @@ pub enum Key {
     TasksRetentionDays,
     /// `webhooks.retention_days`
     WebhooksRetentionDays,
+    /// `downloads.retention_days`
+    DownloadsRetentionDays,
+    /// `coupons.retention_days`
+    CouponsRetentionDays,
+    /// `payment_events.retention_days`
+    PaymentEventsRetentionDays,
     /// `analytics.manual_minutes_per_task`
     AnalyticsManualMinutesPerTask,
     /// `analytics.hourly_rate_usd`
@@ -135,13 +141,15 @@ impl Kind {
 
 impl Key {
     /// Every setting, in the order they are shown.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::AnalyticsHourlyRateUsd,
         Self::AnalyticsInfrastructureCostUsdPerMonth,
         Self::AnalyticsManualMinutesPerTask,
         Self::ApiRateLimitPerMin,
         Self::ApiKeysMaxPerUser,
         Self::ApiKeysMaxRatePerMin,
+        Self::CouponsRetentionDays,
+        Self::DownloadsRetentionDays,
         Self::EmailApiKey,
         Self::EmailApiUrl,
         Self::EmailFrom,
@@ -149,6 +157,7 @@ impl Key {
         Self::LicenseCollisionAutoRevoke,
         Self::LicenseCollisionThreshold,
         Self::LicenseValidationRetentionDays,
+        Self::PaymentEventsRetentionDays,
         Self::SessionsRetentionDays,
         Self::SystemEventsRetentionDays,
         Self::TasksRetentionDays,
@@ -182,6 +191,9 @@ impl Key {
             Self::SystemEventsRetentionDays => "system_events.retention_days",
             Self::TasksRetentionDays => "tasks.retention_days",
             Self::WebhooksRetentionDays => "webhooks.retention_days",
+            Self::DownloadsRetentionDays => "downloads.retention_days",
+            Self::CouponsRetentionDays => "coupons.retention_days",
+            Self::PaymentEventsRetentionDays => "payment_events.retention_days",
             Self::AnalyticsManualMinutesPerTask => "analytics.manual_minutes_per_task",
             Self::AnalyticsHourlyRateUsd => "analytics.hourly_rate_usd",
             Self::AnalyticsInfrastructureCostUsdPerMonth => {
@@ -207,6 +219,9 @@ impl Key {
             | Self::SessionsRetentionDays
             | Self::SystemEventsRetentionDays
             | Self::TasksRetentionDays
+            | Self::DownloadsRetentionDays
+            | Self::CouponsRetentionDays
+            | Self::PaymentEventsRetentionDays
             | Self::WebhooksRetentionDays => Kind::Integer { min: 1, max: 3_650 },
             Self::LicenseAddressSource => Kind::Choice(&license::AddressSource::NAMES),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => {
@@ -258,6 +273,13 @@ impl Key {
             Self::WebhooksRetentionDays => {
                 "Days after which the log of webhook deliveries is deleted"
             }
+            Self::DownloadsRetentionDays => "Days after which the log of downloads is deleted",
+            Self::CouponsRetentionDays => {
+                "Days after which uses of coupons are deleted that count for nothing any more"
+            }
+            Self::PaymentEventsRetentionDays => {
+                "Days after which events of payment gateways that were dealt with are deleted"
+            }
             Self::AnalyticsManualMinutesPerTask => {
                 "Minutes that a person needs for what one AI task does"
             }
@@ -295,7 +317,10 @@ impl Key {
             | Self::SessionsRetentionDays
             | Self::SystemEventsRetentionDays
             | Self::WebhooksRetentionDays => 90.into(),
-            Self::TasksRetentionDays => 730.into(),
+            Self::TasksRetentionDays
+            | Self::DownloadsRetentionDays
+            | Self::CouponsRetentionDays
+            | Self::PaymentEventsRetentionDays => 730.into(),
             Self::AnalyticsManualMinutesPerTask => 15.into(),
             Self::AnalyticsHourlyRateUsd => 25.into(),
             Self::AnalyticsInfrastructureCostUsdPerMonth => 0.into(),

@@ -7,10 +7,12 @@ use crate::http::body::{Body, Bytes, Parts};
 use crate::http::change::Stop;
 use crate::http::endpoint::NoBody;
 use crate::http::idempotency::Once;
-use crate::http::params::{Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query};
+use crate::http::params::{Browser, Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query};
 use crate::http::permit::{Light, OnPerson, OwnProfile, Permit, Required, SignedIn};
 use crate::http::problem::Failed;
-use crate::http::reply::{Bare, Data, Events, Found, Output, Pdf, Reply, Shared, Spoken, Streamed};
+use crate::http::reply::{
+    Bare, Data, Elsewhere, Events, Found, Output, Pdf, Reply, Shared, Spoken, Streamed,
+};
 use crate::http::strict::AskedPage;
 use aide::generate::GenContext;
 use aide::openapi::{
@@ -194,6 +196,8 @@ impl OperationInput for Id {
 
 impl OperationInput for Caller {}
 
+impl OperationInput for Browser {}
+
 impl OperationInput for NoBody {}
 
 impl OperationInput for Known {}
@@ -345,6 +349,18 @@ impl<T: JsonSchema> OperationOutput for Found<T> {
         };
         responses.push((Some(301), moved));
         responses
+    }
+}
+
+impl OperationOutput for Elsewhere {
+    type Inner = ();
+
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
+        let moved = Response {
+            description: "It is at `Location` for now".into(),
+            ..Response::default()
+        };
+        vec![(Some(302), moved)]
     }
 }
 

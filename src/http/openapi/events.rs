@@ -89,6 +89,9 @@ fn data_of(event: &str) -> &'static str {
             "organization" => "ToldOrganization",
             "order" => "ToldOrder",
             "subscription" => "ToldSubscription",
+            "invoice" => "ToldInvoice",
+            "product" => "ToldProduct",
+            "release" => "ToldRelease",
             "ai" => "ToldTask",
             _ => "ToldWebhook",
         },
@@ -147,7 +150,17 @@ fn told(schemas: &Value) -> Map<String, Value> {
         ),
         (
             "ToldSubscription",
-            json!({ "subscription": reference("Subscription") }),
+            json!({ "subscription": reference("PaidSubscription") }),
+        ),
+        ("ToldInvoice", json!({ "invoice": reference("Invoice") })),
+        (
+            "ToldProduct",
+            json!({ "product": part(&schemas["Product"], |name| name != "metadata", &["id", "code", "status"], "The product.") }),
+        ),
+        (
+            "ToldRelease",
+            json!({ "release": part(&schemas["Release"], |name| !["metadata", "storage_path"].contains(&name),
+            &["id", "product_id", "version", "status"], "The release.") }),
         ),
         (
             "ToldOrganization",

@@ -80,3 +80,34 @@ fn a_webhook_says_why() {
     assert!(say("gone").contains("410") && !say("failing").contains("410"));
     assert!(say("gone").contains("https://erp.example/in"));
 }
+
+#[test]
+fn selling_is_told_as_it_is() {
+    let text = |template: &str, locale: &str, data: serde_json::Value| {
+        render(template, locale, &data, DASHBOARD).unwrap().text
+    };
+    let paid = json!({ "order_number": "ORD-1", "total": "108.00", "currency": "EUR" });
+    assert!(text("order_completed", "es", paid.clone()).contains("108.00 EUR"));
+    assert!(text("order_completed", "en", paid).contains("108.00 EUR"));
+    for locale in ["es", "en"] {
+        let free = json!({ "order_number": "ORD-1", "total": "0.00", "currency": "EUR" });
+        assert!(!text("order_completed", locale, free).contains("0.00"));
+        let note = json!({ "invoice_number": "CRN-2026-000001" });
+        let letter = render("invoice", locale, &note, DASHBOARD).unwrap();
+        assert!(!letter.subject.contains("Factura") && !letter.subject.contains("Invoice"));
+        let failed = |reason: &str, last: bool| {
+            let data = json!({ "total": "5", "reason": reason, "last": last });
+            text("payment_failed", locale, data)
+        };
+        assert_ne!(
+            failed("no_payment_method", true),
+            failed("authentication_required", true)
+        );
+        assert_ne!(
+            failed("card_declined", true),
+            failed("card_declined", false)
+        );
+    }
+    let card = json!({ "brand": "visa", "last4": "4242", "expires": "12/2026" });
+    assert!(text("card_expiring", "es", card).contains("La tarjeta Visa terminada en 4242"));
+}

@@ -63,7 +63,7 @@ async fn confirm(run: &Run, stored: &HashMap<String, Vec<Confirmed>>) -> Result<
 fn store(records: &str) -> Query {
     sql(format!("WITH message AS (
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS r(id uuid, license_id uuid, organization_id uuid, user_id uuid,
-    caller_key_id uuid, kind text, task_id uuid, prompt_id uuid, request_id text, started_at bigint, ended jsonb,
+    caller_key_id uuid, account_id uuid, kind text, task_id uuid, prompt_id uuid, request_id text, started_at bigint, ended jsonb,
     more jsonb)
 ), locked AS (
   SELECT l.id, l.organization_id, l.license_key, coalesce(l.current_period_start, l.starts_at) AS first,
@@ -76,6 +76,7 @@ fn store(records: &str) -> Query {
     coalesce((m.ended->>'tokens_input')::bigint, 0) AS tokens_input,
     coalesce((m.ended->>'tokens_output')::bigint, 0) AS tokens_output,
     (SELECT k.id FROM user_api_keys k WHERE k.id = m.caller_key_id) AS key_id,
+    (SELECT k.id FROM user_api_keys k WHERE k.id = coalesce(m.account_id, m.caller_key_id)) AS account_key_id,
     past.id AS past_id, coalesce(past.period_start, l.first) AS period_start,
     coalesce(past.period_end, l.last) AS period_end
   FROM message m JOIN locked l ON l.id = m.license_id AND l.organization_id = m.organization_id
@@ -133,15 +134,15 @@ fn store(records: &str) -> Query {
   WHERE u.id = n.past_id
 ), spent AS (
   INSERT INTO license_key_spending AS s (license_id, api_key_id, organization_id, period_start, cost_usd)
-  SELECT license_id, key_id, organization_id, period_start, coalesce(sum(cost), 0) FROM fresh
-  WHERE key_id IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 4
+  SELECT license_id, account_key_id, organization_id, period_start, coalesce(sum(cost), 0) FROM fresh
+  WHERE account_key_id IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 4
   ON CONFLICT (license_id, period_start, api_key_id) DO UPDATE SET cost_usd = s.cost_usd + excluded.cost_usd
 ), measured AS (
   SELECT prompt_id, completed AS succeeded, coalesce((more->>'ai_ms')::bigint, 0) AS ms FROM fresh
 ), {MEASURED}
 SELECT coalesce(json_object_agg(license_key, calls), '{{}}')::text FROM (
   SELECT license_key, json_agg(json_build_object('id', call.id, 'at', started_at, 'counts', counts,
-    'cost_micro', coalesce((ended->>'cost_micro')::bigint, 0), 'caller_key_id', key_id,
+    'cost_micro', coalesce((ended->>'cost_micro')::bigint, 0), 'account_id', account_key_id,
     'fresh', logged.call_id IS NOT NULL)) AS calls
   FROM call LEFT JOIN logged ON logged.call_id = call.id GROUP BY 1) c"))
     .bind(records)

@@ -1,11 +1,11 @@
 //! `GET /api/my/assets/{id}/download` and `GET /api/releases/{id}/download`
 //!
-//! What may be downloaded is decided twice: before a link is made, and under the lock of the row when it is
-//! counted, so that no lock is held while the storage is asked. A link that is good still is given again
-//! without being counted again.
+//! A link is of one asset, for one person, and is counted when it is given, under the lock of the asset's row. One
+//! that is good still is given again without being counted again. Where it leads is in `follow.rs`.
 
 use super::model::{Download, Which};
 use super::queries::mine;
+use crate::config::Config;
 use crate::db::{Rows, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::params::{Id, Query};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 /// Something owned, as the rule looks at it.
 #[derive(Debug, Deserialize)]
-struct Owned {
+pub struct Owned {
     id: Uuid,
     organization_id: Uuid,
     product_id: Uuid,
@@ -39,11 +39,11 @@ const OWNED: &str = "a.id, a.organization_id, a.product_id, a.status, a.expires_
 
 /// A release with what is needed to get its file.
 #[derive(Debug, Deserialize)]
-struct File {
+pub struct File {
     id: Uuid,
     #[serde(flatten)]
-    release: releases::Facts,
-    file_name: Option<String>,
+    pub release: releases::Facts,
+    pub file_name: Option<String>,
     signature: Option<String>,
     yanked_reason: Option<String>,
     replaced_by: Option<Uuid>,
@@ -75,7 +75,9 @@ pub async fn of_release(permit: Permit<AssetsRead>, Id(id): Id) -> Result<Data<D
     let own: Option<File> = if sells { tx.row(own).await? } else { None };
     if let Some(file) = own {
         check_file(&file)?;
-        let (url, until) = link(&permit, &file).await?;
+        let seconds = permit.call.config.download_link_seconds;
+        let until = clock::now() + TimeDelta::seconds(i64::from(seconds));
+        let url = stored(permit.call.config, &file, seconds).await?;
         return Ok(Data::of(&shown(file, url, until, None)));
     }
     // Of several the one that is good for most.
@@ -135,57 +137,93 @@ async fn file(tx: &mut Tx, owned: &Owned, which: &Which) -> Result<File> {
         .await
 }
 
-/// Decides, makes a link, decides again and counts.
+/// A link that was given for a download, and until when it is good.
+#[derive(Debug, Deserialize)]
+struct Link {
+    link: Uuid,
+    until: DateTime<Utc>,
+}
+
+/// Decides, looks whether the file is there, decides again and gives a link that is counted, or the one that was.
 async fn fetch(access: &Access, mut tx: Tx, owned: Owned, file: File) -> Result<Data<Download>> {
     let user = access.principal.user_id;
-    let again = is_repeat(&mut tx, &owned, &file, user).await?;
-    decide(&owned, &file, again)?;
+    let known = given(&mut tx, &owned, &file, user).await?;
+    decide(&owned, &file, known.is_some())?;
     drop(tx);
     // Whoever only asks whether there is something does not download it.
     if access.call.head.method() == "HEAD" {
         return Ok(Data::of(&shown(file, String::new(), clock::now(), None)));
     }
-    let (url, until) = link(access, &file).await?;
+    if let Some(link) = known {
+        return Ok(linked(access, &owned, file, &link));
+    }
+    let config = access.call.config;
+    let seconds = config.download_link_seconds;
+    // What is not there is not counted. No row is held while the storage is asked.
+    stored(config, &file, seconds).await?;
     let mut tx = access.begin();
     let query = mine(&tx).id(owned.id).lock(OWNED);
-    let owned: Owned = tx.one(query, Code::AssetNotFound).await?;
-    let again = is_repeat(&mut tx, &owned, &file, user).await?;
-    decide(&owned, &file, again)?;
-    let count = owned.facts.download_count + u32::from(!again);
-    if !again {
-        tx.finally(
-            sql("INSERT INTO asset_downloads
-                   (asset_id, organization_id, release_id, user_id, ip_address, user_agent, link_expires_at)
-                 VALUES ($1::uuid, $2::uuid, $3::uuid, $4::uuid, $5::inet, $6, $7::timestamptz)")
-            .bind(owned.id)
-            .bind(owned.organization_id)
-            .bind(file.id)
-            .bind(user)
-            .bind(&access.call.ip)
-            .bind(access.call.user_agent.as_deref())
-            .bind(until),
-        );
-        tx.finally(
-            sql("UPDATE customer_assets a SET download_count = $1::integer
-                 WHERE a.id = $2::uuid AND a.organization_id = $3::uuid")
-            .bind(count)
-            .bind(owned.id)
-            .bind(owned.organization_id),
-        );
-    }
+    let mut owned: Owned = tx.one(query, Code::AssetNotFound).await?;
+    let known = given(&mut tx, &owned, &file, user).await?;
+    decide(&owned, &file, known.is_some())?;
+    let link = match known {
+        Some(known) => known,
+        None => {
+            owned.facts.download_count += 1;
+            let link = Link {
+                link: Uuid::new_v4(),
+                until: clock::now() + TimeDelta::seconds(i64::from(seconds)),
+            };
+            note(access, &mut tx, (&owned, &file), &link);
+            link
+        }
+    };
     access.commit_aside(tx).await?;
-    let left = owned.facts.download_limit;
-    let left = left.map(|limit| limit.saturating_sub(count));
-    Ok(Data::of(&shown(file, url, until, left)))
+    Ok(linked(access, &owned, file, &link))
 }
 
-/// Whether a link that the person was given for this is good still.
-async fn is_repeat(tx: &mut Tx, owned: &Owned, file: &File, user: Uuid) -> Result<bool> {
-    tx.value(
-        sql("SELECT to_json(EXISTS (
-               SELECT 1 FROM asset_downloads d
-               WHERE d.asset_id = $1::uuid AND d.organization_id = $2::uuid AND d.release_id = $3::uuid
-                 AND d.user_id = $4::uuid AND d.link_expires_at > now()))::text")
+fn linked(access: &Access, owned: &Owned, file: File, link: &Link) -> Data<Download> {
+    let Facts {
+        download_limit,
+        download_count,
+        ..
+    } = owned.facts;
+    let left = download_limit.map(|limit| limit.saturating_sub(download_count));
+    let url = format!("{}/api/downloads/{}", access.call.head.base(), link.link);
+    Data::of(&shown(file, url, link.until, left))
+}
+
+/// Writes a download down, with the transaction.
+fn note(access: &Access, tx: &mut Tx, (owned, file): (&Owned, &File), link: &Link) {
+    tx.finally(
+        sql("INSERT INTO asset_downloads
+               (asset_id, organization_id, release_id, user_id, ip_address, user_agent, link_expires_at, link)
+             VALUES ($1::uuid, $2::uuid, $3::uuid, $4::uuid, $5::inet, $6, $7::timestamptz, $8::uuid)")
+        .bind(owned.id)
+        .bind(owned.organization_id)
+        .bind(file.id)
+        .bind(access.principal.user_id)
+        .bind(&access.call.ip)
+        .bind(access.call.user_agent.as_deref())
+        .bind(link.until)
+        .bind(link.link),
+    );
+    tx.finally(
+        sql("UPDATE customer_assets a SET download_count = $1::integer
+             WHERE a.id = $2::uuid AND a.organization_id = $3::uuid")
+        .bind(owned.facts.download_count)
+        .bind(owned.id)
+        .bind(owned.organization_id),
+    );
+}
+
+/// The link that the person was given for this and that is good still.
+async fn given(tx: &mut Tx, owned: &Owned, file: &File, user: Uuid) -> Result<Option<Link>> {
+    tx.row(
+        sql("SELECT d.link, d.link_expires_at AS until FROM asset_downloads d
+             WHERE d.asset_id = $1::uuid AND d.organization_id = $2::uuid AND d.release_id = $3::uuid
+               AND d.user_id = $4::uuid AND d.link_expires_at > now()
+             ORDER BY d.link_expires_at DESC LIMIT 1")
         .bind(owned.id)
         .bind(owned.organization_id)
         .bind(file.id)
@@ -194,7 +232,11 @@ async fn is_repeat(tx: &mut Tx, owned: &Owned, file: &File, user: Uuid) -> Resul
     .await
 }
 
-fn decide(owned: &Owned, file: &File, again: bool) -> Result<()> {
+/// Whether a release of something owned may be downloaded; `again` for what was counted already.
+///
+/// # Errors
+/// Why not, with what helps to go on.
+pub fn decide(owned: &Owned, file: &File, again: bool) -> Result<()> {
     let facts = &owned.facts;
     let (status, has_file) = (file.release.status, file.release.has_file());
     facts
@@ -237,17 +279,17 @@ fn check_file(file: &File) -> Result<()> {
     }
 }
 
-/// A link to the file, and until when it is good.
-async fn link(access: &Access, file: &File) -> Result<(String, DateTime<Utc>)> {
-    let config = access.call.config;
+/// The storage's own link to the file, good for so many seconds.
+///
+/// # Errors
+/// 409 when the file is not there; 503 when the storage does not answer.
+pub async fn stored(config: &'static Config, file: &File, seconds: u32) -> Result<String> {
     let release = &file.release;
     let path = release.storage_path.as_deref().unwrap_or_default();
     let object = releases::object(config, release.organization_id, release.product_id, path);
-    let seconds = config.download_link_seconds;
-    let until = clock::now() + TimeDelta::seconds(i64::from(seconds));
     let name = file.file_name.as_deref().unwrap_or("download");
     let url = object.download_link(seconds, name).await?;
-    Ok((url.ok_or(Code::ReleaseWithoutFile)?, until))
+    url.ok_or_else(|| Code::ReleaseWithoutFile.into())
 }
 
 fn shown(file: File, url: String, until: DateTime<Utc>, left: Option<u32>) -> Download {

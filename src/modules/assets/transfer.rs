@@ -11,6 +11,7 @@ use crate::http::params::Id;
 use crate::http::permit::{AssetsWrite, Permit};
 use crate::http::reply::Data;
 use crate::modules::licenses;
+use celaest_domain::json;
 use celaest_domain::market::asset::Status;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -31,7 +32,7 @@ pub async fn transfer(
 ) -> Outcome<Data<Asset>> {
     let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx, id).await?;
-    let owned: Owned = serde_json::from_str(before.text()).map_err(Error::internal)?;
+    let owned: Owned = json::read(before.text()).map_err(Error::internal)?;
     if owned.status == Status::Revoked {
         let details = serde_json::json!({ "reason": owned.status_reason });
         return Err(Error::new(Code::AssetRevoked).with_details(details).into());

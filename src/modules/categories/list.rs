@@ -4,12 +4,12 @@ use super::model::CategoryInTree;
 use super::queries;
 use crate::db::Raw;
 use crate::error::Result;
-use crate::http::params::Caller;
+use crate::http::params::Browser;
 use crate::http::permit::{CategoriesWrite, Permit};
 use crate::http::reply::{Data, Shared};
 
 /// The tree of categories, each before what is in it.
-pub async fn list(Caller(call): Caller) -> Result<Shared<Data<Vec<CategoryInTree>>>> {
+pub async fn list(Browser(call): Browser) -> Result<Shared<Data<Vec<CategoryInTree>>>> {
     let tree: Raw<Vec<CategoryInTree>> = call.begin_open().only_value(queries::tree(false)).await?;
     Ok(Shared(Data::raw(&tree)))
 }

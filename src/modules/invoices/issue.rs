@@ -6,7 +6,7 @@ use super::queries::{COLUMNS, INVOICE};
 use crate::db::{Raw, Rows, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::modules::orders::pricing::{Address, Company, company};
-use crate::modules::orders::queries::Parts;
+use crate::modules::orders::queries::{Parts, record_for_both};
 use celaest_domain::billing::document::{Document, Kind, Line, Party, Tax};
 use celaest_domain::billing::money::Currency;
 use celaest_domain::billing::totals::credited;
@@ -301,6 +301,8 @@ async fn write(
         .fixed("paid_at = now()")
         .insert("invoices", "v", COLUMNS);
     let invoice: Raw<Invoice> = tx.one(query, Code::Internal).await?;
-    tx.record_new(&INVOICE, "invoice.issued", &invoice);
+    let sides = (order.organization_id, order.seller_id);
+    let (before, after) = (Value::Null, invoice.tree());
+    record_for_both(tx, &INVOICE, "invoice.issued", sides, (&before, &after));
     Ok(number)
 }

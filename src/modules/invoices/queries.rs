@@ -2,18 +2,19 @@
 
 use crate::db::facts::Subject;
 use crate::db::{Rows, Scope, Tx};
+use serde_json::json;
 
 /// The columns of [`super::model::Invoice`], from alias `v`.
 pub const COLUMNS: &str = "v.id, v.invoice_number, v.kind, v.status, v.organization_id, v.seller_id, v.user_id, v.order_id,
     v.corrects_id, v.currency, v.subtotal, v.discount_total, v.tax_total, v.total, v.document, v.issued_at, v.paid_at,
     v.sent_at, v.created_at";
 
-/// What the log learns of an invoice.
+/// What the log and the outside learn of an invoice.
 pub const INVOICE: Subject = Subject {
     kind: "invoice",
     tenant: "organization_id",
     secret: &[],
-    told: None,
+    told: Some(|invoice| json!({ "invoice": invoice })),
 };
 
 /// The invoices that the caller got.

@@ -14,7 +14,6 @@ use crate::modules::payments::gateway::{self, State};
 use crate::modules::payments::ledger::Ledger;
 use crate::modules::payments::reconcile::told;
 use celaest_domain::billing::order::{Event, Refusal, next};
-use uuid::Uuid;
 
 /// Gives an order up before it is paid; its coupon can be used again. Doing so again changes nothing.
 pub async fn cancel(
@@ -45,7 +44,7 @@ pub async fn give_up(ledger: &Ledger, order: &Locked) -> Result<Raw<Order>> {
     {
         end_payment(ledger, order).await?;
     }
-    close(ledger, order.id).await
+    close(ledger, order).await
 }
 
 async fn end_payment(ledger: &Ledger, order: &Locked) -> Result<()> {
@@ -81,10 +80,14 @@ async fn end_payment(ledger: &Ledger, order: &Locked) -> Result<()> {
     }
 }
 
-async fn close(ledger: &Ledger, id: Uuid) -> Result<Raw<Order>> {
+async fn close(ledger: &Ledger, seen: &Locked) -> Result<Raw<Order>> {
     let mut tx = ledger.begin();
     let orders = queries::both(&tx);
-    let order = queries::lock(&mut tx, orders, id).await?;
+    let order = queries::lock(&mut tx, orders, seen.id).await?;
+    // A payment that was begun since it was looked at is not ended: its money would come for nothing.
+    if order.status.is_open() && order.payments_begun != seen.payments_begun {
+        return Err(Code::PaymentUnderWay.into());
+    }
     let status = next(order.status, Event::GivenUp).map_err(|refusal| match refusal {
         Refusal::Paid => Code::OrderPaid,
         _ => Code::Conflict,
@@ -96,7 +99,7 @@ async fn close(ledger: &Ledger, id: Uuid) -> Result<Raw<Order>> {
     let set = Set::new().fixed("status = 'cancelled', cancelled_at = now()");
     let after = queries::set(&mut tx, &order, set).await?;
     record(&mut tx, &order, "order.cancelled", &after);
-    tx.execute(sql("SELECT release_coupon($1::uuid)").bind(id))
+    tx.execute(sql("SELECT release_coupon($1::uuid)").bind(order.id))
         .await?;
     if order.kind == Kind::PlanChange {
         // Nobody paid for the other plan: it does not come.

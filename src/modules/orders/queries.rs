@@ -1,7 +1,7 @@
 //! The SQL of orders.
 
 use super::model::{Kind, Order, Refund, RefundStatus, Status};
-use crate::db::facts::{Action, Fact, Subject};
+use crate::db::facts::{Fact, Subject, without};
 use crate::db::{Raw, Rows, Scope, Tx, sql};
 use crate::error::{Code, Error, Result};
 use celaest_domain::billing::document::Tax;
@@ -36,13 +36,7 @@ pub const ORDER: Subject = Subject {
     kind: "order",
     tenant: "organization_id",
     secret: &[],
-    told: Some(|order| {
-        let mut order = order.clone();
-        if let Some(fields) = order.as_object_mut() {
-            fields.remove("notes");
-        }
-        json!({ "order": order })
-    }),
+    told: Some(|order| json!({ "order": without(order, &["notes"]) })),
 };
 
 /// [`ORDER`] for what only the log learns: that somebody tries to pay.
@@ -262,23 +256,30 @@ pub fn note(tx: &mut Tx, order: &Locked, event: &'static str, after: &Raw<Order>
 
 /// Writes down what happened to an order, for whoever bought and for whoever sold; in a transaction of the system.
 pub fn record(tx: &mut Tx, order: &Locked, event: &'static str, after: &Raw<Order>) {
-    tx.record_change(&ORDER, event, &order.row, after);
-    let (before, after) = (order.row.tree(), after.tree());
-    let seller = order
-        .seller_id
-        .filter(|seller| *seller != order.organization_id);
-    let changes = ORDER.changes(&before, &after);
+    let sides = (order.organization_id, order.seller_id);
+    record_for_both(tx, &ORDER, event, sides, (&order.row.tree(), &after.tree()));
+}
+
+/// Writes down what happened to a thing, from `before` to `after`, for whoever bought it and for whoever sold it; in
+/// a transaction of the system.
+pub fn record_for_both(
+    tx: &mut Tx,
+    subject: &Subject,
+    event: &'static str,
+    (buyer, seller): (Uuid, Option<Uuid>),
+    (before, after): (&Value, &Value),
+) {
+    let Some(fact) = subject.fact(event, before, after) else {
+        return;
+    };
+    let seller = seller.filter(|seller| *seller != buyer);
     if let Some(seller) = seller {
         tx.record(Fact {
             organization_id: Some(seller),
-            action: Action::Update,
-            event,
-            resource_type: ORDER.kind,
-            resource_id: order.id,
-            changes,
-            payload: ORDER.told.map(|told| told(&after)),
+            ..fact.clone()
         });
     }
+    tx.record(fact);
 }
 
 /// A refund with what rules look at.

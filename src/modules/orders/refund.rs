@@ -28,10 +28,12 @@ pub async fn create(
     // The refund itself knows the key too: whoever dies before the answer is stored, and asks again, asks for
     // the same one.
     let once = key.name().map(|key| format!("{}:{key}", permit.caller()));
-    let mut tx = permit.begin_once(key).await?;
+    let mut looked = permit.begin_once(key.clone()).await?;
     // Whoever sells may not hold the buyer's row; the system looks again, under its lock.
-    let orders = sold(&tx);
-    let order = queries::peek(&mut tx, orders, id).await?;
+    let orders = sold(&looked);
+    let order = queries::peek(&mut looked, orders, id).await?;
+    // Nobody who waits for the gateway, or for a second connection, keeps one meanwhile.
+    drop(looked);
     let ledger = Ledger::of_call(&permit.call, permit.principal.actor(&permit.call));
     let refund = ask(
         &ledger,
@@ -42,6 +44,7 @@ pub async fn create(
     )
     .await?;
     carry_out(&ledger, refund).await?;
+    let mut tx = permit.begin_once(key).await?;
     let query = crate::db::Rows::of("refunds", "r")
         .when("r.seller_id = {}::uuid", tx.scope().organization())
         .id(refund)
@@ -63,13 +66,20 @@ async fn ask(
     let order = queries::lock(&mut tx, orders, id).await?;
     let known: Option<Known> = tx
         .row(
-            sql("SELECT id FROM refunds WHERE order_id = $1::uuid AND request_key = $2")
+            sql("SELECT id, amount::text FROM refunds WHERE order_id = $1::uuid AND request_key = $2")
                 .bind(id)
                 .bind(once.as_deref()),
         )
         .await?;
     if let Some(known) = known {
-        return Ok(known.id);
+        let wanted = new.amount.as_ref().and_then(|price| price.text());
+        let wanted = wanted.and_then(|text| order.currency.minor(&text));
+        let same = wanted.is_none_or(|amount| order.currency.minor(&known.amount) == Some(amount));
+        ledger.commit(tx, &[]).await?;
+        return match same {
+            true => Ok(known.id),
+            false => Err(Code::IdempotencyConflict.into()),
+        };
     }
     if !order.status.is_paid() || order.seller_id != seller {
         return Err(Code::OrderUnpaid.into());
@@ -117,6 +127,7 @@ async fn ask(
 #[derive(Deserialize)]
 struct Known {
     id: Uuid,
+    amount: String,
 }
 
 #[derive(Deserialize)]

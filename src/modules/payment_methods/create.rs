@@ -10,6 +10,7 @@ use crate::http::permit::{PaymentMethodsWrite, Permit};
 use crate::http::reply::Created;
 use crate::modules::payments::ledger::Ledger;
 use crate::modules::payments::stripe::Stripe;
+use celaest_domain::json;
 use serde_json::json;
 use uuid::Uuid;
 use worker::Method;
@@ -69,7 +70,7 @@ pub async fn create(
             let mut tx = ledger.begin();
             let kept = keep(&mut tx, Some(&customer), &card).await?;
             ledger.commit(tx, &[]).await?;
-            kept.and_then(|kept| serde_json::from_str::<PaymentMethod>(kept.text()).ok())
+            kept.and_then(|kept| json::read::<PaymentMethod>(kept.text()).ok())
         }
     };
     let client_secret = setup["client_secret"].as_str().map(str::to_owned);

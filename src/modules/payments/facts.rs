@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::db::{Set, Tx, sql};
 use crate::error::{Error, Result};
 use crate::modules::orders::model::{RefundStatus, Status};
-use crate::modules::orders::queries::{self, Locked, note};
+use crate::modules::orders::queries::{self, Locked, note, record};
 use crate::modules::payment_methods;
 use celaest_domain::billing::money::Currency;
 use celaest_domain::billing::order::{Event, next};
@@ -291,7 +291,7 @@ pub async fn note_failure(tx: &mut Tx, order: &Locked, code: Option<&str>) -> Re
         .fixed("status = 'failed'")
         .to("payment_error = left({}, 100)", code);
     let after = queries::set(tx, order, set).await?;
-    note(tx, order, "order.payment_failed", &after);
+    record(tx, order, "order.payment_failed", &after);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What every gateway can do. A new one is a row of `payment_gateways`, a file with this trait, and a line in
 //! [`of`].
 
+use super::facts::Fact;
 use super::manual::Manual;
 use super::stripe::Stripe;
 use crate::config::Config;
@@ -124,6 +125,8 @@ pub trait Gateway {
         refund: Uuid,
         amount: i64,
     ) -> Answered<'a, PaidBack>;
+    /// What became of a payment after it succeeded: its refunds and disputes, as events tell of them.
+    fn since<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<Fact>>;
 }
 
 /// The gateway with this code.

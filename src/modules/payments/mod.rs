@@ -1,6 +1,7 @@
 //! Module 9, payments: what gateways are asked, what they tell, and what comes of it.
 
 pub mod access;
+pub mod differences;
 pub mod disputes;
 pub mod facts;
 pub mod fulfil;

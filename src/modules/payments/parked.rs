@@ -108,11 +108,13 @@ pub async fn replay(
     Id(id): Id,
     Once(key, Body(body)): Once<Body<Replay>>,
 ) -> Answered<Data<PaymentEvent>> {
-    let mut tx = permit.begin_once(key).await?;
+    let mut looked = permit.begin_once(key.clone()).await?;
     let row = || Rows::of("payment_events", "e").id(id);
-    let before: Raw<PaymentEvent> = tx
+    let before: Raw<PaymentEvent> = looked
         .one(row().read(COLUMNS), Code::PaymentEventNotFound)
         .await?;
+    // Nobody keeps a connection while they wait for a second one.
+    drop(looked);
     let ledger = Ledger::of_call(&permit.call, permit.principal.actor(&permit.call));
     let open = before.tree()["processed_at"].is_null();
     if open && !body.dismiss {
@@ -130,6 +132,7 @@ pub async fn replay(
         .await?;
         ledger.commit(own, &[]).await?;
     }
+    let mut tx = permit.begin_once(key).await?;
     let after: Raw<PaymentEvent> = tx
         .one(row().read(COLUMNS), Code::PaymentEventNotFound)
         .await?;

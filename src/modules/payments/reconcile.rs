@@ -1,27 +1,29 @@
-//! What the gateway says beside what we say. A payment that arrived without its event is taken over; whatever
-//! else differs is written down by name, for an operator.
+//! What the gateway says beside what we say. A payment, a refund or a dispute of which the event never came is taken
+//! over; whatever else differs is written down by name, for an operator.
 
+use super::differences::{self, Difference};
 use super::facts::{self, Fact};
-use super::gateway::{self, Failed, Payment, State};
+use super::gateway::{self, Failed, Gateway, Payment, State};
 use super::ledger::Ledger;
 use crate::db::sql;
 use crate::error::Result;
+use crate::modules::orders::model::RefundStatus;
 use crate::modules::orders::queries::{self, Locked};
 use crate::platform::clock;
 use crate::run::Run;
 use serde::Deserialize;
 use uuid::Uuid;
 
-/// Orders a run.
-const STEP: u32 = 50;
+/// Orders a run: each is up to three questions to the gateway.
+const STEP: u32 = 200;
 
 #[derive(Deserialize)]
 struct Due {
     id: Uuid,
 }
 
-/// Compares the orders whose payment has been open for a while, and those that were paid lately; returns how many
-/// differences there are.
+/// Compares the orders whose payment, refund or dispute has been open for a while, and those that were paid or given
+/// up lately, the one that was compared longest ago first; returns how many differences there are.
 pub async fn reconcile(run: &Run) -> Result<u64> {
     let ledger = Ledger::of_run(run)?;
     if ledger.config.stripe_secret_key.is_none() {
@@ -30,85 +32,128 @@ pub async fn reconcile(run: &Run) -> Result<u64> {
     let due: Vec<Due> = run
         .begin()
         .only_rows(
-            sql("SELECT o.id FROM orders o
-                 WHERE o.gateway_transaction_id IS NOT NULL AND (
-                   (o.status IN ('pending', 'processing', 'failed') AND o.updated_at < now() - interval '10 minutes')
-                   OR (o.status IN ('completed', 'refunded') AND o.completed_at > now() - interval '2 days')
-                   OR (o.status = 'cancelled' AND o.cancelled_at > now() - interval '2 days'))
-                   AND o.gateway_id = '70000000-0000-4000-8000-000000000001'
-                 ORDER BY o.updated_at DESC LIMIT $1::bigint")
+            sql("WITH due AS (
+                   SELECT o.id FROM orders o
+                   WHERE o.status IN ('pending', 'processing', 'failed') AND o.updated_at < now() - interval '10 minutes'
+                   UNION SELECT o.id FROM orders o WHERE o.completed_at > now() - interval '2 days'
+                   UNION SELECT o.id FROM orders o WHERE o.cancelled_at > now() - interval '2 days'
+                   UNION SELECT r.order_id FROM refunds r
+                   WHERE r.status IN ('requested', 'pending') AND r.created_at < now() - interval '10 minutes'
+                   UNION SELECT d.order_id FROM disputes d WHERE d.closed_at IS NULL)
+                 SELECT o.id FROM due JOIN orders o ON o.id = due.id
+                 WHERE o.gateway_transaction_id IS NOT NULL AND o.gateway_id = '70000000-0000-4000-8000-000000000001'
+                 ORDER BY o.compared_at NULLS FIRST, o.created_at, o.id LIMIT $1::bigint")
             .bind(STEP),
         )
         .await?;
     let stripe = gateway::of(ledger.config, "stripe")?;
     let mut different = 0;
     for Due { id } in due {
-        let mut tx = run.begin();
-        let orders = queries::both(&tx);
-        let order = queries::peek(&mut tx, orders, id).await?;
-        run.commit(tx).await?;
+        let order = read(&ledger, id).await?;
         let Some(transaction) = order.transaction.clone() else {
             continue;
         };
-        let payment = match stripe.look(&transaction).await {
-            Ok(payment) => payment,
+        let found = match stripe.look(&transaction).await {
+            Ok(payment) => compare(&ledger, &*stripe, order, &transaction, &payment).await?,
             Err(Failed::Refused { code, .. }) => {
-                different += note(run, &order, "payment_unknown", &transaction, &code).await?;
-                continue;
+                vec![Difference::new("payment_unknown", &transaction, code)]
             }
             Err(away) => return Err(away.into()),
         };
-        different += compare(run, &ledger, &order, &transaction, &payment).await?;
+        different += found.len() as u64;
+        differences::write(run, id, &found).await?;
     }
     Ok(different)
 }
 
+async fn read(ledger: &Ledger, id: Uuid) -> Result<Locked> {
+    let mut tx = ledger.begin();
+    let orders = queries::both(&tx);
+    let order = queries::peek(&mut tx, orders, id).await?;
+    ledger.commit(tx, &[]).await?;
+    Ok(order)
+}
+
 async fn compare(
-    run: &Run,
     ledger: &Ledger,
-    order: &Locked,
+    gateway: &dyn Gateway,
+    mut order: Locked,
     transaction: &str,
     payment: &Payment,
-) -> Result<u64> {
-    let ours = order.status.as_str();
+) -> Result<Vec<Difference>> {
     let paid = payment.state == State::Succeeded;
-    match (order.status.is_open(), order.status.is_paid(), paid) {
-        (true, _, true) => {
-            let fact = Fact::Paid {
-                transaction: transaction.to_owned(),
+    let mut found = Vec::new();
+    if order.status.is_open() {
+        let transaction = transaction.to_owned();
+        let missed = match payment.state {
+            State::Succeeded => Some(Fact::Paid {
+                transaction,
                 order: Some(order.id),
                 received: payment.received,
                 currency: payment.currency,
-            };
-            match told(ledger, &fact).await? {
-                None => Ok(0),
-                Some(why) => note(run, order, "paid_and_not_taken", ours, why).await,
-            }
+            }),
+            State::Cancelled => Some(Fact::GivenUp { transaction }),
+            _ => None,
+        };
+        if let Some(fact) = missed {
+            let why = told(ledger, &fact).await?;
+            let ours = order.status.as_str();
+            found.extend(why.map(|why| Difference::new("paid_and_not_taken", ours, why)));
+            order = read(ledger, order.id).await?;
         }
-        (true, _, false) if payment.state == State::Cancelled => {
-            let fact = Fact::GivenUp {
-                transaction: transaction.to_owned(),
-            };
-            told(ledger, &fact).await?;
-            Ok(0)
-        }
-        (_, true, false) => {
-            note(
-                run,
-                order,
-                "completed_and_not_paid",
-                ours,
-                &format!("{:?}", payment.state),
-            )
-            .await
-        }
-        (_, true, true) if payment.received != order.total() => {
-            let (ours, theirs) = (order.total().to_string(), payment.received.to_string());
-            note(run, order, "amount", &ours, &theirs).await
-        }
-        (false, false, true) => note(run, order, "cancelled_and_paid", ours, "succeeded").await,
-        _ => settled(run, order).await,
     }
+    let (ours, total) = (order.status.as_str(), order.total());
+    match (order.status.is_paid(), paid) {
+        (true, false) => {
+            let theirs = format!("{:?}", payment.state);
+            found.push(Difference::new("completed_and_not_paid", ours, theirs));
+        }
+        (true, true) if payment.received != total => {
+            found.push(Difference::new("amount", total, payment.received));
+        }
+        (true, true) => {
+            let order = order.id;
+            found.extend(what_followed(ledger, gateway, order, transaction).await?);
+        }
+        (false, true) if !order.status.is_open() => {
+            found.push(Difference::new("cancelled_and_paid", ours, "succeeded"));
+        }
+        _ => {}
+    }
+    Ok(found)
+}
+
+/// What became of a payment after it succeeded: its refunds and disputes.
+async fn what_followed(
+    ledger: &Ledger,
+    gateway: &dyn Gateway,
+    order: Uuid,
+    transaction: &str,
+) -> Result<Vec<Difference>> {
+    let facts = gateway.since(transaction).await?;
+    let mut found = Vec::new();
+    let mut theirs = 0;
+    for fact in &facts {
+        let (kind, id) = match fact {
+            Fact::Refund {
+                id, amount, status, ..
+            } => {
+                if *status == RefundStatus::Succeeded {
+                    theirs += amount;
+                }
+                ("refund", id)
+            }
+            Fact::Dispute { id, .. } => ("dispute", id),
+            _ => continue,
+        };
+        let why = told(ledger, fact).await?;
+        found.extend(why.map(|why| Difference::new(kind, why, id)));
+    }
+    let ours = read(ledger, order).await?.refunded();
+    if ours != theirs {
+        found.push(Difference::new("refunded", ours, theirs));
+    }
+    Ok(found)
 }
 
 /// Takes a fact over; why not, if it does not fit.
@@ -124,36 +169,4 @@ pub async fn told(ledger: &Ledger, fact: &Fact) -> Result<Option<&'static str>> 
             Ok(Some(why))
         }
     }
-}
-
-async fn note(run: &Run, order: &Locked, kind: &str, ours: &str, theirs: &str) -> Result<u64> {
-    run.begin()
-        .only_execute(
-            sql("WITH noted AS (
-                   INSERT INTO payment_differences AS d (order_id, kind, ours, theirs)
-                   VALUES ($1::uuid, $2, left($3, 255), left($4, 255))
-                   ON CONFLICT (order_id, kind) DO UPDATE SET ours = excluded.ours, theirs = excluded.theirs, resolved_at = NULL
-                   WHERE d.resolved_at IS NOT NULL OR (d.ours, d.theirs) IS DISTINCT FROM (excluded.ours, excluded.theirs)
-                   RETURNING 1)
-                 INSERT INTO system_events (event_type, severity, source, message, details)
-                 SELECT 'payment.difference', 'error', 'stripe', $2, json_build_object('order_id', $1, 'ours', $3, 'theirs', $4)
-                 FROM noted")
-            .bind(order.id)
-            .bind(kind)
-            .bind(ours)
-            .bind(theirs),
-        )
-        .await?;
-    Ok(1)
-}
-
-/// Nothing differs any more.
-async fn settled(run: &Run, order: &Locked) -> Result<u64> {
-    run.begin()
-        .only_execute(
-            sql("UPDATE payment_differences SET resolved_at = now() WHERE order_id = $1::uuid AND resolved_at IS NULL")
-                .bind(order.id),
-        )
-        .await?;
-    Ok(0)
 }

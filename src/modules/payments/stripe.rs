@@ -1,5 +1,6 @@
 //! Stripe's API: form in, JSON out, and an idempotency key with whatever changes something.
 
+use super::facts::{self, Fact};
 use super::gateway::{Answered, Due, Failed, Gateway, PaidBack, Payment, State};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -305,6 +306,24 @@ impl Gateway for Stripe {
                 status: text(&refund["status"]).unwrap_or_else(|| "pending".into()),
                 failure: text(&refund["failure_reason"]),
             })
+        }
+        .boxed_local()
+    }
+
+    fn since<'a>(&'a self, id: &'a str) -> Answered<'a, Vec<Fact>> {
+        async move {
+            let mut facts = Vec::new();
+            for (path, event) in [
+                ("refunds", "refund.updated"),
+                ("disputes", "charge.dispute.updated"),
+            ] {
+                let form = [("payment_intent", id.to_owned()), ("limit", "100".into())];
+                let list = self.ask(Method::Get, path, &form, None).await?;
+                let objects = list["data"].as_array().into_iter().flatten();
+                facts
+                    .extend(objects.filter_map(|object| facts::read(event, object).ok().flatten()));
+            }
+            Ok(facts)
         }
         .boxed_local()
     }

@@ -10,6 +10,7 @@ use crate::http::params::Caller;
 use crate::http::reply::Data;
 use crate::platform::clock;
 use celaest_domain::billing::signature::{Refusal, verify};
+use celaest_domain::json;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -77,7 +78,8 @@ pub async fn stripe(Caller(call): Caller, Bytes(body): Bytes<MAX_EVENT>) -> Resu
         };
         Error::new(Code::InvalidSignature).with_details(json!({ "reason": problem }))
     })?;
-    let event: Event = serde_json::from_slice(&body).map_err(|_| Error::new(Code::InvalidBody))?;
+    let text = std::str::from_utf8(&body).map_err(|_| Error::new(Code::InvalidBody))?;
+    let event: Event = json::parse(text).map_err(|_| Error::new(Code::InvalidBody))?;
     if event.id.len() > 255 || event.kind.len() > 100 {
         return Err(Code::InvalidBody.into());
     }

@@ -54,7 +54,7 @@ pub async fn create(
         .to("status = {}::product_status", facts.status.as_str())
         .to("price = {}::numeric", new.price)
         .to("original_price = {}::numeric", new.original_price)
-        .to("currency = {}", facts.currency)
+        .to("currency = {}", &facts.currency)
         .to("is_subscription = {}::boolean", new.is_subscription)
         .to("billing_cycle = {}::billing_cycle", new.billing_cycle)
         .to("plan_id = {}::uuid", new.plan_id)
@@ -73,6 +73,10 @@ pub async fn create(
         Error::field("organization_id", "does not exist"),
     );
     let product: Raw<Product> = tx.one(query, Code::Internal).await?;
-    tx.record_new(&PRODUCT, "product.created", &product);
+    let event = match facts.status {
+        Status::Published => "product.published",
+        _ => "product.created",
+    };
+    tx.record_new(&PRODUCT, event, &product);
     permit.commit(tx, Created::raw(&product)).await
 }

@@ -316,41 +316,28 @@ impl Given<[Image]> for Patch<Vec<Image>> {
     }
 }
 
-fn are_images(value: &impl Given<[Image]>, (): &()) -> garde::Result {
+fn are_images(value: &impl Given<[Image]>, _: &()) -> garde::Result {
     let good = |image: &Image| {
         let alt = image.alt.as_deref().unwrap_or_default();
         is_https_url(&image.url) && alt.chars().count() <= 200 && !alt.contains(char::is_control)
     };
-    match value
-        .given()
-        .is_none_or(|list| list.len() <= MAX_IMAGES && list.iter().all(good))
-    {
-        true => Ok(()),
-        false => Err(garde::Error::new(
-            "must be at most 10 pictures, each with an https address and a text of up to 200 characters",
-        )),
-    }
+    checks::check(
+        value,
+        |list: &[Image]| list.len() <= MAX_IMAGES && list.iter().all(good),
+        "must be at most 10 pictures, each with an https address and a text of up to 200 characters",
+    )
 }
 
-fn is_code(code: &str, (): &()) -> garde::Result {
-    let good = (1..=10).contains(&code.len())
-        && code
-            .bytes()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    match good {
-        true => Ok(()),
-        false => Err(garde::Error::new(
-            "must be 1 to 10 capital letters and digits",
-        )),
-    }
+fn is_code(code: &impl Given<str>, _: &()) -> garde::Result {
+    let is_part = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+    checks::check(
+        code,
+        |code| (1..=10).contains(&code.len()) && code.bytes().all(is_part),
+        "must be 1 to 10 capital letters and digits",
+    )
 }
 
-fn downloads(patch: &Patch<u32>, (): &()) -> garde::Result {
-    match patch
-        .value()
-        .is_none_or(|most| (1..=MAX_DOWNLOADS).contains(most))
-    {
-        true => Ok(()),
-        false => Err(garde::Error::new("must be 1 to 1000000")),
-    }
+fn downloads(most: &Patch<u32>, _: &()) -> garde::Result {
+    let good = |most: &u32| (1..=MAX_DOWNLOADS).contains(most);
+    checks::check(most, good, "must be 1 to 1000000")
 }

@@ -1,15 +1,17 @@
 //! The SQL of vendors' own products.
 
 use super::model::Product;
-use crate::db::facts::Subject;
+use crate::db::facts::{Subject, without};
 use crate::db::{Bind, Query, Raw, Rows, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::permit::Access;
 use crate::http::types::Ident;
 use crate::modules::plans::model::Price;
 use celaest_domain::calendar::BillingCycle;
+use celaest_domain::json;
 use celaest_domain::market::product::{Status, is_payable};
 use serde::Deserialize;
+use serde_json::json;
 use uuid::Uuid;
 
 /// The columns of [`Product`], from alias `p`.
@@ -22,12 +24,12 @@ pub const COLUMNS: &str = "p.id, p.organization_id, p.category_id, p.code, p.nam
 /// An assignment from a JSON list; null is an empty one.
 pub const TAGS: &str = "tags = ARRAY(SELECT jsonb_array_elements_text({}::jsonb))";
 
-/// What the log learns of a product.
+/// What the log and the outside learn of a product: the outside not what is kept with it.
 pub const PRODUCT: Subject = Subject {
     kind: "product",
     tenant: "organization_id",
     secret: &[],
-    told: None,
+    told: Some(|product| json!({ "product": without(product, &["metadata"]) })),
 };
 
 /// The caller's own products.
@@ -107,7 +109,7 @@ impl Facts {
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
     let query = mine(tx).id(id).lock(COLUMNS);
     let row: Raw<Product> = tx.one(query, Code::ProductNotFound).await?;
-    let facts = serde_json::from_str(row.text()).map_err(Error::internal)?;
+    let facts = json::read(row.text()).map_err(Error::internal)?;
     Ok(Locked { row, facts })
 }
 

@@ -78,15 +78,11 @@ pub async fn update(
 fn planned(now: &Facts, wanted: &ProductChanges) -> Facts {
     let now = now.clone();
     Facts {
-        status: wanted.status.value().copied().unwrap_or(now.status),
-        price: wanted.price.value().copied().unwrap_or(now.price),
+        status: wanted.status.over(now.status),
+        price: wanted.price.over(now.price),
         original_price: wanted.original_price.or(now.original_price, |price| *price),
-        currency: wanted.currency.value().cloned().unwrap_or(now.currency),
-        is_subscription: wanted
-            .is_subscription
-            .value()
-            .copied()
-            .unwrap_or(now.is_subscription),
+        currency: wanted.currency.over(now.currency),
+        is_subscription: wanted.is_subscription.over(now.is_subscription),
         billing_cycle: wanted.billing_cycle.or(now.billing_cycle, |cycle| *cycle),
         organization_id: now.organization_id,
         sold_at: now.sold_at,

@@ -3,7 +3,7 @@
 use super::model::{Changelog, ChangelogEntry, is_version};
 use super::queries::public;
 use crate::error::{Code, Result};
-use crate::http::params::{Caller, Id, Query};
+use crate::http::params::{Browser, Id, Query};
 use crate::http::reply::{Data, Shared};
 use celaest_domain::market::notes;
 use garde::Validate;
@@ -34,7 +34,7 @@ struct Up {
 /// Says what changed in a release, and in those between it and a version before. Releases that were taken back
 /// are left out, except the one that is asked about.
 pub async fn read(
-    Caller(call): Caller,
+    Browser(call): Browser,
     Id(id): Id,
     Query(asked): Query<Asked>,
 ) -> Result<Shared<Data<Changelog>>> {

@@ -66,6 +66,10 @@ pub async fn create(
         .to("metadata = {}::jsonb", json!(new.metadata))
         .insert("product_releases", "r", COLUMNS);
     let release: Raw<Release> = tx.one(queries::named(query), Code::Internal).await?;
-    tx.record_new(&RELEASE, "release.created", &release);
+    let event = match facts.status {
+        Status::Draft => "release.created",
+        _ => "release.published",
+    };
+    tx.record_new(&RELEASE, event, &release);
     permit.commit(tx, Created::raw(&release)).await
 }

@@ -4,7 +4,7 @@ use super::model::{Latest, PublicRelease, is_version};
 use super::queries::{PUBLIC, latest, offered, public};
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
-use crate::http::params::{Caller, Id, Query};
+use crate::http::params::{Browser, Id, Query};
 use crate::http::reply::{Data, Shared};
 use celaest_domain::market::release::{self, Channel};
 use garde::Validate;
@@ -28,7 +28,7 @@ pub struct Asked {
 
 /// Says which release of a product is the latest, and what it is to whoever has a version already.
 pub async fn read(
-    Caller(call): Caller,
+    Browser(call): Browser,
     Id(product): Id,
     Query(asked): Query<Asked>,
 ) -> Result<Shared<Data<Latest>>> {

@@ -4,7 +4,7 @@ use super::model::{PublicRelease, Release};
 use super::queries::{COLUMNS, PUBLIC, mine, public};
 use crate::db::{Key, Listing};
 use crate::error::{Code, Result};
-use crate::http::params::{Caller, Id, Paged};
+use crate::http::params::{Browser, Id, Paged};
 use crate::http::permit::{Permit, ProductsRead};
 use crate::http::reply::Shared;
 use crate::modules::products::{self, catalogue};
@@ -29,7 +29,7 @@ const KEY: Key = &[("version_order", "text"), ("release_id", "uuid")];
 
 /// Lists the published releases of a product that is on sale, the latest version first.
 pub async fn list(
-    Caller(call): Caller,
+    Browser(call): Browser,
     Id(id): Id,
     Paged(f, page): Paged<Filters>,
 ) -> Result<Shared<Listing<PublicRelease>>> {

@@ -289,19 +289,11 @@ pub struct Upload {
     pub checksum_sha256: String,
 }
 
-fn check(good: bool, problem: &str) -> garde::Result {
-    match good {
-        true => Ok(()),
-        false => Err(garde::Error::new(problem)),
-    }
-}
-
 /// A version.
-pub fn is_version(value: &impl Given<str>, (): &()) -> garde::Result {
-    check(
-        value
-            .given()
-            .is_none_or(|text| release::parse(text).is_some()),
+pub fn is_version(value: &impl Given<str>, _: &()) -> garde::Result {
+    checks::check(
+        value,
+        |text| release::parse(text).is_some(),
         "is not a semantic version such as 2.1.0 or 2.1.0-beta.1",
     )
 }
@@ -314,37 +306,28 @@ fn is_name(name: &str) -> bool {
         && !name.ends_with(' ')
 }
 
-fn is_path(value: &impl Given<str>, (): &()) -> garde::Result {
-    check(
-        value
-            .given()
-            .is_none_or(|text| text.len() <= 300 && text.split('/').all(is_name)),
+fn is_path(value: &impl Given<str>, _: &()) -> garde::Result {
+    checks::check(
+        value,
+        |text| text.len() <= 300 && text.split('/').all(is_name),
         "must be names of plain letters, digits and . _ - + joined by /",
     )
 }
 
-fn is_file_name(value: &impl Given<str>, (): &()) -> garde::Result {
-    check(
-        value.given().is_none_or(is_name),
-        "must be 1 to 200 plain letters, digits and . _ - +",
-    )
+fn is_file_name(value: &impl Given<str>, _: &()) -> garde::Result {
+    let problem = "must be 1 to 200 plain letters, digits and . _ - +";
+    checks::check(value, is_name, problem)
 }
 
-fn is_checksum(value: &impl Given<str>, (): &()) -> garde::Result {
-    check(
-        value.given().is_none_or(|text| {
-            text.len() == 64
-                && text
-                    .bytes()
-                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        }),
+fn is_checksum(value: &impl Given<str>, _: &()) -> garde::Result {
+    let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    checks::check(
+        value,
+        |text| text.len() == 64 && text.bytes().all(is_digit),
         "must be 64 hexadecimal digits, the letters small",
     )
 }
 
-fn is_size(patch: &Patch<u64>, (): &()) -> garde::Result {
-    check(
-        patch.value().is_none_or(|size| *size <= MAX_FILE),
-        "is too large for a file",
-    )
+fn is_size(value: &Patch<u64>, _: &()) -> garde::Result {
+    checks::check(value, |size| *size <= MAX_FILE, "is too large for a file")
 }

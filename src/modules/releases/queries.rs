@@ -3,12 +3,14 @@
 
 use super::model::Release;
 use crate::config::Config;
-use crate::db::facts::Subject;
+use crate::db::facts::{Subject, without};
 use crate::db::{Query, Raw, Rows, Tx};
 use crate::error::{Code, Error, Result};
 use crate::platform::storage;
+use celaest_domain::json;
 use celaest_domain::market::release::{Channel, Status};
 use serde::Deserialize;
+use serde_json::json;
 use uuid::Uuid;
 
 /// The columns of [`Release`], from alias `r`.
@@ -22,12 +24,12 @@ pub const PUBLIC: &str = "r.release_id AS id, r.product_id, r.version, r.status,
     r.file_size_bytes, r.checksum_sha256, r.signature, r.is_critical, r.min_version, r.yanked_at, r.yanked_reason,
     r.replaced_by, r.published_at";
 
-/// What the log learns of a release.
+/// What the log and the outside learn of a release: the outside not where its file is.
 pub const RELEASE: Subject = Subject {
     kind: "release",
     tenant: "organization_id",
     secret: &[],
-    told: None,
+    told: Some(|release| json!({ "release": without(release, &["metadata", "storage_path"]) })),
 };
 
 /// The caller's own releases.
@@ -111,7 +113,7 @@ pub async fn peek(tx: Tx, id: Uuid) -> Result<Facts> {
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
     let query = mine(tx).id(id).lock(COLUMNS);
     let row: Raw<Release> = tx.one(query, Code::ReleaseNotFound).await?;
-    let facts = serde_json::from_str(row.text()).map_err(Error::internal)?;
+    let facts = json::read(row.text()).map_err(Error::internal)?;
     Ok(Locked { row, facts })
 }
 

@@ -4,12 +4,12 @@ use super::model::{PublicRelease, Release};
 use super::queries::{COLUMNS, PUBLIC, mine, public};
 use crate::db::Raw;
 use crate::error::{Code, Result};
-use crate::http::params::{Caller, Id};
+use crate::http::params::{Browser, Id};
 use crate::http::permit::{Permit, ProductsRead};
 use crate::http::reply::{Data, Shared};
 
 /// Reads one published release.
-pub async fn read(Caller(call): Caller, Id(id): Id) -> Result<Shared<Data<PublicRelease>>> {
+pub async fn read(Browser(call): Browser, Id(id): Id) -> Result<Shared<Data<PublicRelease>>> {
     let query = public().id(id).read(PUBLIC);
     let tx = call.begin_open();
     let release: Raw<PublicRelease> = tx.only_one(query, Code::ReleaseNotFound).await?;

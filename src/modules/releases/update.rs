@@ -98,8 +98,8 @@ fn check_published(now: &Facts, wanted: &ReleaseChanges) -> Result<()> {
 fn planned(now: &Facts, wanted: &ReleaseChanges) -> Facts {
     let now = now.clone();
     Facts {
-        version: wanted.version.value().cloned().unwrap_or(now.version),
-        status: wanted.status.value().copied().unwrap_or(now.status),
+        version: wanted.version.over(now.version),
+        status: wanted.status.over(now.status),
         storage_path: wanted.storage_path.or(now.storage_path, Clone::clone),
         file_size_bytes: wanted.file_size_bytes.or(now.file_size_bytes, |size| *size),
         checksum_sha256: wanted.checksum_sha256.or(now.checksum_sha256, Clone::clone),

@@ -4,7 +4,7 @@ use super::model::{PublicReview, Review};
 use super::queries::{COLUMNS, PUBLIC, mine, public};
 use crate::db::{Key, Listing};
 use crate::error::{Code, Result};
-use crate::http::params::{Caller, Id, Paged};
+use crate::http::params::{Browser, Id, Paged};
 use crate::http::permit::{Permit, ReviewsWrite};
 use crate::http::reply::Shared;
 use crate::modules::products::catalogue;
@@ -63,7 +63,7 @@ pub struct Filters {
 
 /// Lists what is said of a product that is on sale.
 pub async fn list(
-    Caller(call): Caller,
+    Browser(call): Browser,
     Id(id): Id,
     Paged(f, page): Paged<Filters>,
 ) -> Result<Shared<Listing<PublicReview>>> {

@@ -17,6 +17,7 @@ use crate::modules::orders::queries::ORDER;
 use crate::platform::clock;
 use celaest_domain::billing::subscription::{LEAD, proration};
 use celaest_domain::billing::totals::{Discount, Line};
+use celaest_domain::json;
 use serde_json::Value;
 
 /// Lets a subscription end with its period. Doing so again changes nothing.
@@ -154,7 +155,7 @@ pub async fn change_plan(
     let changed = Changed {
         subscription: read(&after)?,
         order: match &order {
-            Some(order) => Some(serde_json::from_str(order.text()).map_err(Error::internal)?),
+            Some(order) => Some(json::read(order.text()).map_err(Error::internal)?),
             None => None,
         },
     };
@@ -162,5 +163,5 @@ pub async fn change_plan(
 }
 
 fn read(row: &Raw<Subscription>) -> Result<Subscription> {
-    serde_json::from_str(row.text()).map_err(Error::internal)
+    json::read(row.text()).map_err(Error::internal)
 }

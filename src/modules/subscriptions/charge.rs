@@ -208,7 +208,7 @@ async fn failed(
     let first = subscription.first_failed_at.unwrap_or(now);
     let data = json!({
         "subscription": subscription.name, "order_number": order.order_number, "order_id": order.id,
-        "total": order.currency.major(order.total()), "currency": order.currency.as_str(), "reason": code,
+        "total": order.currency.major(order.total()), "currency": order.currency.as_str(), "reason": code, "last": is_final,
     });
     let next = match after_failure(first, now, is_final) {
         Followed::Again(at) | Followed::Customer(at) => at,

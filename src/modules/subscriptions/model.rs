@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// A subscription as the API shows it.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, rename = "PaidSubscription")]
 pub struct Subscription {
     /// Identifier.
     pub id: Uuid,

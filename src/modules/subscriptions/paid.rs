@@ -1,16 +1,18 @@
 //! What a payment means to a subscription, in the payment's own transaction.
 
-use super::queries::{self, Locked};
-use crate::db::{Rows, Set, Tx, sql};
+use super::model::Subscription;
+use super::queries::{self, COLUMNS, Locked, SUBSCRIPTION};
+use crate::db::{Raw, Rows, Set, Tx, sql};
 use crate::error::{Error, Result};
 use crate::modules::licenses::sold;
-use crate::modules::orders::queries::Parts as Order;
+use crate::modules::orders::queries::{Parts as Order, record_for_both};
 use crate::modules::payments::access;
 use crate::modules::payments::fulfil::Item;
 use celaest_domain::billing::subscription::LEAD;
 use celaest_domain::calendar;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 /// Begins a subscription with its first period.
@@ -23,12 +25,13 @@ pub async fn begin(
     item: &Item,
     (start, end): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<()> {
-    tx.execute(
-        sql("INSERT INTO subscriptions (organization_id, user_id, seller_id, order_item_id, product_id, plan_id, name, quantity,
+    let begun: Option<Raw<Subscription>> = tx
+        .row(
+        sql(format!("INSERT INTO subscriptions AS s (organization_id, user_id, seller_id, order_item_id, product_id, plan_id, name, quantity,
                unit_price, currency, billing_cycle, current_period_start, current_period_end, next_attempt_at)
              VALUES ($1::uuid, $2::uuid, $3::uuid, $4::uuid, $5::uuid, $6::uuid, $7, $8::int, $9::numeric, $10,
                $11::billing_cycle, $12::timestamptz, $13::timestamptz, $14::timestamptz)
-             ON CONFLICT (order_item_id) DO NOTHING")
+             ON CONFLICT (order_item_id) DO NOTHING RETURNING {COLUMNS}"))
         .bind(order.organization_id)
         .bind(order.user_id)
         .bind(order.seller()?)
@@ -43,8 +46,20 @@ pub async fn begin(
         .bind(start)
         .bind(end)
         .bind(end - LEAD),
-    )
-    .await
+        )
+        .await?;
+    if let Some(begun) = begun {
+        let sides = (order.organization_id, order.seller_id);
+        let after = begun.tree();
+        record_for_both(
+            tx,
+            &SUBSCRIPTION,
+            "subscription.created",
+            sides,
+            (&Value::Null, &after),
+        );
+    }
+    Ok(())
 }
 
 async fn of(tx: &mut Tx, order: &Order) -> Result<Locked> {

@@ -6,6 +6,7 @@ use crate::db::{Raw, Rows, Scope, Set, Tx};
 use crate::error::{Code, Result};
 use crate::modules::licenses::model::BillingCycle;
 use crate::modules::orders::pricing::Address;
+use crate::modules::orders::queries::record_for_both;
 use celaest_domain::billing::money::Currency;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -162,7 +163,8 @@ pub async fn lock(tx: &mut Tx, among: Rows, id: Uuid) -> Result<Locked> {
     tx.one(query, Code::SubscriptionNotFound).await
 }
 
-/// Changes a subscription, and writes down what happened, for whoever pays.
+/// Changes a subscription, and writes down what happened: for whoever pays, and where it is the system that does it
+/// for whoever sells.
 ///
 /// # Errors
 /// 404 when it is gone.
@@ -177,7 +179,15 @@ pub async fn change(
         .id(before.id)
         .set(set, COLUMNS);
     let after: Raw<Subscription> = tx.one(query, Code::SubscriptionNotFound).await?;
-    tx.record_change(&SUBSCRIPTION, event, &before.row, &after);
+    let seller = Some(before.seller_id).filter(|_| matches!(tx.scope(), Scope::System));
+    let sides = (before.organization_id, seller);
+    record_for_both(
+        tx,
+        &SUBSCRIPTION,
+        event,
+        sides,
+        (&before.row.tree(), &after.tree()),
+    );
     Ok(after)
 }
 

@@ -49,6 +49,7 @@ fn about_what(payload: &Value) -> Value {
         "webhook": { "id": payload["webhook"]["id"] },
         "order": { "id": payload["order"]["id"] },
         "subscription": { "id": payload["subscription"]["id"] },
+        "invoice": { "id": payload["invoice"]["id"] },
         "task": { "user_id": payload["task"]["user_id"] },
         "batch": { "user_id": payload["batch"]["user_id"] },
     })

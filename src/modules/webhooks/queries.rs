@@ -41,6 +41,8 @@ pub fn owner_of(topic: &str, payload: &str) -> String {
            SELECT b.user_id FROM orders b WHERE b.id = ({payload}->'order'->>'id')::uuid)
          WHEN {topic} LIKE 'subscription.%' THEN (
            SELECT b.user_id FROM subscriptions b WHERE b.id = ({payload}->'subscription'->>'id')::uuid)
+         WHEN {topic} LIKE 'invoice.%' THEN (
+           SELECT b.user_id FROM invoices b WHERE b.id = ({payload}->'invoice'->>'id')::uuid)
          WHEN {topic} LIKE 'webhook.%' THEN (
            SELECT v.user_id FROM webhooks v WHERE v.id = ({payload}->'webhook'->>'id')::uuid)
          WHEN {topic} LIKE 'ai.%' THEN coalesce({payload}->'task'->>'user_id', {payload}->'batch'->>'user_id')::uuid END"

@@ -180,20 +180,20 @@ impl Ledger {
             return CallAnswer::Unavailable;
         };
         let (mut open, mut requests, mut cost, mut key_cost) = (0, 0, 0, 0);
-        let key = ask.call.caller_key_id;
+        let account = ask.call.account();
         for entry in self.entries.values() {
             open += i64::from(entry.ended.is_none());
             if entry.at >= counts.from {
                 requests += i64::from(entry.counts());
                 cost += entry.cost();
-                if entry.call.caller_key_id == key {
+                if entry.call.account() == account {
                     key_cost += entry.cost();
                 }
             }
         }
         requests += counts.requests;
         cost += counts.cost_micro;
-        key_cost += key.and_then(|key| counts.keys.get(&key)).unwrap_or(&0);
+        key_cost += account.and_then(|key| counts.keys.get(&key)).unwrap_or(&0);
         let left = |used| Left {
             requests: limits.requests.map(|most| most - used),
             resets_at: counts.until,
@@ -296,7 +296,7 @@ impl Ledger {
             };
             counts.requests += i64::from(one.counts);
             counts.cost_micro += one.cost_micro;
-            if let Some(key) = one.caller_key_id {
+            if let Some(key) = one.account_id {
                 *counts.keys.entry(key).or_default() += one.cost_micro;
             }
         }

@@ -1,5 +1,7 @@
 //! The limits of AI calls, by example and by random histories with a pretended Postgres around them.
 
+mod histories;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -22,6 +24,7 @@ const LICENSE: Uuid = Uuid::from_u128(4);
 const VENDOR: Uuid = Uuid::from_u128(1);
 const OWNER: Uuid = Uuid::from_u128(2);
 const KEY: Uuid = Uuid::from_u128(5);
+const ROTATED: Uuid = Uuid::from_u128(6);
 
 /// A pretended Postgres and an object with its storage.
 struct World {
@@ -111,10 +114,13 @@ impl World {
         key_budget_micro: Option<i64>,
         task_id: Option<Uuid>,
     ) -> CallAnswer {
+        // Every other call is made with the key that is in the other's place.
+        let is_rotated = id.as_u128().is_multiple_of(2);
         let call = CallMeta {
             id,
             user_id: OWNER,
-            caller_key_id: Some(KEY),
+            caller_key_id: Some(if is_rotated { ROTATED } else { KEY }),
+            account_id: is_rotated.then_some(KEY),
             kind: "chat".into(),
             task_id,
             prompt_id: None,
@@ -195,7 +201,7 @@ impl World {
             at: self.now,
             counts,
             cost_micro,
-            caller_key_id: Some(KEY),
+            account_id: Some(KEY),
             fresh,
         };
         let effects = self.machine.confirm_calls(&[told]);
@@ -384,6 +390,7 @@ fn only_a_license_in_force_that_is_the_callers() {
             id: Uuid::from_u128(99),
             user_id: OWNER,
             caller_key_id: None,
+            account_id: None,
             kind: "chat".into(),
             task_id: None,
             prompt_id: None,
@@ -494,139 +501,4 @@ fn of_a_cancelled_license_nothing_is_kept_once_the_records_are_in() {
     world.consume(id, true, 0);
     world.confirm(id, true);
     assert!(world.rows.is_empty(), "{:?}", world.rows);
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Reserve,
-    GiveBack(usize),
-    /// Ends a call; its record goes to the queue, or is lost.
-    End {
-        which: usize,
-        counts: bool,
-        cost: u8,
-        lost: bool,
-    },
-    /// The consumer stores a record and tells the object, or dies in between.
-    Consume {
-        which: usize,
-        tells: bool,
-    },
-    Alarm,
-    Drain,
-    Wait(u8),
-    Restart,
-    Forget,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        6 => Just(Step::Reserve),
-        2 => any::<usize>().prop_map(Step::GiveBack),
-        4 => (any::<usize>(), any::<bool>(), 0..20_u8, any::<bool>())
-            .prop_map(|(which, counts, cost, lost)| Step::End { which, counts, cost, lost }),
-        4 => (any::<usize>(), any::<bool>()).prop_map(|(which, tells)| Step::Consume { which, tells }),
-        1 => Just(Step::Alarm),
-        1 => Just(Step::Drain),
-        1 => any::<u8>().prop_map(Step::Wait),
-        1 => Just(Step::Restart),
-        1 => Just(Step::Forget),
-    ]
-}
-
-proptest! {
-    /// Never more than the limit, never a request lost or counted twice, whatever happens in whatever order.
-    #[test]
-    fn limits_are_exact(steps in proptest::collection::vec(step(), 1..120)) {
-        const MOST: i64 = 12;
-        const AT_ONCE: usize = 4;
-        let limits = json!({ "max_ai_requests_per_month": MOST, "max_concurrent_tasks": AT_ONCE });
-        let mut world = World::new(limits);
-        let mut open: Vec<Uuid> = Vec::new();
-        let mut sent: Vec<(Uuid, bool, i64)> = Vec::new();
-        // By call: it counts. What is given back is gone from it.
-        let mut truth: BTreeMap<Uuid, bool> = BTreeMap::new();
-        for step in steps {
-            match step {
-                Step::Reserve => {
-                    let used = truth.values().filter(|counts| **counts).count() as i64;
-                    match world.reserve() {
-                        Ok(id) => {
-                            prop_assert!(used < MOST && open.len() < AT_ONCE);
-                            truth.insert(id, true);
-                            open.push(id);
-                        }
-                        Err(Limit::Requests) => prop_assert_eq!(used, MOST),
-                        Err(limit) => {
-                            prop_assert_eq!(limit, Limit::Concurrency);
-                            prop_assert_eq!(open.len(), AT_ONCE);
-                        }
-                    }
-                }
-                Step::GiveBack(which) if !open.is_empty() => {
-                    let id = open.remove(which % open.len());
-                    truth.remove(&id);
-                    world.settle(id, Settle::GivenBack);
-                }
-                Step::End { which, counts, cost, lost } if !open.is_empty() => {
-                    let id = open.remove(which % open.len());
-                    truth.insert(id, counts);
-                    let end = world.ended(counts, Some(i64::from(cost)));
-                    if !lost {
-                        sent.push((id, counts, i64::from(cost)));
-                    }
-                    // The record may be stored before the object hears of the end.
-                    if cost % 2 == 0 && !lost {
-                        world.consume(id, counts, i64::from(cost));
-                    }
-                    world.settle(id, Settle::Ended(end));
-                }
-                Step::Consume { which, tells } if !sent.is_empty() => {
-                    let (id, counts, cost) = sent[which % sent.len()];
-                    let fresh = world.consume(id, counts, cost);
-                    if tells {
-                        world.confirm(id, fresh);
-                    }
-                }
-                Step::Alarm => world.alarm(),
-                Step::Drain => {
-                    for record in world.drain() {
-                        if record.ended.error_code.is_some() {
-                            open.retain(|id| *id != record.call.id);
-                        }
-                    }
-                }
-                Step::Wait(seconds) => {
-                    world.now += i64::from(seconds) * 100;
-                }
-                Step::Restart => world.restart(),
-                Step::Forget => {
-                    let effects = world.machine.forget(Outcome::default(), world.now);
-                    world.apply(effects);
-                }
-                _ => {}
-            }
-            // Those that were waited for too long ended by themselves.
-            let unknown: BTreeSet<Uuid> = world.queue.iter()
-                .map(|body| serde_json::from_str::<Record>(body).unwrap())
-                .filter(|record| record.ended.error_code.is_some())
-                .map(|record| record.call.id).collect();
-            open.retain(|id| !unknown.contains(id));
-        }
-        // In the end everything is in Postgres, once.
-        for id in std::mem::take(&mut open) {
-            truth.remove(&id);
-            world.settle(id, Settle::GivenBack);
-        }
-        for _ in 0..3 {
-            world.now += 1_000_000;
-            world.alarm();
-            world.drain();
-        }
-        prop_assert!(world.rows.keys().all(|key| !key.starts_with("r:")));
-        prop_assert_eq!(world.requests, truth.values().filter(|counts| **counts).count() as i64);
-        prop_assert_eq!(world.records.len(), truth.len());
-        let stored: BTreeSet<_> = world.records.keys().collect();
-        prop_assert_eq!(stored, truth.keys().collect());
-    }
 }

@@ -22,6 +22,9 @@ pub struct CallMeta {
     /// With which of our API keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller_key_id: Option<Uuid>,
+    /// The API key whose spending that one goes on with, where it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<Uuid>,
     /// What kind of call: `chat`, `completion`, `process`, `task`.
     pub kind: String,
     /// The task that it was made for, which has a row of its own.
@@ -32,6 +35,13 @@ pub struct CallMeta {
     pub prompt_id: Option<Uuid>,
     /// The request it came in, as the log names it.
     pub request_id: String,
+}
+
+impl CallMeta {
+    /// The API key whose spending the call belongs to.
+    pub fn account(&self) -> Option<Uuid> {
+        self.account_id.or(self.caller_key_id)
+    }
 }
 
 /// Asks for room for one call.
@@ -177,9 +187,9 @@ pub struct Confirmed {
     pub counts: bool,
     /// What it cost in millionths of a dollar, 0 where unknown.
     pub cost_micro: i64,
-    /// The API key it was made with.
+    /// The API key whose spending it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub caller_key_id: Option<Uuid>,
+    pub account_id: Option<Uuid>,
     /// It was stored just now; not when it had been before.
     pub fresh: bool,
 }

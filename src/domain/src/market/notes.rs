@@ -17,15 +17,19 @@ const MAX_NESTED: usize = 20;
 pub fn html(markdown: &str) -> String {
     let mut html = String::with_capacity(markdown.len() * 2);
     let mut open: Vec<Option<&'static str>> = Vec::new();
+    // Of those that are open, how many are shown.
+    let mut shown = 0;
     for event in Parser::new(markdown) {
         match event {
             Event::Start(tag) => {
-                let deep = open.iter().flatten().count() >= MAX_NESTED;
+                let deep = shown >= MAX_NESTED;
                 let name = if deep { None } else { begin(&tag, &mut html) };
+                shown += usize::from(name.is_some());
                 open.push(name);
             }
             Event::End(end) => {
                 if let Some(name) = open.pop().flatten() {
+                    shown -= 1;
                     html.push_str("</");
                     html.push_str(name);
                     html.push('>');

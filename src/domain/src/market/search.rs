@@ -1,7 +1,5 @@
 //! What somebody types to find something: its words, and where they are in a text.
 
-use std::collections::BTreeSet;
-
 /// Words of a search; further ones are left out.
 pub const MAX_WORDS: usize = 8;
 /// The longest word, in characters; what is beyond is left out.
@@ -40,51 +38,76 @@ pub fn folded(word: &str) -> String {
         .collect()
 }
 
-fn trigrams(word: &str) -> BTreeSet<[char; 3]> {
-    let padded: Vec<char> = "  "
-        .chars()
-        .chain(word.chars())
-        .chain(" ".chars())
-        .collect();
-    padded
-        .windows(3)
-        .map(|three| [three[0], three[1], three[2]])
-        .collect()
+/// A word with what it is compared by.
+struct Word {
+    text: String,
+    /// In order, each once.
+    trigrams: Vec<[char; 3]>,
 }
 
-/// Whether a word of a text is one that was looked for: it begins with it, is another form of it, or is it
-/// but for a slip.
-fn is_found(word: &str, wanted: &str) -> bool {
-    if word.starts_with(wanted) {
-        return true;
+impl Word {
+    fn new(word: &str) -> Self {
+        let text = folded(word);
+        let padded: Vec<char> = "  ".chars().chain(text.chars()).chain([' ']).collect();
+        let mut trigrams: Vec<_> = padded
+            .windows(3)
+            .map(|three| [three[0], three[1], three[2]])
+            .collect();
+        trigrams.sort_unstable();
+        trigrams.dedup();
+        Self { text, trigrams }
     }
-    let common = word
-        .chars()
-        .zip(wanted.chars())
-        .take_while(|(one, other)| one == other)
-        .count();
-    // Another ending of the same word.
-    if common >= 5 && common + 3 >= wanted.chars().count() {
-        return true;
+
+    /// Whether it is one that was looked for: it begins with it, is another form of it, or is it but for a slip.
+    fn is_found(&self, wanted: &Self) -> bool {
+        if self.text.starts_with(&wanted.text) {
+            return true;
+        }
+        let common = self
+            .text
+            .chars()
+            .zip(wanted.text.chars())
+            .take_while(|(one, other)| one == other)
+            .count();
+        // Another ending of the same word.
+        if common >= 5 && common + 3 >= wanted.text.chars().count() {
+            return true;
+        }
+        let (one, other) = (&self.trigrams, &wanted.trigrams);
+        let (less, more) = (one.len().min(other.len()), one.len().max(other.len()));
+        // Words of such different lengths have not enough in common, whatever they are.
+        if (less as f64) < ALIKE * more as f64 {
+            return false;
+        }
+        let shared = one
+            .iter()
+            .filter(|three| other.binary_search(three).is_ok())
+            .count();
+        shared as f64 / (one.len() + other.len() - shared) as f64 >= ALIKE
     }
-    let (one, other) = (trigrams(word), trigrams(wanted));
-    let shared = one.intersection(&other).count();
-    shared as f64 / one.union(&other).count().max(1) as f64 >= ALIKE
 }
 
 /// A text as HTML in which the words that were looked for are marked with `<mark>`; of a long one the piece
 /// around the first. None where nothing is found.
 #[must_use]
 pub fn highlighted(text: &str, wanted: &[String]) -> Option<String> {
-    let wanted: Vec<String> = wanted.iter().map(|word| folded(word)).collect();
+    let wanted: Vec<_> = wanted.iter().map(|word| Word::new(word)).collect();
     let mut places = Vec::new();
+    let mut end = text.len();
     let mut start = None;
     for (at, c) in text.char_indices().chain([(text.len(), ' ')]) {
         match (c.is_alphanumeric(), start) {
             (true, None) => start = Some(at),
             (false, Some(from)) => {
-                let word = folded(&text[from..at]);
-                if wanted.iter().any(|one| is_found(&word, one)) {
+                // Nothing beyond the piece is shown.
+                if from > end {
+                    break;
+                }
+                let word = Word::new(&text[from..at]);
+                if wanted.iter().any(|one| word.is_found(one)) {
+                    if places.is_empty() {
+                        (_, end) = piece(text, from);
+                    }
                     places.push((from, at));
                 }
                 start = None;

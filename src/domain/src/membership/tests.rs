@@ -145,10 +145,12 @@ fn ones_own_account() {
 const LONG: Term = Term {
     ends_ms: None,
     per_minute: 100,
+    budget_micro: None,
 };
 const SHORT: Term = Term {
     ends_ms: Some(5_000),
     per_minute: 100,
+    budget_micro: None,
 };
 
 #[test]
@@ -214,6 +216,15 @@ fn what_a_key_makes_stays_within_it() {
         ..SHORT
     };
     assert_eq!(faster.within(Some(LONG)), Err(Refusal::BeyondKey));
+    let budget = |micro| Term {
+        budget_micro: Some(micro),
+        ..LONG
+    };
+    assert_eq!(budget(5).within(Some(LONG)), Ok(()));
+    assert_eq!(budget(5).within(Some(budget(5))), Ok(()));
+    for more in [LONG, budget(6)] {
+        assert_eq!(more.within(Some(budget(5))), Err(Refusal::BeyondKey));
+    }
 }
 
 #[test]

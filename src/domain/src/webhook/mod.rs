@@ -48,6 +48,8 @@ pub fn needed_for(event_type: &str) -> Permission {
         "webhook" => Permission::WebhooksRead,
         "order" => Permission::OrdersRead,
         "subscription" => Permission::OrdersRead,
+        "invoice" => Permission::InvoicesRead,
+        "product" | "release" => Permission::ProductsRead,
         "ai" => Permission::AiRead,
         _ => Permission::SettingsWrite,
     }
@@ -151,12 +153,20 @@ pub const CATALOGUE: &[EventType] = &[
         "An order was given up before it was paid.",
     ),
     event(
+        "order.payment_failed",
+        "An attempt to pay an order failed; it can be paid still.",
+    ),
+    event(
         "order.refunded",
         "An order was paid back, in part or in whole.",
     ),
     event(
         "order.disputed",
         "A buyer disputes a payment with their bank, or the dispute has an outcome.",
+    ),
+    event(
+        "subscription.created",
+        "The first period of a subscription was paid.",
     ),
     event(
         "subscription.renewed",
@@ -175,6 +185,28 @@ pub const CATALOGUE: &[EventType] = &[
         "A subscription changed its plan, or is cancelled at its period's end or goes on.",
     ),
     event("subscription.ended", "A subscription is over."),
+    event("invoice.issued", "An invoice or a credit note was issued."),
+    event("invoice.sent", "An invoice was sent by e-mail again."),
+    event("product.created", "A product was made, and is not on sale."),
+    event("product.updated", "A product was changed."),
+    event("product.published", "A product is on sale."),
+    event("product.archived", "A product is not on sale any more."),
+    event("product.deleted", "A product that nobody had was deleted."),
+    event("release.created", "A draft of a release was made."),
+    event("release.updated", "A release was changed."),
+    event(
+        "release.published",
+        "A release can be downloaded, or is offered on another channel.",
+    ),
+    event(
+        "release.deprecated",
+        "A release is not recommended any more.",
+    ),
+    event(
+        "release.yanked",
+        "A release was taken back: nobody gets it any more.",
+    ),
+    event("release.deleted", "A draft of a release was deleted."),
     event("user.invited", "Somebody was invited."),
     event("user.activated", "An invitation was accepted."),
     event(
@@ -336,6 +368,9 @@ mod tests {
                 "license",
                 "order",
                 "subscription",
+                "invoice",
+                "product",
+                "release",
                 "organization",
                 "webhook",
                 "ai"
@@ -343,7 +378,14 @@ mod tests {
         );
         assert_eq!(
             readable(Role::Client.permissions()),
-            ["license", "order", "subscription", "organization", "ai"]
+            [
+                "license",
+                "order",
+                "subscription",
+                "invoice",
+                "organization",
+                "ai"
+            ]
         );
         assert!(developer.covers(needed_by(&["*", "license.*", "webhook.deleted"])));
         assert!(!developer.covers(needed_by(&["license.*", "user.*"])));
@@ -369,8 +411,10 @@ mod tests {
             [
                 "licenses:read",
                 "organizations:read",
+                "products:read",
                 "webhooks:read",
                 "orders:read",
+                "invoices:read",
                 "ai:read"
             ]
         );

@@ -2,7 +2,7 @@
 
 use super::model::Batch;
 use super::queries::{self, BATCH};
-use crate::db::sql;
+use crate::db::{Query, Tx, sql};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
 use crate::http::endpoint::NoBody;
@@ -11,9 +11,13 @@ use crate::http::params::Id;
 use crate::http::permit::{AiUse, Permit};
 use crate::http::reply::{Accepted, NoContent};
 use crate::modules::ai::tasks::queries::TOPIC;
-use crate::modules::ai::tasks::retry::{Again, again};
+use crate::modules::ai::tasks::retry::{AT_ONCE, Again, again};
 use crate::modules::ai::tasks::{drain, turns};
 use serde_json::json;
+use uuid::Uuid;
+
+/// Tasks of one statement: what ten thousand take at once can be longer than a statement may.
+const STEP: u64 = 1_000;
 
 /// Cancels every task of a batch that has not ended. Of those that a model is being asked the answers are not kept,
 /// and what they cost is.
@@ -24,13 +28,29 @@ pub async fn cancel(
 ) -> Outcome<NoContent> {
     let mut tx = permit.begin_once(key).await?;
     let before = queries::find(&mut tx, id).await?;
-    // Their places in the queue are held first, as whoever settles them does.
-    let cancel = sql(
+    let mut cancelled = 0;
+    loop {
+        let query = cancel_some(&tx, id);
+        let some: u64 = tx.value(query).await?;
+        cancelled += some;
+        if some < STEP {
+            break;
+        }
+    }
+    turns::count_cancelled(&mut tx, id, cancelled).await?;
+    let after = queries::find(&mut tx, id).await?;
+    tx.record_change(&BATCH, "ai.batch.cancelled", &before, &after);
+    permit.commit(tx, NoContent::done()).await
+}
+
+/// Cancels some tasks of a batch. Their places in the queue are held first, as whoever settles them does.
+fn cancel_some(tx: &Tx, batch: Uuid) -> Query {
+    sql(
         "WITH place AS MATERIALIZED (
            SELECT q.task_id, q.task_created_at, q.lease FROM ai_task_queue q
            WHERE q.batch_id = $1::uuid AND NOT q.is_cancelled
              AND ($2::uuid IS NULL OR q.organization_id = $2::uuid) AND ($3::uuid IS NULL OR q.user_id = $3::uuid)
-           ORDER BY q.task_id FOR UPDATE
+           ORDER BY q.task_id LIMIT $4::bigint FOR UPDATE
          ), held AS (
            UPDATE ai_task_queue q SET is_cancelled = true FROM place p WHERE q.task_id = p.task_id AND p.lease IS NOT NULL
          ), free AS (
@@ -40,14 +60,11 @@ pub async fn cancel(
            WHERE t.id = p.task_id AND t.created_at = p.task_created_at AND t.batch_id = $1::uuid
            RETURNING t.id)
          SELECT to_json(count(*))::text FROM task",
-    );
-    let scope = tx.scope();
-    let cancel = cancel.bind(id).bind(scope.organization());
-    let cancelled: u64 = tx.value(cancel.bind(scope.owner())).await?;
-    turns::count_cancelled(&mut tx, id, cancelled).await?;
-    let after = queries::find(&mut tx, id).await?;
-    tx.record_change(&BATCH, "ai.batch.cancelled", &before, &after);
-    permit.commit(tx, NoContent::done()).await
+    )
+    .bind(batch)
+    .bind(tx.scope().organization())
+    .bind(tx.scope().owner())
+    .bind(STEP)
 }
 
 /// Has the tasks of a batch done again that failed or were cancelled.
@@ -59,9 +76,16 @@ pub async fn retry(
     let mut tx = permit.begin_once(key).await?;
     let before = queries::find(&mut tx, id).await?;
     let key = permit.principal.api_key_id;
-    let queued = again(&mut tx, "t.batch_id = $1::uuid", id, key).await?;
+    let mut queued = 0;
+    loop {
+        let some = again(&mut tx, "t.batch_id = $1::uuid", id, key).await?;
+        queued += some;
+        if some < AT_ONCE {
+            break;
+        }
+    }
     let after = queries::find(&mut tx, id).await?;
-    for _ in 0..drain::consumers(queued) {
+    for _ in 0..drain::runners(queued) {
         tx.tell(TOPIC, json!({}));
     }
     tx.record_change(&BATCH, "ai.batch.retried", &before, &after);

@@ -9,11 +9,13 @@ use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::permit::{AiUse, Permit};
 use crate::http::reply::Accepted;
-use crate::modules::ai::tasks::asking::{self, Asked, Item, Options};
+use crate::modules::ai::asking::{Options, who};
+use crate::modules::ai::tasks::asking::{self, Asked, Item};
 use crate::modules::ai::tasks::drain;
 use crate::modules::ai::tasks::license;
 use crate::modules::ai::tasks::queries::{self, Handed, New, TOPIC};
 use crate::modules::ai::tasks::turns::Common;
+use crate::modules::ai::{engine, models};
 use serde_json::json;
 
 /// The largest body, in bytes.
@@ -26,7 +28,6 @@ pub async fn create(
     permit: Permit<AiUse>,
     Once(key, Body(new)): Once<Body<NewBatch, MAX_BYTES>>,
 ) -> Outcome<Accepted<Batch>> {
-    new.options.check()?;
     let license = license::of(&permit, new.license_id.map(|id| id.0)).await?;
     if new.items.len() > license.batch {
         let problem = format!(
@@ -41,6 +42,7 @@ pub async fn create(
         variables: new.variables,
         options: new.options,
     };
+    let (who, catalogue) = (who(&permit), models::catalogue(&*permit.call).await?);
     let at = queries::now();
     let mut tasks = Vec::with_capacity(new.items.len());
     for (place, item) in new.items.into_iter().enumerate() {
@@ -53,8 +55,9 @@ pub async fn create(
             input_text: item.input_text.clone(),
             variables,
         };
-        let messages = asked.messages(version.as_ref(), &path)?;
-        asking::check(&common.options.question(version.as_ref(), messages), &path)?;
+        let options = common.options.clone();
+        let ask = asking::ask(who.clone(), options, version.as_ref(), asked, &path)?;
+        engine::judge(&*permit.call, &catalogue, &ask, &path)?;
         tasks.push(New {
             id: queries::id(at, place)?,
             batch_index: Some(place),
@@ -100,7 +103,7 @@ pub async fn create(
     for part in tasks.chunks(STEP) {
         tx.execute(queries::insert(part, &handed)).await?;
     }
-    for _ in 0..drain::consumers(tasks.len()) {
+    for _ in 0..drain::runners(tasks.len()) {
         tx.tell(TOPIC, json!({}));
     }
     tx.record_new(&BATCH, "ai.batch.created", &batch);

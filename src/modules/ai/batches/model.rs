@@ -2,7 +2,7 @@
 
 use crate::http::checks;
 use crate::http::types::Ident;
-use crate::modules::ai::tasks::asking::Options;
+use crate::modules::ai::asking::Options;
 use crate::modules::ai::tasks::license::MOST_IN_BATCH;
 use crate::modules::ai::tasks::model::{MAX_INPUT, Status};
 use celaest_domain::ai::chat::Message;

@@ -16,9 +16,9 @@ pub async fn complete(
     permit: Light<AiUse>,
     Once(key, Body(body)): Once<Body<AskedCompletion, MAX_QUESTION>>,
 ) -> Outcome<Spoken<Data<CompletionAnswer>>> {
-    let (options, (prompt, system)) = body.options();
-    let stream = options.stream;
-    let (input, messages) = match (&options.prompt_slug, prompt, system) {
+    let (wish, (prompt, system)) = body.wish();
+    let stream = wish.stream;
+    let (input, messages) = match (&wish.prompt_slug, prompt, system) {
         (Some(_), input, None) => (input, Vec::new()),
         (Some(_), _, Some(_)) => {
             return Err(
@@ -34,7 +34,7 @@ pub async fn complete(
             (None, system.into_iter().chain([asked]).collect())
         }
     };
-    let ask = asking::ask(&permit, options, input, messages, "completion").await?;
+    let ask = asking::ask(&permit, wish, input, messages, "completion").await?;
     if stream {
         key.refuse("stream")?;
         return Ok(Spoken::Events(

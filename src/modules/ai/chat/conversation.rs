@@ -14,9 +14,9 @@ pub async fn chat(
     permit: Light<AiUse>,
     Once(key, Body(body)): Once<Body<Chat, MAX_QUESTION>>,
 ) -> Outcome<Spoken<Data<ChatAnswer>>> {
-    let (options, (messages,)) = body.options();
-    let stream = options.stream;
-    let ask = asking::ask(&permit, options, None, messages, "chat").await?;
+    let (wish, (messages,)) = body.wish();
+    let stream = wish.stream;
+    let ask = asking::ask(&permit, wish, None, messages, "chat").await?;
     if stream {
         key.refuse("stream")?;
         return Ok(Spoken::Events(

@@ -1,6 +1,7 @@
 //! What goes in and out of the doors to the engine.
 
 use crate::http::types::Ident;
+use crate::modules::ai::asking::Options;
 use crate::modules::ai::engine::{Attempt, Completion};
 use celaest_domain::ai::chat::{
     Finish, Format, Message, Replay, Tool, ToolCall, ToolChoice, Usage,
@@ -98,61 +99,50 @@ macro_rules! question {
 
         impl $name {
             /// How it is asked, apart from what is.
-            pub fn options(self) -> (Options, ($($kind,)*)) {
-                let options = Options {
+            pub fn wish(self) -> (Wish, ($($kind,)*)) {
+                let wish = Wish {
                     prompt_slug: self.prompt_slug,
                     variables: self.variables,
-                    model: self.model,
-                    provider: self.provider,
                     license: self.license_id.map(|id| id.0),
-                    fallback: self.fallback,
                     retries: self.retries,
-                    deadline_ms: self.deadline_ms,
                     first_token_ms: self.first_token_ms,
                     between_tokens_ms: self.between_tokens_ms,
                     stream: self.stream,
-                    temperature: self.temperature,
-                    top_p: self.top_p,
-                    max_tokens: self.max_tokens,
-                    stop: self.stop,
-                    seed: self.seed,
-                    format: self.response_format,
-                    tools: self.tools,
-                    tool_choice: self.tool_choice,
-                    parallel_tool_calls: self.parallel_tool_calls,
-                    reasoning_effort: self.reasoning_effort,
+                    how: Options {
+                        model: self.model,
+                        provider: self.provider.map(|provider| provider.to_string()),
+                        fallback: self.fallback,
+                        temperature: self.temperature,
+                        top_p: self.top_p,
+                        max_tokens: self.max_tokens,
+                        stop: self.stop,
+                        seed: self.seed,
+                        response_format: self.response_format,
+                        tools: self.tools,
+                        tool_choice: self.tool_choice,
+                        parallel_tool_calls: self.parallel_tool_calls,
+                        reasoning_effort: self.reasoning_effort,
+                        deadline_ms: self.deadline_ms,
+                    },
                 };
-                (options, ($(self.$field,)*))
+                (wish, ($(self.$field,)*))
             }
         }
     };
 }
 
-/// How something is asked.
+/// What somebody who waits for the answer wishes beside what anybody does.
 #[derive(Debug, Default)]
 #[allow(missing_docs, reason = "the fields of the bodies above")]
-pub struct Options {
+pub struct Wish {
     pub prompt_slug: Option<String>,
     pub variables: Map<String, Value>,
-    pub model: Option<String>,
-    pub provider: Option<Provider>,
     pub license: Option<Uuid>,
-    pub fallback: Option<bool>,
     pub retries: Option<u8>,
-    pub deadline_ms: Option<u32>,
     pub first_token_ms: Option<u32>,
     pub between_tokens_ms: Option<u32>,
     pub stream: bool,
-    pub temperature: Option<f64>,
-    pub top_p: Option<f64>,
-    pub max_tokens: Option<u32>,
-    pub stop: Vec<String>,
-    pub seed: Option<i64>,
-    pub format: Option<Format>,
-    pub tools: Vec<Tool>,
-    pub tool_choice: Option<ToolChoice>,
-    pub parallel_tool_calls: Option<bool>,
-    pub reasoning_effort: Option<String>,
+    pub how: Options,
 }
 
 question! {

@@ -19,20 +19,20 @@ pub async fn process(
     Once(key, Body(body)): Once<Body<Processing, MAX_QUESTION>>,
 ) -> Outcome<Data<ProcessAnswer>> {
     let license = checked(&permit)?;
-    let (mut options, (input,)) = body.options();
-    if options.prompt_slug.is_none() {
+    let (mut wish, (input,)) = body.wish();
+    if wish.prompt_slug.is_none() {
         return Err(Error::field("prompt_slug", "is required").into());
     }
-    if options.stream {
+    if wish.stream {
         return Err(Error::field("stream", "is not possible here; use /api/ai/chat").into());
     }
-    match (license, options.license) {
+    match (license, wish.license) {
         (Some(header), Some(field)) if header != field => {
             return Err(Error::field("license_id", "differs from X-License-ID").into());
         }
-        (header, field) => options.license = field.or(header),
+        (header, field) => wish.license = field.or(header),
     }
-    let ask = asking::ask(&permit, options, input, Vec::new(), "process").await?;
+    let ask = asking::ask(&permit, wish, input, Vec::new(), "process").await?;
     let tx = permit.begin_once(key).await?;
     let completion = engine::answer(&permit.call, ask).await;
     let answer = ProcessAnswer::of(completion.map_err(Error::from)?);

@@ -4,11 +4,48 @@ use super::Ask;
 use crate::error::{Code, Error, Result};
 use crate::modules::ai::models::{Catalogue, Model};
 use celaest_domain::ai::chat::{ChatRequest, Format};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Models that are asked at most.
 const MOST_MODELS: usize = 6;
+/// Problems that are named at most.
+const MOST_PROBLEMS: usize = 100;
+
+/// Whether a question can be asked of anybody. `allow_private` is for local development.
+///
+/// # Errors
+/// 422 naming every field that is not as it must be.
+pub fn checked(ask: &Ask, allow_private: bool) -> Result<()> {
+    let Err(problems) = ask.request.validate(allow_private) else {
+        return Ok(());
+    };
+    let mut fields: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for problem in problems.into_iter().take(MOST_PROBLEMS) {
+        fields
+            .entry(problem.field)
+            .or_default()
+            .push(problem.reason);
+    }
+    Err(Error::new(Code::ValidationFailed).with_details(json!({ "fields": fields })))
+}
+
+/// The same refusal of a question that is one of many: `path` stands before what is wrong with its messages. What
+/// they have in common is everybody's.
+pub fn within(path: &str, mut error: Error) -> Error {
+    if let Some(Value::Object(fields)) = error.details.as_mut().and_then(|it| it.get_mut("fields"))
+    {
+        *fields = std::mem::take(fields)
+            .into_iter()
+            .map(|(name, problem)| match name.starts_with("messages") {
+                true => (format!("{path}{name}"), problem),
+                false => (name, problem),
+            })
+            .collect();
+    }
+    error
+}
 
 /// The models to ask, the first first: those that were named, or the default ones, and then, where that is
 /// allowed, the others that can do the same.

@@ -1,18 +1,18 @@
 //! What is told behind an answer: to the license's object, to the pool's, and to PostgreSQL by the queue.
 
 use super::license::Granted;
-use super::{Ask, Attempt, TaskRef};
+use super::{Ask, Attempt, TaskRef, outgoing};
 use crate::error::Error;
 use crate::log;
 use crate::modules::ai::host::Host;
 use crate::modules::ai::models::Model;
 use crate::modules::ai::pool::{self, Lent, Outcome};
-use crate::platform::{clock, queues};
+use crate::platform::clock;
 use celaest_domain::ai::chat::{Answer, Content, Format, Usage, estimate_text};
 use celaest_domain::ai::cost;
 use celaest_domain::ai::failure::Failure;
-use celaest_durable::license::{self, CallMeta, Ended, Record, Settle, SettleCall};
-use futures_util::future::join3;
+use celaest_durable::license::{self, Ended, Record, Settle, SettleCall};
+use futures_util::future::join;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -157,7 +157,7 @@ impl Closing {
             record: Some(Record {
                 license_id: facts.granted.id,
                 organization_id: facts.granted.organization,
-                call: meta(facts.ask, facts.call),
+                call: facts.ask.meta(facts.call),
                 started_at: facts.started,
                 ended,
                 more: to_raw_value(&more).ok(),
@@ -175,11 +175,10 @@ impl Closing {
             let told = license::settle_call(env, &self.granted.key, &self.settle).await;
             told.map_err(Error::unavailable)
         };
-        let sent = async {
-            let record = self.record.as_ref();
-            let bodies = record.and_then(|record| serde_json::to_string(record).ok());
-            queues::send(env, "AI_RECORDS", bodies.into_iter()).await
-        };
+        let record = self.record.as_ref();
+        if let Some(record) = record.and_then(|record| serde_json::to_string(record).ok()) {
+            outgoing::send(host, record);
+        }
         let lent = async {
             let Some((lent, used)) = &self.lent else {
                 return Ok(());
@@ -193,29 +192,15 @@ impl Closing {
             };
             pool::settle(host, lent, &outcome).await
         };
-        let (settled, sent, lent) = join3(settled, sent, lent).await;
+        let (settled, lent) = join(settled, lent).await;
         for (what, outcome) in [
             ("a license was not told of a call's end", settled),
-            ("a call's record waits for the license's object", sent),
             ("a key was not given back", lent),
         ] {
             if let Err(error) = outcome {
                 log::warn(host.name(), what, &error);
             }
         }
-    }
-}
-
-/// What is kept of a call when it begins.
-fn meta(ask: &Ask, call: Uuid) -> CallMeta {
-    CallMeta {
-        id: call,
-        user_id: ask.who.user,
-        caller_key_id: ask.who.key.map(|key| key.id),
-        kind: ask.kind.to_owned(),
-        task_id: ask.task.map(|task| task.id),
-        prompt_id: ask.prompt,
-        request_id: ask.who.request_id.chars().take(100).collect(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::modules::licenses::edge::Known;
 use crate::modules::licenses::queries;
 use crate::platform::clock;
 use celaest_domain::license_key::LicenseKey;
-use celaest_durable::license::{self, CallAnswer, CallMeta, Left, Limit, ReserveCall};
+use celaest_durable::license::{self, CallAnswer, Left, Limit, ReserveCall};
 use serde_json::json;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -144,18 +144,11 @@ async fn reserve_in(
     let who = &ask.who;
     let config = host.config()?;
     let patience_ms = i64::from(ask.deadline_ms) + GRACE_MS;
+    let meta = ask.meta(call);
     let mut known = Known::Nothing;
     for _ in 0..ATTEMPTS {
         let reserve = ReserveCall {
-            call: CallMeta {
-                id: call,
-                user_id: who.user,
-                caller_key_id: who.key.map(|key| key.id),
-                kind: ask.kind.to_owned(),
-                task_id: ask.task.map(|task| task.id),
-                prompt_id: ask.prompt,
-                request_id: who.request_id.chars().take(100).collect(),
-            },
+            call: meta.clone(),
             license_id: license.id,
             organization_id: who.organization,
             owner_id: who.owner,

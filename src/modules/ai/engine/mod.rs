@@ -10,6 +10,7 @@ mod closing;
 mod images;
 pub mod license;
 mod outcome;
+mod outgoing;
 mod run;
 mod stream;
 
@@ -22,8 +23,10 @@ use crate::config::Config;
 use crate::db::{Background, Database};
 use crate::error::Error;
 use crate::modules::ai::host::Host;
+use crate::modules::ai::models::Catalogue;
 use celaest_domain::ai::chat::ChatRequest;
 use celaest_domain::ai::provider::Provider;
+use celaest_durable::license::CallMeta;
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
@@ -70,6 +73,8 @@ pub struct CallerKey {
     pub id: Uuid,
     /// What it may spend in a period of a license, in millionths of a dollar.
     pub budget_micro: Option<i64>,
+    /// The key whose spending it goes on with.
+    pub account: Option<Uuid>,
 }
 
 /// A task that a call is made for. It has a row of its own, which whoever runs it keeps.
@@ -139,6 +144,34 @@ impl Ask {
             gone: None,
         }
     }
+
+    /// What is kept of the call when it begins.
+    fn meta(&self, call: Uuid) -> CallMeta {
+        let key = self.who.key;
+        CallMeta {
+            id: call,
+            user_id: self.who.user,
+            caller_key_id: key.map(|key| key.id),
+            account_id: key.and_then(|key| key.account.filter(|account| *account != key.id)),
+            kind: self.kind.to_owned(),
+            task_id: self.task.map(|task| task.id),
+            prompt_id: self.prompt,
+            request_id: self.who.request_id.chars().take(100).collect(),
+        }
+    }
+}
+
+/// Whether a question could be asked now, as far as that is known before its license and a key are: for one that is
+/// asked later. `path` stands before what is wrong with its messages.
+///
+/// # Errors
+/// Why not, as whoever asks at once is told.
+pub fn judge(host: &impl Host, catalogue: &Catalogue, ask: &Ask, path: &str) -> Result<(), Error> {
+    let tokens = ask.request.estimate_tokens();
+    choice::checked(ask, host.config()?.webhook_allow_private)
+        .and_then(|()| choice::models(catalogue, ask, tokens, false))
+        .map(drop)
+        .map_err(|error| choice::within(path, error))
 }
 
 /// Asks, and tells the license and the pool what became of it before it returns: for work that nobody waits for.

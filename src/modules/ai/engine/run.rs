@@ -12,8 +12,6 @@ use crate::platform::clock;
 use celaest_domain::ai::chat::{Answer, Usage};
 use celaest_domain::ai::failure::{Class, Failure};
 use futures_util::future::{Either, join, select};
-use serde_json::json;
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use uuid::{NoContext, Timestamp, Uuid};
@@ -136,7 +134,7 @@ pub(super) async fn whole<H: Host>(
 /// Reserves and asks, one after the other, until somebody answers.
 pub(super) async fn begin<H: Host>(host: &H, ask: Ask, streams: bool) -> Result<Begun, Stopped> {
     let now = clock::now_ms();
-    checked(&ask, host.config()?.webhook_allow_private)?;
+    choice::checked(&ask, host.config()?.webhook_allow_private)?;
     let license = license::of(host, &ask.who, ask.license).await?;
     let catalogue = models::catalogue(host).await?;
     let tokens = ask.request.estimate_tokens();
@@ -395,20 +393,6 @@ impl<'a> Search<'a> {
 
 fn late() -> Failed {
     Failed::refused(Error::new(Code::DeadlineExceeded))
-}
-
-fn checked(ask: &Ask, allow_private: bool) -> error::Result<()> {
-    let Err(problems) = ask.request.validate(allow_private) else {
-        return Ok(());
-    };
-    let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for problem in problems {
-        fields
-            .entry(problem.field)
-            .or_default()
-            .push(problem.reason.into());
-    }
-    Err(Error::new(Code::ValidationFailed).with_details(json!({ "fields": fields })))
 }
 
 fn wanted<'a>(ask: &Ask, model: &'a Model, tokens: u64, tried: &'a [Uuid]) -> Wanted<'a> {

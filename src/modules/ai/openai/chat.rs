@@ -2,8 +2,10 @@
 
 use super::events;
 use super::model::{OpenAiChat, OpenAiCompletion};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::http::body::Body;
+use crate::http::change::Outcome;
+use crate::http::idempotency::Once;
 use crate::http::permit::{AiUse, Light};
 use crate::http::reply::{Bare, Spoken};
 use crate::modules::ai::chat::model::MAX_QUESTION;
@@ -13,21 +15,23 @@ use crate::modules::ai::engine;
 /// Answers a conversation, as OpenAI does.
 pub async fn chat(
     permit: Light<AiUse>,
-    Body(body): Body<OpenAiChat, MAX_QUESTION>,
-) -> Result<Spoken<Bare<OpenAiCompletion>>> {
+    Once(key, Body(body)): Once<Body<OpenAiChat, MAX_QUESTION>>,
+) -> Outcome<Spoken<Bare<OpenAiCompletion>>> {
     let license = process::id("X-License-ID", permit.call.head.license())?;
     let shows_usage = body.shows_usage();
-    let (mut options, messages) = body.options()?;
-    options.license = license;
-    let stream = options.stream;
-    let ask = asking::ask(&permit, options, None, messages, "chat").await?;
+    let (mut wish, messages) = body.wish()?;
+    wish.license = license;
+    let stream = wish.stream;
+    let ask = asking::ask(&permit, wish, None, messages, "chat").await?;
     if stream {
+        key.refuse("stream")?;
         return Ok(Spoken::Events(
             events::of(&permit.call, ask, shows_usage).await?,
         ));
     }
     let created = permit.call.started_ms / 1_000;
+    let tx = permit.begin_once(key.bare()).await?;
     let completion = engine::answer(&permit.call, ask).await;
     let answer = OpenAiCompletion::of(completion.map_err(Error::from)?, created);
-    Ok(Spoken::Whole(Bare(answer)))
+    Ok(Spoken::Whole(permit.commit_bare(tx, answer).await?))
 }

@@ -1,7 +1,8 @@
 //! What OpenAI's clients send and read.
 
 use crate::error::{Code, Error, Result};
-use crate::modules::ai::chat::model::{Options, Receipt, some};
+use crate::modules::ai::asking::Options;
+use crate::modules::ai::chat::model::{Receipt, Wish, some};
 use crate::modules::ai::engine::Completion;
 use celaest_domain::ai::chat::{Finish, Format, Message, Tool, ToolCall, ToolChoice, Usage};
 use garde::Validate;
@@ -137,7 +138,7 @@ impl OpenAiChat {
     ///
     /// # Errors
     /// 422 for what none of the providers can do, 400 for a message that is none.
-    pub fn options(self) -> Result<(Options, Vec<Message>)> {
+    pub fn wish(self) -> Result<(Wish, Vec<Message>)> {
         let cannot = |field: &str, problem: &str| Err(Error::field(field, problem));
         if self.n.is_some_and(|count| count != 1) {
             return cannot("n", "must be 1");
@@ -167,9 +168,8 @@ impl OpenAiChat {
                 )
             })?);
         }
-        let options = Options {
+        let how = Options {
             model: Some(self.model),
-            stream: self.stream == Some(true),
             temperature: self.temperature,
             top_p: self.top_p,
             max_tokens: self.max_completion_tokens.or(self.max_tokens),
@@ -179,14 +179,19 @@ impl OpenAiChat {
                 Some(Stop::Several(texts)) => texts,
             },
             seed: self.seed,
-            format: self.response_format,
+            response_format: self.response_format,
             tools: self.tools.unwrap_or_default(),
             tool_choice: self.tool_choice,
             parallel_tool_calls: self.parallel_tool_calls,
             reasoning_effort: self.reasoning_effort,
             ..Options::default()
         };
-        Ok((options, messages))
+        let wish = Wish {
+            stream: self.stream == Some(true),
+            how,
+            ..Wish::default()
+        };
+        Ok((wish, messages))
     }
 }
 

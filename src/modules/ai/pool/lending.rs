@@ -5,6 +5,8 @@ use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::log;
 use crate::modules::ai::host::Host;
+use crate::platform::clock;
+use crate::platform::company::{Company, WAIT_MS};
 use celaest_domain::ai::chat::Usage;
 use celaest_domain::ai::failure::{Class, Failure};
 use celaest_domain::ai::provider::Provider;
@@ -33,6 +35,8 @@ const MOST_SHUT: usize = 5;
 thread_local! {
     /// Pools without any key, by name, and until when that is believed.
     static EMPTY: RefCell<HashMap<String, i64>> = RefCell::default();
+    /// What became of keys that were good, by pool, on its way there.
+    static GOOD: RefCell<HashMap<String, Company<key_pool::Settle<'static>>>> = RefCell::default();
 }
 
 /// What a key is wanted for.
@@ -222,12 +226,38 @@ async fn ask(
     Err(Error::unavailable("the pool keeps changing"))
 }
 
-/// Says what became of a key that was lent. Settling twice is settling once.
+/// Says what became of a key that was lent. Settling twice is settling once. That it was good is said together with
+/// others, a moment later: nobody waits for it.
 ///
 /// # Errors
 /// 503 when the object cannot be reached; the lease ends by itself then.
 pub async fn settle(host: &impl Host, lent: &Lent, outcome: &Outcome<'_>) -> Result<()> {
-    settle_in(host, &lent.pool, &lent.lease, outcome).await
+    if outcome.failure.is_some() || outcome.given_up {
+        return settle_in(host, &lent.pool, &lent.lease, outcome).await;
+    }
+    let (pool, now) = (lent.pool.clone(), clock::now_ms());
+    let is_first = GOOD.with_borrow_mut(|pools| {
+        let waiting = pools.entry(pool.clone()).or_default();
+        waiting.join(settlement(&lent.lease, outcome), now)
+    });
+    if !is_first {
+        return Ok(());
+    }
+    host.count_object_call();
+    let (env, name) = (host.env().clone(), host.name().to_owned());
+    host.background()(Box::pin(async move {
+        Delay::from(Duration::from_millis(WAIT_MS)).await;
+        let waiting = GOOD.with_borrow_mut(|pools| pools.remove(&pool));
+        let good = waiting.unwrap_or_default().leave();
+        if let Err(error) = key_pool::settle(&env, &pool, &good).await {
+            log::warn(
+                &name,
+                "keys were not given back",
+                &Error::unavailable(error),
+            );
+        }
+    }));
+    Ok(())
 }
 
 /// [`settle`] for a lease of the pool of that name.
@@ -240,6 +270,12 @@ pub async fn settle_in(
     lease: &Lease,
     outcome: &Outcome<'_>,
 ) -> Result<()> {
+    host.count_object_call();
+    let settled = key_pool::settle(host.env(), pool, &[settlement(lease, outcome)]).await;
+    settled.map_err(Error::unavailable)
+}
+
+fn settlement(lease: &Lease, outcome: &Outcome<'_>) -> key_pool::Settle<'static> {
     let failure = outcome.failure;
     let verdict = match failure.map(|failure| failure.class) {
         None if outcome.given_up => Verdict::Unknown,
@@ -250,8 +286,7 @@ pub async fn settle_in(
         Some(Class::Fault) => Verdict::Fault,
         Some(Class::Model) => Verdict::Model,
     };
-    host.count_object_call();
-    let settle = key_pool::Settle {
+    key_pool::Settle {
         lease: lease.clone(),
         verdict,
         code: failure.map_or("", |failure| failure.code).into(),
@@ -261,9 +296,7 @@ pub async fn settle_in(
         output: outcome.usage.map(|usage| usage.output),
         latency_ms: outcome.latency_ms,
         cost_micros: outcome.cost_micros,
-    };
-    let settled = key_pool::settle(host.env(), pool, &settle).await;
-    settled.map_err(Error::unavailable)
+    }
 }
 
 /// What becomes of a key that does not open.
@@ -275,12 +308,12 @@ pub fn unreadable() -> Failure {
 }
 
 fn is_empty(pool: &str) -> bool {
-    let now = crate::platform::clock::now_ms();
+    let now = clock::now_ms();
     EMPTY.with_borrow(|known| known.get(pool).is_some_and(|until| *until > now))
 }
 
 fn note_empty(pool: String) {
-    let now = crate::platform::clock::now_ms();
+    let now = clock::now_ms();
     EMPTY.with_borrow_mut(|known| {
         if known.len() >= MOST_EMPTY {
             known.retain(|_, until| *until > now);

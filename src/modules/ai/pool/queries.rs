@@ -6,6 +6,7 @@ use crate::db::facts::Subject;
 use crate::db::{Raw, Rows, Tx};
 use crate::error::{Code, Error, Result};
 use celaest_domain::ai::provider::Provider;
+use celaest_domain::json;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -53,7 +54,7 @@ struct Parts {
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
     let query = mine(tx).id(id).lock(COLUMNS);
     let row: Raw<AiKey> = tx.one(query, Code::AiKeyNotFound).await?;
-    let parts: Parts = serde_json::from_str(row.text()).map_err(Error::internal)?;
+    let parts: Parts = json::read(row.text()).map_err(Error::internal)?;
     Ok(Locked {
         row,
         provider: parts.provider,

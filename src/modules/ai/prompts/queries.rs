@@ -6,6 +6,7 @@ use crate::db::facts::Subject;
 use crate::db::{Query, Raw, Rows, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::types::Patch;
+use celaest_domain::json;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -80,7 +81,7 @@ pub struct Locked {
 /// # Errors
 /// When it is not what it must be.
 pub fn facts(row: &Raw<Prompt>) -> Result<Facts> {
-    serde_json::from_str(row.text()).map_err(Error::internal)
+    json::read(row.text()).map_err(Error::internal)
 }
 
 /// Reads a version and holds it and the other versions of its prompt until the transaction ends, so that who

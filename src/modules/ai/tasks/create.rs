@@ -11,6 +11,8 @@ use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::permit::{AiUse, Permit};
 use crate::http::reply::Accepted;
+use crate::modules::ai::asking::who;
+use crate::modules::ai::{engine, models};
 use serde_json::json;
 
 /// The largest body, in bytes: a conversation with images in it.
@@ -21,7 +23,6 @@ pub async fn create(
     permit: Permit<AiUse>,
     Once(key, Body(new)): Once<Body<NewTask, MAX_BYTES>>,
 ) -> Outcome<Accepted<Task>> {
-    new.options.check()?;
     let license = license::of(&permit, new.license_id.map(|id| id.0)).await?;
     let prompt = new.prompt_id.map(|id| id.0);
     let version = asking::version(&permit, new.prompt_slug.as_deref(), prompt).await?;
@@ -31,8 +32,10 @@ pub async fn create(
         input_text: new.input_text.clone(),
         variables: new.variables.clone(),
     };
-    let messages = item.messages(version.as_ref(), "")?;
-    asking::check(&new.options.question(version.as_ref(), messages), "")?;
+    let options = new.options.clone();
+    let ask = asking::ask(who(&permit), options, version.as_ref(), item, "")?;
+    let catalogue = models::catalogue(&*permit.call).await?;
+    engine::judge(&*permit.call, &catalogue, &ask, "")?;
 
     let at = queries::now();
     let id = queries::id(at, 0)?;

@@ -1,7 +1,8 @@
-//! The consumer: takes up tasks, asks, and writes down what came of it, until there are none or its time is over.
+//! Who does the tasks. The queue's consumer wakes a runner and is done, so that nobody waits behind a provider that
+//! hangs. A runner takes up tasks, asks, and writes down what came of it, until there are none or its time is over.
 //!
 //! A message says only that there is something to do, so it may come twice, or late, or not at all: what is taken up
-//! is PostgreSQL's decision, and each task is one consumer's alone until its time is over. One whose consumer dies is
+//! is PostgreSQL's decision, and each task is one runner's alone until its time is over. One whose runner dies is
 //! taken up again, under the same call, which its license knows and charges once.
 
 use super::queries::TOPIC;
@@ -13,11 +14,13 @@ use crate::language::Language;
 use crate::log;
 use crate::modules::ai::engine::{self, Ask, CallerKey, Completion, Failed, TaskRef, Who};
 use crate::modules::ai::prompts::active::{self, Version};
-use crate::modules::ai::tasks::asking::{DEADLINE_MS, Item};
+use crate::modules::ai::asking::Options;
+use crate::modules::ai::tasks::asking::{self, Item};
 use crate::platform::{clock, queues, random};
 use crate::run::{self, Run};
 use celaest_domain::access::{Permission, Role, effective};
 use celaest_domain::ai::task::{self, Next};
+use celaest_durable::task_runner;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -30,10 +33,16 @@ use std::time::Duration;
 use uuid::Uuid;
 use worker::{Delay, Env};
 
-/// Tasks that one consumer has under way: the platform allows six connections to the outside, and PostgreSQL's is
+/// Those who do tasks: each by its number is an object. Together they have five times as many tasks under way.
+const RUNNERS: u8 = 64;
+/// Runners that are asked, one after the other, until one is not at work already.
+const MOST_ASKED: u8 = 8;
+/// After so many milliseconds one that could not work tries again.
+const PAUSE_MS: i32 = 10_000;
+/// Tasks that one runner has under way: the platform allows six connections to the outside, and PostgreSQL's is
 /// one of them.
 const AT_ONCE: usize = 5;
-/// Tasks that one consumer takes up before it hands over to the next: each costs a handful of the platform's calls,
+/// Tasks that one runner takes up at a time: each costs a handful of the platform's calls,
 /// of which there are a thousand.
 const MOST_TASKS: usize = 100;
 /// How long it takes up tasks, in milliseconds.
@@ -42,7 +51,7 @@ const MOST_MS: i64 = 60_000;
 /// left of the task's, about.
 const STORES: usize = 25;
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// Consumers that are called at most for one reason.
+/// Runners that are called at most for one reason.
 const MOST_CALLED: usize = 8;
 
 /// What arrives: a message of the outbox, its name, or nothing but a call.
@@ -54,10 +63,10 @@ enum Arrived {
     Called { topic: String },
 }
 
-/// Takes up tasks.
+/// Wakes a runner.
 ///
 /// # Errors
-/// When the database fails; the messages come again then.
+/// When the database fails or no runner can be reached; the messages come again then.
 pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
     let mut messages = Vec::new();
     let mut names = Vec::new();
@@ -74,21 +83,46 @@ pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
     messages.extend(outbox::named(&run.database, &names).await?);
     // What they say is in the queue of the database by now, and found there whatever becomes of this run.
     run.processed(&messages).await?;
-    drain(run).await
+    wake(&run.env).await
 }
 
-/// How many consumers so many tasks are worth.
-pub fn consumers(tasks: usize) -> usize {
+/// Wakes one runner. When all that are asked are at work, the last of them looks again.
+async fn wake(env: &Env) -> Result<()> {
+    // Without randomness it is always the same ones, which is no harm.
+    let first = random::bytes::<1>().map_or(0, |[byte]| byte);
+    for place in 0..MOST_ASKED {
+        let name = (first.wrapping_add(place) % RUNNERS).to_string();
+        let woken = task_runner::wake(env, &name).await;
+        if woken.map_err(Error::unavailable)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What a woken runner does. Returns after how many milliseconds it has more to do, if it has.
+pub async fn work(run: &Run) -> Option<i32> {
+    match drain(run).await {
+        Ok(more) => more.then_some(0),
+        Err(error) => {
+            log::error(&run.name, "tasks wait", &error);
+            Some(PAUSE_MS)
+        }
+    }
+}
+
+/// How many runners so many tasks are worth.
+pub fn runners(tasks: usize) -> usize {
     tasks.div_ceil(MOST_TASKS / 2).min(MOST_CALLED)
 }
 
-/// Calls consumers.
+/// Calls runners.
 ///
 /// # Errors
 /// When the queue refuses.
-pub async fn call(env: &Env, consumers: usize) -> Result<()> {
+pub async fn call(env: &Env, runners: usize) -> Result<()> {
     let body = || json!({ "topic": TOPIC }).to_string();
-    queues::send(env, "AI_TASKS", (0..consumers).map(|_| body())).await
+    queues::send(env, "AI_TASKS", (0..runners).map(|_| body())).await
 }
 
 /// What goes on side by side.
@@ -108,10 +142,11 @@ struct Stored {
     wait_s: Option<u64>,
 }
 
-/// The versions of prompts that a consumer has met.
+/// The versions of prompts that a runner has met.
 type Versions = Rc<RefCell<HashMap<Uuid, Rc<Version>>>>;
 
-async fn drain(run: &Run) -> Result<()> {
+/// Does tasks until there are none or its time is over; whether there may be others.
+async fn drain(run: &Run) -> Result<bool> {
     let began = clock::now_ms();
     let mut working: FuturesUnordered<LocalBoxFuture<'_, Event>> = FuturesUnordered::new();
     let versions = Versions::default();
@@ -160,7 +195,7 @@ async fn drain(run: &Run) -> Result<()> {
                         run.background.clone(),
                         format!("task:{}", turn.task_id),
                     );
-                    let work = work(host, turn, versions.clone());
+                    let work = turn_of(host, turn, versions.clone());
                     working.push(work.map(|done| Event::Done(Box::new(done))).boxed_local());
                 }
             }
@@ -168,13 +203,10 @@ async fn drain(run: &Run) -> Result<()> {
         // With what ends there may be room again for the others of its license.
         more |= !done.is_empty();
     }
-    if more && outcome.is_ok() {
-        call(&run.env, 1).await?;
-    }
-    outcome
+    outcome.map(|()| more)
 }
 
-/// Calls a consumer for what comes again by itself. If nobody hears it, the job of the minute finds it.
+/// Calls a runner for what comes again by itself. If nobody hears it, the job of the minute finds it.
 async fn call_later(run: &Run, wait_s: u64) {
     let delay_s = u32::try_from(wait_s).unwrap_or(u32::MAX);
     let body = json!({ "topic": TOPIC }).to_string();
@@ -248,7 +280,7 @@ async fn write(run: &Run, settled: &[Settled]) -> Result<()> {
 }
 
 /// One turn of a task, whatever becomes of it.
-async fn work(host: Run, turn: Turn, versions: Versions) -> Settled {
+async fn turn_of(host: Run, turn: Turn, versions: Versions) -> Settled {
     let settled = Settled {
         task_id: turn.task_id,
         lease: turn.lease,
@@ -267,7 +299,7 @@ async fn work(host: Run, turn: Turn, versions: Versions) -> Settled {
     }
 }
 
-fn options(turn: &Turn) -> &super::asking::Options {
+fn options(turn: &Turn) -> &Options {
     turn.common
         .as_ref()
         .map_or(&turn.request.options, |common| &common.options)
@@ -293,7 +325,6 @@ async fn ask(host: &Run, turn: Turn, versions: &Versions) -> Result<Ask> {
         input_text: turn.input_text,
         variables,
     };
-    let request = options.question(version, item.messages(version, "")?);
     let who = Who {
         organization: Some(turn.organization_id),
         user: turn.user_id,
@@ -301,6 +332,7 @@ async fn ask(host: &Run, turn: Turn, versions: &Versions) -> Result<Ask> {
         key: turn.caller_key.map(|key| CallerKey {
             id: key.id,
             budget_micro: key.budget_micro,
+            account: key.account,
         }),
         request_id: turn.request_id.unwrap_or_default(),
         ip: turn.ip,
@@ -309,18 +341,12 @@ async fn ask(host: &Run, turn: Turn, versions: &Versions) -> Result<Ask> {
     };
     Ok(Ask {
         license: Some(turn.license_id),
-        preferred: version.and_then(|version| version.preferred_model_id),
-        provider: options.provider()?,
-        prompt: turn.prompt_id,
-        fallback: options.fallback.unwrap_or(true),
-        deadline_ms: options.deadline_ms.unwrap_or(DEADLINE_MS),
-        model: options.model,
         task: Some(TaskRef {
             id: turn.task_id,
             last: turn.attempts >= turns::MOST_ATTEMPTS,
         }),
         call: Some(turn.call_id),
-        ..Ask::new(who, request, "task")
+        ..asking::ask(who, options, version, item, "")?
     })
 }
 

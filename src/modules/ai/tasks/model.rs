@@ -1,8 +1,8 @@
 //! A task, how it is handed in, and what came of it.
 
-use super::asking::Options;
 use crate::http::checks;
 use crate::http::types::Ident;
+use crate::modules::ai::asking::Options;
 use celaest_domain::ai::chat::Message;
 pub use celaest_domain::ai::task::Status;
 use garde::Validate;

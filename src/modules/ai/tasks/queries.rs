@@ -5,6 +5,7 @@ use super::model::{Status, Task};
 use crate::db::{Key, Query, Raw, Rows, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::platform::{clock, random};
+use celaest_domain::json;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -156,7 +157,7 @@ pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
     let _: Option<Value> = tx.row(place.lock("q.task_id")).await?;
     let query = mine(tx).id(id).lock(COLUMNS);
     let row: Raw<Task> = tx.one(query, Code::TaskNotFound).await?;
-    let parts: Parts = serde_json::from_str(row.text()).map_err(Error::internal)?;
+    let parts: Parts = json::read(row.text()).map_err(Error::internal)?;
     Ok(Locked {
         row,
         status: parts.status,

@@ -7,6 +7,7 @@ use crate::error::{Code, Error, Result};
 use crate::http::params::Id;
 use crate::http::permit::{AiRead, Permit};
 use crate::http::reply::Data;
+use celaest_domain::json;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -28,7 +29,7 @@ pub async fn result(permit: Permit<AiRead>, Id(id): Id) -> Result<Data<TaskResul
     let tx = permit.begin();
     let query = mine(&tx).id(id).read(RESULT);
     let result: Raw<TaskResult> = tx.only_one(query, Code::TaskNotFound).await?;
-    let Where { status } = serde_json::from_str(result.text()).map_err(Error::internal)?;
+    let Where { status } = json::read(result.text()).map_err(Error::internal)?;
     match status.is_final() {
         true => Ok(Data::raw(&result)),
         false => {

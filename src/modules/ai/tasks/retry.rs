@@ -17,6 +17,9 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
+/// Tasks of one statement.
+pub const AT_ONCE: usize = 1_000;
+
 /// Nothing has to be said.
 #[derive(Debug, Default, Deserialize, JsonSchema, Validate)]
 #[serde(deny_unknown_fields, default)]
@@ -24,7 +27,8 @@ use uuid::Uuid;
 #[schemars(rename = "AiTaskRetry")]
 pub struct Again {}
 
-/// Puts failed or cancelled tasks of the caller back into the queue, each with a call of its own; returns how many.
+/// Puts failed or cancelled tasks of the caller back into the queue, [`AT_ONCE`] at a time, each with a call of its
+/// own; returns how many.
 /// `which` is a condition on `t` with `$1` in it, which is `id`. Those that were asked at once have nothing to be
 /// asked again with. One whose holder is still at it stays cancelled.
 ///
@@ -38,7 +42,7 @@ pub async fn again(tx: &mut Tx, which: &str, id: Uuid, key: Option<Uuid>) -> Res
            WHERE {which} AND ($3::uuid IS NULL OR t.organization_id = $3::uuid)
              AND ($4::uuid IS NULL OR t.user_id = $4::uuid) AND t.status IN ('failed', 'cancelled') AND t.request IS NOT NULL
              AND NOT EXISTS (SELECT FROM ai_task_queue q WHERE q.task_id = t.id)
-           ORDER BY t.id FOR NO KEY UPDATE
+           ORDER BY t.id LIMIT $5::bigint FOR NO KEY UPDATE
          ), queued AS (
            INSERT INTO ai_task_queue (task_id, task_created_at, organization_id, user_id, license_id, batch_id,
              call_id, caller_key_id)
@@ -63,8 +67,8 @@ pub async fn again(tx: &mut Tx, which: &str, id: Uuid, key: Option<Uuid>) -> Res
          SELECT to_json(count(*))::text FROM task"
     ));
     let query = query.bind(id).bind(key);
-    tx.value(query.bind(scope.organization()).bind(scope.owner()))
-        .await
+    let query = query.bind(scope.organization()).bind(scope.owner());
+    tx.value(query.bind(AT_ONCE)).await
 }
 
 /// Has a task done again that failed or was cancelled.

@@ -1,4 +1,4 @@
-//! What nobody is at any more: tasks whose consumers died too often, those that waited for a day, and those that no
+//! What nobody is at any more: tasks whose runners died too often, those that waited for a day, and those that no
 //! message tells of.
 
 use super::drain;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// Tasks given up in one step.
 const STEP: usize = 200;
-/// Tasks counted for the consumers that are called.
+/// Tasks counted for the runners that are called.
 const MOST_COUNTED: u32 = 1_000;
 
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ struct Lost {
     is_old: bool,
 }
 
-/// Gives up what is lost, and calls consumers for what is due. Returns how many tasks that were.
+/// Gives up what is lost, and calls runners for what is due. Returns how many tasks that were.
 ///
 /// # Errors
 /// When the database or the queue fails.
@@ -47,7 +47,7 @@ pub async fn sweep(run: &Run) -> Result<u64> {
             .bind(MOST_COUNTED),
         )
         .await?;
-    drain::call(&run.env, drain::consumers(due)).await?;
+    drain::call(&run.env, drain::runners(due)).await?;
     Ok(given_up + due as u64)
 }
 

@@ -8,8 +8,9 @@ use crate::db::facts::{Action, Fact, Message};
 use crate::db::{Query, Tx, sql};
 use crate::error::{Code, Result};
 use crate::language::Language;
+use crate::modules::ai::asking::Options;
 use crate::modules::ai::batches::queries::COLUMNS as BATCH;
-use crate::modules::ai::tasks::asking::{Asked, Options};
+use crate::modules::ai::tasks::asking::Asked;
 use crate::modules::ai::tasks::queries::COLUMNS;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -73,6 +74,8 @@ pub struct CallerKey {
     pub works: bool,
     /// What it may spend in a period of a license, in millionths of a dollar.
     pub budget_micro: Option<i64>,
+    /// The key whose spending it goes on with.
+    pub account: Option<Uuid>,
 }
 
 /// What all tasks of a batch have in common.
@@ -174,7 +177,7 @@ pub fn claim(room: usize) -> Query {
                AND (u.role = 'super_admin' OR u.organization_id = k.organization_id),
              'caller_key', CASE WHEN a.id IS NOT NULL THEN json_build_object('id', a.id,
                'works', a.is_active AND (a.expires_at IS NULL OR a.expires_at > now()), 'budget_micro',
-               round(a.max_ai_cost_usd_per_month * 1000000)::bigint) END,
+               round(a.max_ai_cost_usd_per_month * 1000000)::bigint, 'account', coalesce(a.ai_account, a.id)) END,
              'license_id', k.license_id, 'prompt_id', k.prompt_id, 'input_text', k.input_text, 'request', k.request,
              'common', k.common, 'request_id', k.request_id, 'ip', host(k.ip_address), 'user_agent', k.user_agent)), '[]')
            FROM taken k JOIN users_profile u ON u.id = k.user_id JOIN organizations g ON g.id = k.organization_id

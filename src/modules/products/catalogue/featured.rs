@@ -4,7 +4,7 @@ use super::model::CatalogueProduct;
 use super::queries::{COLUMNS, all};
 use crate::db::Listing;
 use crate::error::Result;
-use crate::http::params::{Caller, Paged};
+use crate::http::params::{Browser, Paged};
 use crate::http::reply::Shared;
 use garde::Validate;
 use schemars::JsonSchema;
@@ -18,7 +18,7 @@ pub struct Filters {}
 
 /// Lists what the platform features, the most popular first.
 pub async fn featured(
-    Caller(call): Caller,
+    Browser(call): Browser,
     Paged(Filters {}, page): Paged<Filters>,
 ) -> Result<Shared<Listing<CatalogueProduct>>> {
     let found = all()

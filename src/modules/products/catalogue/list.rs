@@ -5,7 +5,7 @@ use super::model::CatalogueProduct;
 use super::queries::COLUMNS;
 use crate::db::{Key, Listing};
 use crate::error::Result;
-use crate::http::params::{Caller, Paged};
+use crate::http::params::{Browser, Paged};
 use crate::http::reply::Shared;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -66,7 +66,7 @@ pub struct Sorting {
 
 /// Lists what is on sale.
 pub async fn list(
-    Caller(call): Caller,
+    Browser(call): Browser,
     Paged(f, page): Paged<Filters<Sorting>>,
 ) -> Result<Shared<Listing<CatalogueProduct>>> {
     let (key, by) = f.more.sort.by();

@@ -4,11 +4,11 @@ use super::model::CatalogueEntry;
 use super::queries::{all, entry};
 use crate::db::{Raw, sql};
 use crate::error::{Code, Result};
-use crate::http::params::{Caller, Id, Key};
+use crate::http::params::{Browser, Id, Key};
 use crate::http::reply::{Data, Found, Shared};
 
 /// Reads one product that is on sale.
-pub async fn read(Caller(call): Caller, Id(id): Id) -> Result<Shared<Data<CatalogueEntry>>> {
+pub async fn read(Browser(call): Browser, Id(id): Id) -> Result<Shared<Data<CatalogueEntry>>> {
     let query = all().id(id).read(&entry());
     let tx = call.begin_open();
     let product: Raw<CatalogueEntry> = tx.only_one(query, Code::ProductNotFound).await?;
@@ -17,7 +17,7 @@ pub async fn read(Caller(call): Caller, Id(id): Id) -> Result<Shared<Data<Catalo
 
 /// Reads one product that is on sale by its name in links. A name that it had before leads to the one it has
 /// now.
-pub async fn by_slug(Caller(call): Caller, Key(slug): Key) -> Result<Found<CatalogueEntry>> {
+pub async fn by_slug(Browser(call): Browser, Key(slug): Key) -> Result<Found<CatalogueEntry>> {
     let mut tx = call.begin_open();
     let query = all().when("c.slug = {}", Some(&slug)).read(&entry());
     let found: Option<Raw<CatalogueEntry>> = tx.row(query).await?;

@@ -4,7 +4,7 @@ use super::filters::Filters;
 use super::found::{self, Asked};
 use super::model::{Match, SearchResult};
 use crate::error::{Error, Result};
-use crate::http::params::{Caller, Paged};
+use crate::http::params::{Browser, Paged};
 use crate::http::reply::{Data, Shared};
 use crate::language::Language;
 use celaest_domain::market::search::words;
@@ -38,7 +38,7 @@ pub struct Wanted {
 /// Finds products by words in their texts: in any form, by their beginnings, and where nothing has them by
 /// words that look like them. The best match comes first, among equals the most popular.
 pub async fn search(
-    Caller(call): Caller,
+    Browser(call): Browser,
     Paged(f, page): Paged<Filters<Wanted>>,
 ) -> Result<Shared<Data<SearchResult>>> {
     let text = f.more.q.as_str();

@@ -48,6 +48,14 @@ pub async fn create(
             .map(|at| at.0)
             .or(by.as_ref().and_then(|by| by.expires_at)),
         made_with: permit.principal.api_key_id,
+        max_ai_cost_usd_per_month: new
+            .max_ai_cost_usd_per_month
+            .or(by.as_ref().and_then(|by| by.max_ai_cost_usd_per_month)),
+        // All that are made with a key that has a budget share it.
+        spends_with: by
+            .as_ref()
+            .filter(|by| by.max_ai_cost_usd_per_month.is_some())
+            .map(|by| by.id),
     };
     let usual = settings::rate_limit_per_min(&permit.call);
     let term = terms.term(usual);

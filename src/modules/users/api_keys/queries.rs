@@ -21,7 +21,7 @@ use uuid::Uuid;
 /// The columns of [`ApiKey`], from alias `k`.
 pub const COLUMNS: &str =
     "k.id, k.user_id, k.organization_id, k.name, k.key_prefix, k.scopes, k.rate_limit_rpm,
-    k.usage_count, k.last_used_at, k.expires_at,
+    k.max_ai_cost_usd_per_month, k.usage_count, k.last_used_at, k.expires_at,
     (k.is_active AND (k.expires_at IS NULL OR k.expires_at > now())) AS is_active,
     k.replaced_by, k.made_with, k.created_by, k.created_at, k.updated_at";
 
@@ -63,35 +63,58 @@ pub struct Terms {
     pub expires_at: Option<DateTime<Utc>>,
     /// The key that it is made with.
     pub made_with: Option<Uuid>,
+    /// What it may spend on AI calls in a month, in dollars.
+    pub max_ai_cost_usd_per_month: Option<f64>,
+    /// The key whose spending it goes on with.
+    #[serde(default)]
+    pub spends_with: Option<Uuid>,
 }
 
 impl Terms {
-    /// For how long and how often it works; `usual` is how often a person may call.
+    /// For how long and how often it works, and what it may spend; `usual` is how often a person may call.
     pub fn term(&self, usual: u32) -> Term {
-        term(self.expires_at, self.rate_limit_rpm, usual)
+        let budget = self.max_ai_cost_usd_per_month;
+        term(self.expires_at, self.rate_limit_rpm, budget, usual)
     }
 }
 
-fn term(ends: Option<DateTime<Utc>>, per_minute: Option<u32>, usual: u32) -> Term {
+fn term(
+    ends: Option<DateTime<Utc>>,
+    per_minute: Option<u32>,
+    budget_usd: Option<f64>,
+    usual: u32,
+) -> Term {
     Term {
         ends_ms: ends.map(|at| at.timestamp_millis()),
         per_minute: per_minute.unwrap_or(usual),
+        budget_micro: budget_usd.map(|usd| (usd * 1e6).round() as i64),
     }
+}
+
+/// The key that had a budget first.
+#[derive(Deserialize)]
+struct Account {
+    id: Uuid,
 }
 
 /// The key that the caller uses.
 #[derive(Deserialize)]
 pub struct Used {
+    /// Which one.
+    pub id: Uuid,
     /// Until when it works.
     pub expires_at: Option<DateTime<Utc>>,
     /// Requests a minute.
     pub rate_limit_rpm: Option<u32>,
+    /// What it may spend on AI calls in a month, in dollars.
+    pub max_ai_cost_usd_per_month: Option<f64>,
 }
 
 impl Used {
-    /// For how long and how often it works.
+    /// For how long and how often it works, and what it may spend.
     pub fn term(&self, usual: u32) -> Term {
-        term(self.expires_at, self.rate_limit_rpm, usual)
+        let budget = self.max_ai_cost_usd_per_month;
+        term(self.expires_at, self.rate_limit_rpm, budget, usual)
     }
 }
 
@@ -106,7 +129,7 @@ pub async fn used(tx: &mut Tx, access: &Access) -> Result<Option<Used>> {
     let query = mine(tx)
         .id(id)
         .only(WORKS)
-        .lock("k.expires_at, k.rate_limit_rpm");
+        .lock("k.id, k.expires_at, k.rate_limit_rpm, k.max_ai_cost_usd_per_month");
     tx.one(query, Code::InvalidApiKey).await.map(Some)
 }
 
@@ -214,6 +237,14 @@ pub async fn insert(
     person: Uuid,
     terms: &Terms,
 ) -> Result<(Raw<ApiKey>, String)> {
+    let account = match terms.spends_with {
+        None => None,
+        Some(id) => {
+            let query = mine(tx).id(id).read("coalesce(k.ai_account, k.id) AS id");
+            let Account { id } = tx.one(query, Code::Internal).await?;
+            Some(id)
+        }
+    };
     let drawn = api_key::draw(access.call.config.api_key_pepper.newest())?;
     let set = Set::new()
         .to("user_id = {}::uuid", person)
@@ -228,6 +259,11 @@ pub async fn insert(
         .to("rate_limit_rpm = {}::integer", terms.rate_limit_rpm)
         .to("expires_at = {}::timestamptz", terms.expires_at)
         .to("made_with = {}::uuid", terms.made_with)
+        .to(
+            "max_ai_cost_usd_per_month = {}::numeric",
+            terms.max_ai_cost_usd_per_month.map(|usd| json!(usd)),
+        )
+        .to("ai_account = {}::uuid", account)
         .to("created_by = {}::uuid", access.principal.user_id);
     let query = set.insert("user_api_keys", "k", COLUMNS);
     Ok((tx.one(query, Code::Internal).await?, drawn.key))

@@ -52,6 +52,7 @@ pub async fn rotate(
     let using = permit.principal.api_key_id.filter(|_| !worth.is_callers);
     let terms = Terms {
         made_with: using.or(old.terms.made_with),
+        spends_with: Some(id).filter(|_| old.terms.max_ai_cost_usd_per_month.is_some()),
         ..old.terms
     };
     let (made, secret) = insert(&mut tx, &permit, permit.person, &terms).await?;

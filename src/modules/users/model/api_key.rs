@@ -28,6 +28,8 @@ pub struct ApiKey {
     pub scopes: Vec<String>,
     /// Requests a minute; `null`: as many as a person.
     pub rate_limit_rpm: Option<i64>,
+    /// What it may spend on AI calls in a period of a license, in dollars; `null`: as much as the license.
+    pub max_ai_cost_usd_per_month: Option<f64>,
     /// How often it was used, counted within seconds.
     pub usage_count: i64,
     /// When it was last used.
@@ -68,6 +70,8 @@ pub struct ApiKeyShown {
     pub scopes: Vec<String>,
     /// Requests a minute; `null`: as many as a person.
     pub rate_limit_rpm: Option<i64>,
+    /// What it may spend on AI calls in a period of a license, in dollars; `null`: as much as the license.
+    pub max_ai_cost_usd_per_month: Option<f64>,
     /// How often it was used, counted within seconds.
     pub usage_count: i64,
     /// When it was last used.
@@ -107,6 +111,11 @@ pub struct NewApiKey {
     #[serde(default)]
     #[garde(range(min = 1, max = 100_000))]
     pub rate_limit_rpm: Option<u32>,
+    /// What it may spend on AI calls in a period of a license, in dollars, and what replaces it too. Default: as much
+    /// as the license. Made with a key that has such a budget, it shares that one's, at most all of it.
+    #[serde(default)]
+    #[garde(inner(range(min = 0.0, max = 10_000_000.0)))]
+    pub max_ai_cost_usd_per_month: Option<f64>,
 }
 
 /// Body of `POST /api/users/{id}/api-keys/{inner_id}/rotate`.
