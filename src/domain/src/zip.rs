@@ -62,12 +62,12 @@ fn push(out: &mut Vec<u8>, numbers: &[u16]) {
 }
 
 fn time(at: DateTime<Utc>) -> u16 {
-    (at.hour() << 11 | at.minute() << 5 | at.second() / 2) as u16
+    ((at.hour() << 11) | (at.minute() << 5) | (at.second() / 2)) as u16
 }
 
 fn date(at: DateTime<Utc>) -> u16 {
     let years = at.year().clamp(1980, 2107) as u32 - 1980;
-    (years << 9 | at.month() << 5 | at.day()) as u16
+    ((years << 9) | (at.month() << 5) | at.day()) as u16
 }
 
 /// CRC-32 as in ISO 3309.
@@ -75,7 +75,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     let rest = bytes.iter().fold(u32::MAX, |rest, byte| {
         (0..8).fold(rest ^ u32::from(*byte), |rest, _| {
             let polynomial = (rest & 1).wrapping_neg() & 0xEDB8_8320;
-            rest >> 1 ^ polynomial
+            (rest >> 1) ^ polynomial
         })
     });
     !rest

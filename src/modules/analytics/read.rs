@@ -23,7 +23,8 @@ impl Input for AtPath {
         let path = from.call.head.path();
         let found = reports::ALL.iter().find(|report| report.path == path);
         found
-            .map(|report| Self(report))
+            .copied()
+            .map(Self)
             .ok_or_else(|| Error::internal("a path without a report"))
     }
 }
@@ -49,11 +50,11 @@ pub async fn read_own(
     answer(&permit, report, question).await
 }
 
-fn answer<'a>(
-    access: &'a Access,
+fn answer(
+    access: &Access,
     report: &'static Report,
     question: Question,
-) -> LocalBoxFuture<'a, Result<Data<Answer>>> {
+) -> LocalBoxFuture<'_, Result<Data<Answer>>> {
     Box::pin(async move {
         let asked = question.read()?;
         let view = View::of(access, &asked)?;

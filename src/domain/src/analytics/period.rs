@@ -63,8 +63,8 @@ impl Granularity {
     fn suited(seconds: i64) -> Self {
         match seconds / 86_400 {
             ..=2 => Self::Hour,
-            ..=92 => Self::Day,
-            ..=730 => Self::Week,
+            3..=92 => Self::Day,
+            93..=730 => Self::Week,
             _ => Self::Month,
         }
     }
