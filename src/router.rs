@@ -8,9 +8,9 @@ use crate::error::{Code, Error, Result};
 use crate::http::endpoint::Endpoint;
 use crate::http::params::Params;
 use crate::modules::{
-    ai, analytics, assets, audit, auth, categories, coupons, feature_flags, health, invoices, licenses,
-    orders, organizations, payment_methods, payments, plans, products, releases, reviews, settings,
-    subscriptions, system, tax_rates, telemetry, users, webhooks,
+    ai, analytics, assets, audit, auth, categories, coupons, feature_flags, health, invoices,
+    licenses, orders, organizations, payment_methods, payments, plans, products, releases, reviews,
+    settings, subscriptions, system, tax_rates, telemetry, users, webhooks,
 };
 use std::cell::OnceCell;
 

@@ -7,7 +7,9 @@ mod sweep;
 use crate::db::sql;
 use crate::error::Result;
 use crate::log;
-use crate::modules::{ai, analytics, audit, licenses, orders, payment_methods, payments, subscriptions};
+use crate::modules::{
+    ai, analytics, audit, licenses, orders, payment_methods, payments, subscriptions,
+};
 use crate::platform::clock;
 use crate::run::Run;
 use chrono::{DateTime, Utc};

@@ -46,7 +46,10 @@ mod tests {
             let names: HashSet<_> = report.measures.iter().map(|one| one.name).collect();
             assert_eq!(names.len(), report.measures.len(), "{}", report.name);
             for name in &names {
-                assert!(defined.contains(&format!("`{name}`")), "{name} is not defined");
+                assert!(
+                    defined.contains(&format!("`{name}`")),
+                    "{name} is not defined"
+                );
             }
             for group in report.groups {
                 for name in group.measures {
@@ -55,7 +58,10 @@ mod tests {
             }
             for measure in report.measures {
                 if let Some(reason) = measure.missing {
-                    assert!(defined.contains(&format!("`{reason}`")), "{reason} is not told");
+                    assert!(
+                        defined.contains(&format!("`{reason}`")),
+                        "{reason} is not told"
+                    );
                 }
             }
         }
