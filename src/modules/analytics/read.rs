@@ -50,11 +50,11 @@ pub async fn read_own(
     answer(&permit, report, question).await
 }
 
-fn answer(
-    access: &Access,
+fn answer<'a>(
+    access: &'a Access,
     report: &'static Report,
     question: Question,
-) -> LocalBoxFuture<'_, Result<Data<Answer>>> {
+) -> LocalBoxFuture<'a, Result<Data<Answer>>> {
     Box::pin(async move {
         let asked = question.read()?;
         let view = View::of(access, &asked)?;
