@@ -35,7 +35,7 @@ export const GRANTED = {
   developer: [...EVERYBODY, ...DEVELOPER],
   operator: [...EVERYBODY, 'ai:use'],
   client: [...EVERYBODY, 'ai:use', ...BUYER],
-  viewer: [...EVERYBODY, 'analytics:read'],
+  viewer: EVERYBODY,
 };
 
 /** Whether a role holds a permission. */

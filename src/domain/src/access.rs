@@ -281,7 +281,7 @@ impl Role {
             ],
             Self::Operator => &[AiUse],
             Self::Client => CLIENT,
-            Self::Viewer => &[AnalyticsRead],
+            Self::Viewer => &[],
         };
         Permissions::of(EVERYBODY).and(Permissions::of(more))
     }
