@@ -409,7 +409,7 @@ describe('questions that have no answer', () => {
     const answer = await home.as.admin('GET', '/api/analytics/sales', {
       query: { from: '2016-01-01', to: '2026-01-01', granularity: 'hour' }, headers: { 'accept-language': 'es' },
     });
-    assert.deepEqual(answer.body.error.details.fields, { granularity: ['da 87672 puntos; como máximo son posibles 1000'] });
+    assert.deepEqual(answer.body.error.details.fields, { granularity: ['da 87672 puntos, de los que son posibles como máximo 1000'] });
   });
 
   test('nobody', async () => {

@@ -109,6 +109,7 @@ const SPECIAL = {
   listProductReviews: FOR_SALE,
   getLatestRelease: { vars: { latest_id: 'own_product_id' }, query: { channel: 'beta' } },
   searchProducts: { query: { q: 'sale' } },
+  exportAnalytics: { query: { report: 'sales' } },
   voteForReview: refused('is for reviews of others', 403, 409),
   moderateReview: { body: { hidden: false } },
   getOwnProduct: OWN,

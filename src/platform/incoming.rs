@@ -203,7 +203,7 @@ mod tests {
 
     fn of(url: &str) -> Head {
         Head::new(format!(
-            "id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\n\n\n\n\n\nGET\n{url}"
+            "id\nen\n\n\n\n\n\n\n\n12\ntext/json\n\n\n\n\n\n\n\nGET\n{url}"
         ))
     }
 

@@ -527,8 +527,8 @@ pub const SPANISH: &[(&str, &str)] = &[
         "debe ser como máximo {} años anterior a `to`",
     ),
     (
-        "gives {} points; at most {} are possible",
-        "da {} puntos; como máximo son posibles {}",
+        "gives {} points, of which at most {} are possible",
+        "da {} puntos, de los que son posibles como máximo {}",
     ),
     ("does not narrow this report", "no acota este informe"),
     (

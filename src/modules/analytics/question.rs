@@ -168,7 +168,7 @@ fn wrong(wrong: Wrong) -> Error {
             let most = period::MOST_POINTS;
             Error::field(
                 "granularity",
-                &format!("gives {points} points; at most {most} are possible"),
+                &format!("gives {points} points, of which at most {most} are possible"),
             )
         }
     }

@@ -222,6 +222,13 @@ impl ImageUrl {
     }
 }
 
+/// Signatures, by the id of the call. A schema of its own: generators make a class of each.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "AiSignatures")]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Signatures(BTreeMap<String, String>);
+
 /// What came with a model's message beside text and calls, and its provider wants to see again together with
 /// the tools' results. Another provider is not sent it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -232,6 +239,7 @@ pub enum Replay {
     /// Signatures of thoughts, by the id of the call.
     Gemini {
         /// The signatures.
+        #[cfg_attr(feature = "schema", schemars(with = "Signatures"))]
         signatures: BTreeMap<String, String>,
     },
     /// What it thought.
