@@ -82,7 +82,7 @@ describe('invitation', () => {
   test('names the API key that did it', async () => {
     const key = await withApiKey(stack, home.users.admin, home.id, {
       scopes: [
-        'users:*', 'account:*', 'licenses:*', 'organizations:read', 'flags:*', 'plans:read', 'telemetry:*', 'ai:*', 'reviews:*', 'assets:*',
+        'users:*', 'account:*', 'analytics:own', 'licenses:*', 'organizations:read', 'flags:*', 'plans:read', 'telemetry:*', 'ai:*', 'reviews:*', 'assets:*',
         'products:*', 'orders:*', 'invoices:*', 'coupons:*', 'tax_rates:*',
       ],
     });
