@@ -123,8 +123,6 @@ describe('bad input', () => {
     const unknown = stripe.event('walk.unknown', { id: 'x', text: 'a\u0000b' });
     assert.equal(outcome(await stripe.send(unknown)), 'ignored');
     assert.ok((await parked(unknown)).processed_at);
-    const large = stripe.event('walk.unknown', { id: 'x', text: 'x'.repeat(1024 * 1024) });
-    assert.equal((await stripe.send(large)).status, 413);
     const nearly = stripe.event('walk.unknown', { id: 'x', text: 'x'.repeat(1000 * 1024) });
     assert.equal(outcome(await stripe.send(nearly)), 'ignored');
     const live = await stripe.send(stripe.event('walk.unknown', {}, { livemode: true }));
@@ -134,6 +132,9 @@ describe('bad input', () => {
     }
     const incomplete = stripe.event('payment_intent.succeeded', { id: 'pi_x' });
     assert.equal(outcome(await stripe.send(incomplete)), 'parked');
+    // Last, because who refuses a body unread hangs up.
+    const large = stripe.event('walk.unknown', { id: 'x', text: 'x'.repeat(1024 * 1024) });
+    assert.equal((await stripe.send(large)).status, 413);
   });
 });
 

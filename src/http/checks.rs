@@ -140,7 +140,7 @@ pub fn color(value: &impl Given<str>, _: &()) -> Result {
 pub fn currency(value: &impl Given<str>, _: &()) -> Result {
     check(
         value,
-        |text| Currency::parse(text).is_some(),
+        |text| Currency::parse(text).is_some_and(|currency| currency.is_known()),
         "must be three capital letters, as USD",
     )
 }
