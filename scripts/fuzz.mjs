@@ -63,6 +63,7 @@ function goodRequest(random, operation, { samples, headers, target: { body: ownB
     path: operation.path,
     ids,
     isOpen: !operation.security?.length,
+    leads: '302' in operation.responses,
     anyName: anyName.includes(operation.name),
     parameters: inQuery.map(({ name }) => name),
     query: query.map((pair) => pair.map(encodeURIComponent).join('=')),
@@ -111,9 +112,9 @@ function tookAll({ text }) {
 }
 
 /** What is wrong with an answer, or null. */
-function problemOf(answer, { hopeless }, { method }) {
+function problemOf(answer, { hopeless }, { method, leads }) {
   if (answer.status >= 500) return 'a 5xx';
-  if (answer.status >= 300 && answer.status < 400) return 'a redirect';
+  if (answer.status >= 300 && answer.status < 400) return leads ? null : 'a redirect';
   if (answer.status < 300) return hopeless && tookAll(answer) ? 'passed' : null;
   // The answer to HEAD has no body to look at.
   if (method === 'HEAD') return null;

@@ -20,6 +20,7 @@ describe('a coupon', async () => {
     ['takes something off', { discount_value: 0 }, 'discount_value'],
     ['takes no more than everything off', { discount_value: 100.01 }, 'discount_value'],
     ['has a currency by its three letters', { currency: 'usd' }, 'currency'],
+    ['has a currency that there is', { currency: 'XXQ' }, 'currency'],
     ['has a least order of its currency', { currency: 'JPY', min_order_amount: 10.5 }, 'min_order_amount'],
     ['ends after it begins', { valid_from: '2026-05-01T00:00:00Z', valid_until: '2026-05-01T00:00:00Z' }, 'valid_until'],
     ['does not end before now, when it begins', { valid_until: '2020-01-01T00:00:00Z' }, 'valid_until'],

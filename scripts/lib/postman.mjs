@@ -117,6 +117,7 @@ const SPECIAL = {
   getOwnRelease: OWN,
   transferAsset: { turn: 1 },
   downloadRelease: { ...OWN, ...refused('needs a file that was uploaded', 404, 409, 503) },
+  followDownload: refused('needs a link to a file', 404),
   downloadAsset: refused('needs a file that was uploaded', 404, 409, 503),
 
   getTaskResult: refused('needs a task that has ended', 409),
