@@ -106,6 +106,8 @@ codes! {
     NotFound = "NOT_FOUND", 404, "El recurso no existe", "The resource does not exist";
     /// No such license, or it belongs to somebody else.
     LicenseNotFound = "LICENSE_NOT_FOUND", 404, "La licencia no existe", "The license does not exist";
+    /// The license was bought from another organization: what it is worth changes with its order alone.
+    LicenseBought = "LICENSE_BOUGHT", 409, "La licencia se compró a otra organización; lo que vale solo cambia con su pedido", "The license was bought from another organization; what it is worth changes with its order alone";
     /// No active model has that name, or none of that provider. `details.model` is what was asked for.
     ModelNotFound = "MODEL_NOT_FOUND", 404, "El modelo no existe o no está activo", "The model does not exist or is not active";
     /// No such person, or of somebody else's organization.
@@ -278,6 +280,8 @@ codes! {
     AiKeyLimitReached = "AI_KEY_LIMIT_REACHED", 409, "No se admiten más claves de este proveedor de IA", "There is no room for another key of this AI provider";
     /// Another AI model of the provider has the name.
     ModelTaken = "MODEL_TAKEN", 409, "Ya hay un modelo del proveedor con ese nombre", "There already is a model of the provider with that name";
+    /// The same request came before, and is being answered.
+    IdempotencyInProgress = "IDEMPOTENCY_IN_PROGRESS", 409, "Otra solicitud con esta clave de idempotencia se está atendiendo; repítala para recibir su respuesta", "Another request with this idempotency key is being answered; ask again for its answer";
     /// The same idempotency key was used for another request.
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT", 409, "La clave de idempotencia ya se usó con otra solicitud", "The idempotency key was already used for another request";
     /// This AI call was made before.

@@ -54,6 +54,27 @@ test('the same Idempotency-Key is asked once, and a stream cannot have one', asy
   assert.equal(stack.ai.calls.length, 1);
 });
 
+test('fifty at once with one Idempotency-Key: one is asked, and the others keep nobody waiting', async () => {
+  const headers = { 'idempotency-key': randomUUID() };
+  const before = stack.ai.calls.length;
+  stack.ai.on({}, { text: 'late', delay_ms: 1_000 });
+  const all = () => Array.from({ length: 50 }, () => ask({ model: 'model-a', messages: says('all') }, { headers }));
+  const answers = await Promise.all(all());
+  assert.equal(stack.ai.calls.length, before + 1);
+  for (const { status, body } of answers) {
+    assert.ok(status === 200 || (status === 409 && body.error.code === 'idempotency_in_progress'), JSON.stringify(body));
+  }
+  const [given] = answers.filter(({ status }) => status === 200);
+  assert.deepEqual((await Promise.all(all())).map(({ body }) => body), Array(50).fill(given.body));
+  assert.equal(stack.ai.calls.length, before + 1);
+  // What failed can be asked again.
+  stack.ai.on({}, { status: 400 });
+  const failed = { 'idempotency-key': randomUUID() };
+  assert.equal((await ask({ model: 'model-a', messages: says('bad') }, { headers: failed })).status, 400);
+  stack.ai.clear();
+  assert.equal((await ask({ model: 'model-a', messages: says('bad') }, { headers: failed })).status, 200);
+});
+
 test('a stream in chunks, with its usage when asked for, and [DONE] at its end', async () => {
   stack.ai.on({}, { text: 'one two three', usage: { input: 9, output: 3 } });
   const response = await streams(stack, key, { model: 'fast', messages: says('x'), stream_options: { include_usage: true } }, { path: '/v1/chat/completions' });

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { good, refused } from './support/api.mjs';
 import { JOBS, Shop } from './support/shop.mjs';
+import { PLANS } from './support/world.mjs';
 
 let shop;
 let stripe;
@@ -155,4 +156,36 @@ test('amounts that are none are refused, whoever sends them', async () => {
   }
   const strange = good(await call('POST', '/api/orders', { body: { items: [{ product_id: product.id }], billing: { country_code: 'US', name: 'ŁÓDŹ \u202Eevil 株式会社' } } }), 201);
   good(await call('POST', '/api/orders/{id}/cancel', { id: strange.id, body: {} }));
+});
+
+test('many are settled at once, with the same things in another order: none is refused', async () => {
+  const [one, two] = [await shop.product(), await shop.product()];
+  const orders = await Promise.all(Array.from({ length: 12 }, async (_, index) => {
+    const { call } = await shop.buyer();
+    const items = (index % 2 ? [one, two] : [two, one]).map(({ id }) => ({ product_id: id }));
+    const order = good(await call('POST', '/api/orders', { body: { items } }), 201);
+    await shop.pay(call, order, { gateway: 'manual' });
+    return order;
+  }));
+  const answers = await Promise.all(orders.map(({ id }) => seller('POST', '/api/orders/{id}/settle', { id, body: {} })));
+  assert.deepEqual(tally(answers), [[200, 12]]);
+  await shop.balanced();
+});
+
+test('whoever bought a license does not say what it is worth', async () => {
+  const order = await bought();
+  const [{ license_id: id }] = await shop.rows('SELECT license_id FROM order_grants WHERE order_id = $1 AND license_id IS NOT NULL', order.id);
+  const admin = shop.buyers.as.admin;
+  const refusedAll = async () => {
+    refused(await admin('POST', '/api/licenses/{id}/renew', { id, body: { months: 120 } }), 409, 'LICENSE_BOUGHT');
+    refused(await admin('POST', '/api/licenses/{id}/reactivate', { id, body: {} }), 409, 'LICENSE_BOUGHT');
+    for (const body of [{ custom_limits: { max_ips: -1 } }, { plan_id: PLANS.enterprise }, { expires_at: '2036-01-01T00:00:00Z' }]) {
+      refused(await admin('PATCH', '/api/licenses/{id}', { id, body }), 409, 'LICENSE_BOUGHT');
+    }
+  };
+  await refusedAll();
+  good(await admin('PATCH', '/api/licenses/{id}', { id, body: { notes: 'Desk 7' } }));
+  good(await seller('POST', '/api/orders/{id}/refund', { id: order.id, body: {} }), 201);
+  await refusedAll();
+  assert.equal(good(await admin('GET', '/api/licenses/{id}', { id })).status, 'suspended');
 });

@@ -505,7 +505,8 @@ impl From<Failure> for Error {
                 message,
             } => match sqlstate.as_str() {
                 // Serialization failure and deadlock: the same request can succeed at once.
-                "40001" | "40P01" | "55P03" => Self {
+                // And what waited too long for others.
+                "40001" | "40P01" | "55P03" | "57014" => Self {
                     retry_after: Some(1),
                     ..Self::unavailable(message)
                 },

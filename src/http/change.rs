@@ -131,6 +131,40 @@ impl Access {
         })
     }
 
+    /// [`Access::begin_once`] for what may wait long for others: the key is claimed by itself, so that nobody
+    /// keeps a connection meanwhile. Whoever comes with it before the answer is told so; of a worker that died
+    /// the key is free again after six minutes.
+    ///
+    /// # Errors
+    /// As [`Access::begin_once`], and what `work` fails with: then the key is free again.
+    pub async fn once_aside<T>(
+        &self,
+        claim: Claim,
+        work: impl Future<Output = Result<T>>,
+    ) -> Outcome<(Change, T)> {
+        if claim.name().is_some() {
+            let mut tx = self.begin();
+            if let Some(answer) = claim.take(&mut tx, self.caller()).await? {
+                return Err(Stop::Repeated(answer));
+            }
+            claim.hold(&mut tx, self.caller());
+            self.commit_aside(tx).await?;
+        }
+        let done = work.await;
+        let mut tx = self.begin();
+        match done {
+            Ok(done) => Ok((self.change(tx, claim), done)),
+            Err(error) => {
+                if claim.name().is_some() {
+                    claim.release(&mut tx, self.caller());
+                    // What is not released ends by itself.
+                    let _ = self.commit_aside(tx).await;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
     /// [`Access::begin_once`] for what leaves the caller without a way to repeat it: they are signed out,
     /// or nobody any more.
     pub fn begin_last(&self) -> Change {

@@ -200,9 +200,28 @@ impl Claim {
                 }))
             }
             Some(Stored { same: false, .. }) => Err(Code::IdempotencyConflict.into()),
+            Some(Stored { status: None, .. }) => Err(Code::IdempotencyInProgress.into()),
             // Swept away between the two statements; the caller may simply try again.
             _ => Err(Error::unavailable("the idempotency key disappeared")),
         }
+    }
+
+    /// After [`Claim::take`]: the claim is committed alone, and holds for as long as any answer may take.
+    pub fn hold(&self, tx: &mut Tx, caller: Uuid) {
+        tx.finally(
+            sql("UPDATE idempotency_keys SET expires_at = now() + interval '6 minutes' WHERE caller = $1 AND key = $2")
+                .bind(caller)
+                .bind(self.name()),
+        );
+    }
+
+    /// Gives a claim back that was held: nothing came of it.
+    pub fn release(&self, tx: &mut Tx, caller: Uuid) {
+        tx.finally(
+            sql("UPDATE idempotency_keys SET expires_at = now() WHERE caller = $1 AND key = $2 AND status IS NULL")
+                .bind(caller)
+                .bind(self.name()),
+        );
     }
 
     /// Stores the answer with the change.
@@ -256,7 +275,8 @@ fn associated(caller: Uuid, key: &str) -> Vec<u8> {
 
 fn store(tx: &mut Tx, caller: Uuid, key: &str, status: u16, response: &str) {
     tx.finally(
-        sql("UPDATE idempotency_keys SET status = $3::int, response = $4::jsonb WHERE caller = $1 AND key = $2")
+        sql("UPDATE idempotency_keys SET status = $3::int, response = $4::jsonb, expires_at = now() + interval '24 hours'
+             WHERE caller = $1 AND key = $2")
             .bind(caller)
             .bind(key)
             .bind(u32::from(status))

@@ -86,6 +86,7 @@ permissions!(
     TaxRatesRead,
     TaxRatesWrite,
     AiRead,
+    AiPromptsRead,
     AiUse,
     AiPromptsWrite,
     AiKeysRead,

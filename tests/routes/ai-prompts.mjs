@@ -24,7 +24,7 @@ const withParent = async (world) => {
 
 const NEW = { name: 'Walk', category: 'walk', system_prompt: 'You walk.' };
 const one = { errorWhenUnknown: 'PROMPT_NOT_FOUND', make: prompt() };
-const read = { ...one, permission: 'ai:read' };
+const read = { ...one, permission: 'ai_prompts:read' };
 const write = { ...one, permission: 'ai_prompts:write' };
 
 export default {
@@ -32,7 +32,7 @@ export default {
     permission: 'ai_prompts:write', status: 201, body: NEW, make: async () => ({ body: { ...NEW, slug: slug() } }),
   },
   'GET /api/ai/prompts': {
-    permission: 'ai:read', rowsOfNewTenant: 0, query: { owner: 'organization', category: 'walk' }, make: prompt(),
+    permission: 'ai_prompts:read', rowsOfNewTenant: 0, query: { owner: 'organization', category: 'walk' }, make: prompt(),
   },
   'GET /api/ai/prompts/{id}': read,
   'PATCH /api/ai/prompts/{id}': { ...write, body: { name: 'Changed' } },

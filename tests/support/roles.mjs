@@ -8,12 +8,12 @@ const EVERYBODY = [
 ];
 const BUYER = ['orders:write', 'invoices:send', 'payment_methods:read', 'payment_methods:write'];
 const MANAGER = [
-  'users:read', 'users:write', 'audit:read', 'telemetry:read', 'ai:use', 'products:read', 'assets:write', ...BUYER, 'coupons:write',
+  'users:read', 'users:write', 'audit:read', 'telemetry:read', 'ai:use', 'ai_prompts:read', 'products:read', 'assets:write', ...BUYER, 'coupons:write',
   'analytics:read',
 ];
 const DEVELOPER = [
   'licenses:validate', 'licenses:write', 'licenses:delete', 'licenses:revoke', 'webhooks:read', 'webhooks:write',
-  'telemetry:read', 'ai:use', 'ai_prompts:write', 'ai_keys:read', 'ai_keys:write', 'products:read', 'products:write', 'releases:write',
+  'telemetry:read', 'ai:use', 'ai_prompts:read', 'ai_prompts:write', 'ai_keys:read', 'ai_keys:write', 'products:read', 'products:write', 'releases:write',
 ];
 const ADMIN = ['organizations:write', 'api_keys:read', 'api_keys:write', 'settings:read', 'audit:export', 'orders:refund'];
 const SUPER_ONLY = [

@@ -124,10 +124,12 @@ permissions! {
     SystemRead = "system:read",
     /// Send dead letters again, or drop them.
     SystemWrite = "system:write",
-    /// See models, prompts and AI tasks.
+    /// See models and AI tasks.
     AiRead = "ai:read",
     /// Ask models, and hand in AI tasks.
     AiUse = "ai:use",
+    /// See prompts, with what models are told by them.
+    AiPromptsRead = "ai_prompts:read",
     /// Make and change prompts, and say which version serves.
     AiPromptsWrite = "ai_prompts:write",
     /// See the keys of AI providers, never the keys themselves, and what was called with them.
@@ -254,6 +256,7 @@ impl Role {
                 AuditRead,
                 TelemetryRead,
                 AiUse,
+                AiPromptsRead,
                 ProductsRead,
                 AssetsWrite,
                 OrdersWrite,
@@ -275,6 +278,7 @@ impl Role {
                 WebhooksWrite,
                 TelemetryRead,
                 AiUse,
+                AiPromptsRead,
                 AiPromptsWrite,
                 AiKeysRead,
                 AiKeysWrite,

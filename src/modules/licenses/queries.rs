@@ -142,6 +142,29 @@ pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
     Locked::of(tx.one(query, Code::LicenseNotFound).await?)
 }
 
+/// [`lock`] for what decides how much a license is worth: of one that came from an order only the system changes
+/// that, and whoever bought it does not.
+///
+/// # Errors
+/// As [`lock`]; 409 for a license that was bought from somebody else.
+pub async fn lock_own(tx: &mut Tx, id: Uuid) -> Result<Locked> {
+    let locked = lock(tx, id).await?;
+    if tx.scope().organization().is_some() {
+        let bought: bool = tx
+            .value(
+                sql("SELECT to_json(EXISTS (
+                       SELECT FROM order_grants g JOIN orders o ON o.id = g.order_id
+                       WHERE g.license_id = $1::uuid AND o.seller_id IS DISTINCT FROM o.organization_id))::text")
+                .bind(id),
+            )
+            .await?;
+        if bought {
+            return Err(Code::LicenseBought.into());
+        }
+    }
+    Ok(locked)
+}
+
 /// Changes one license.
 ///
 /// # Errors

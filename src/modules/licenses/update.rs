@@ -23,7 +23,10 @@ pub async fn update(
     Once(key, Body(wanted)): Once<Body<LicenseChanges>>,
 ) -> Outcome<Data<License>> {
     let mut tx = permit.begin_once(key).await?;
-    let before = queries::lock(&mut tx, id).await?;
+    let before = match wanted.keeps_its_worth() {
+        true => queries::lock(&mut tx, id).await?,
+        false => queries::lock_own(&mut tx, id).await?,
+    };
     let life = &before.life;
     let now = clock::now();
     // A trial that becomes a full license ends with a billing cycle, unless it is said when.

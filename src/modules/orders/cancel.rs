@@ -96,7 +96,10 @@ async fn close(ledger: &Ledger, seen: &Locked) -> Result<Raw<Order>> {
         ledger.commit(tx, &[]).await?;
         return Ok(order.row);
     }
-    let set = Set::new().fixed("status = 'cancelled', cancelled_at = now()");
+    // The gateway may have told of the payment's end before: it stays known, so that it can be compared.
+    let set = Set::new()
+        .fixed("status = 'cancelled', cancelled_at = now()")
+        .when("gateway_transaction_id = {}", seen.transaction.as_deref());
     let after = queries::set(&mut tx, &order, set).await?;
     record(&mut tx, &order, "order.cancelled", &after);
     tx.execute(sql("SELECT release_coupon($1::uuid)").bind(order.id))

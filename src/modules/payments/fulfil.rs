@@ -73,6 +73,12 @@ pub async fn complete(
     paid: &Paid<'_>,
     now: DateTime<Utc>,
 ) -> Result<Vec<String>> {
+    // One after the other for each seller: they share the numbers of invoices, and what counts their products.
+    tx.execute(
+        sql("SELECT pg_advisory_xact_lock(hashtextextended('sales:' || $1, 0))")
+            .bind(order.seller_id.map(|id| id.to_string()).unwrap_or_default()),
+    )
+    .await?;
     let set = Set::new()
         .fixed("status = 'completed', completed_at = now(), payment_error = NULL")
         .to(

@@ -86,6 +86,17 @@ pub struct Peak {
     pub weekdays_only: bool,
 }
 
+impl Surcharges {
+    /// Whether they can be charged: each hour begins before it ends, within a day.
+    #[must_use]
+    pub fn are_possible(&self) -> bool {
+        let possible = |&(from, to): &(u32, u32)| from < to && to <= 24;
+        self.peak
+            .as_ref()
+            .is_none_or(|peak| peak.utc_hours.iter().all(possible))
+    }
+}
+
 impl Peak {
     fn is_at(&self, at_ms: i64) -> bool {
         let Some(at) = DateTime::from_timestamp_millis(at_ms) else {

@@ -27,7 +27,8 @@ pub async fn ask(
         let organization = access.principal.organization_id;
         let found = active::for_caller(&access.call.database, organization, slug, &caller).await?;
         let variables = wish.variables.into_iter().collect();
-        all.splice(0..0, render::messages(&found, variables, input, "")?);
+        let more = !all.is_empty();
+        all.splice(0..0, render::messages(&found, variables, input, more, "")?);
         version = Some(found);
     } else if !wish.variables.is_empty() {
         return Err(Error::field("variables", "need a prompt, by prompt_slug"));

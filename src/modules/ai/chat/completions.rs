@@ -41,8 +41,8 @@ pub async fn complete(
             events::of(&permit.call, ask, CompletionAnswer::of).await?,
         ));
     }
-    let tx = permit.begin_once(key).await?;
-    let completion = engine::answer(&permit.call, ask).await;
-    let answer = CompletionAnswer::of(completion.map_err(Error::from)?);
+    let answered = async { Ok(engine::answer(&permit.call, ask).await?) };
+    let (tx, completion) = permit.once_aside(key, answered).await?;
+    let answer = CompletionAnswer::of(completion);
     Ok(Spoken::Whole(permit.commit(tx, Data::of(&answer)).await?))
 }

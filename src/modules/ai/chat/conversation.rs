@@ -23,8 +23,8 @@ pub async fn chat(
             events::of(&permit.call, ask, ChatAnswer::of).await?,
         ));
     }
-    let tx = permit.begin_once(key).await?;
-    let completion = engine::answer(&permit.call, ask).await;
-    let answer = ChatAnswer::of(completion.map_err(crate::error::Error::from)?);
+    let answered = async { Ok(engine::answer(&permit.call, ask).await?) };
+    let (tx, completion) = permit.once_aside(key, answered).await?;
+    let answer = ChatAnswer::of(completion);
     Ok(Spoken::Whole(permit.commit(tx, Data::of(&answer)).await?))
 }

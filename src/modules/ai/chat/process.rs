@@ -33,9 +33,9 @@ pub async fn process(
         (header, field) => wish.license = field.or(header),
     }
     let ask = asking::ask(&permit, wish, input, Vec::new(), "process").await?;
-    let tx = permit.begin_once(key).await?;
-    let completion = engine::answer(&permit.call, ask).await;
-    let answer = ProcessAnswer::of(completion.map_err(Error::from)?);
+    let answered = async { Ok(engine::answer(&permit.call, ask).await?) };
+    let (tx, completion) = permit.once_aside(key, answered).await?;
+    let answer = ProcessAnswer::of(completion);
     permit.commit(tx, Data::of(&answer)).await
 }
 

@@ -299,7 +299,9 @@ fn is_rank(patch: &Patch<i32>, (): &()) -> garde::Result {
 fn has_pricing(value: &impl Given<Map<String, Value>>, (): &()) -> garde::Result {
     let good = |map: &Map<String, Value>| {
         let pricing = map.get("pricing");
-        pricing.is_none_or(|pricing| Surcharges::deserialize(pricing).is_ok())
+        pricing.is_none_or(|pricing| {
+            Surcharges::deserialize(pricing).is_ok_and(|it| it.are_possible())
+        })
     };
     judged(
         value.given().is_none_or(good),
@@ -337,5 +339,8 @@ mod tests {
             json!({ "long_context": { "over": 1, "input": 2, "output": 1.5 } })
         ));
         assert!(!judged(json!({ "long_contexts": {} })) && !judged(json!(1)));
+        let peak = |hours: Value| judged(json!({ "peak": { "factor": 2, "utc_hours": hours } }));
+        assert!(peak(json!([[0, 4], [20, 24]])));
+        assert!(!peak(json!([[25, 30]])) && !peak(json!([[22, 2]])));
     }
 }

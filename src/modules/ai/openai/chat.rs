@@ -2,7 +2,6 @@
 
 use super::events;
 use super::model::{OpenAiChat, OpenAiCompletion};
-use crate::error::Error;
 use crate::http::body::Body;
 use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
@@ -30,8 +29,8 @@ pub async fn chat(
         ));
     }
     let created = permit.call.started_ms / 1_000;
-    let tx = permit.begin_once(key.bare()).await?;
-    let completion = engine::answer(&permit.call, ask).await;
-    let answer = OpenAiCompletion::of(completion.map_err(Error::from)?, created);
+    let answered = async { Ok(engine::answer(&permit.call, ask).await?) };
+    let (tx, completion) = permit.once_aside(key.bare(), answered).await?;
+    let answer = OpenAiCompletion::of(completion, created);
     Ok(Spoken::Whole(permit.commit_bare(tx, answer).await?))
 }

@@ -5,7 +5,7 @@ use super::queries::{COLUMNS, usable};
 use crate::db::{Raw, Tx};
 use crate::error::{Code, Error, Result};
 use crate::http::params::{Id, Query};
-use crate::http::permit::{AiRead, Permit};
+use crate::http::permit::{AiPromptsRead, Permit};
 use crate::http::reply::Data;
 use crate::http::types::Ident;
 use celaest_domain::ai::diff;
@@ -39,7 +39,7 @@ const COMPARED: [&str; 7] = [
 
 /// What differs between two versions: the texts line by line.
 pub async fn diff(
-    permit: Permit<AiRead>,
+    permit: Permit<AiPromptsRead>,
     Id(id): Id,
     Query(with): Query<Comparison>,
 ) -> Result<Data<PromptDiff>> {

@@ -5,7 +5,7 @@ use super::queries::{COLUMNS, usable};
 use crate::db::{Bind, Listing, containing};
 use crate::error::Result;
 use crate::http::params::Paged;
-use crate::http::permit::{AiRead, Permit};
+use crate::http::permit::{AiPromptsRead, Permit};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -55,7 +55,7 @@ pub struct Filters {
 
 /// Lists versions of prompts by slug, the newest of each first.
 pub async fn list(
-    permit: Permit<AiRead>,
+    permit: Permit<AiPromptsRead>,
     Paged(f, page): Paged<Filters>,
 ) -> Result<Listing<Prompt>> {
     let tx = permit.begin();

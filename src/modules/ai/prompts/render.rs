@@ -5,7 +5,7 @@ use super::model::{Rendered, RenderedMessage, Rendering};
 use crate::error::{Error, Result};
 use crate::http::body::Body;
 use crate::http::params::Id;
-use crate::http::permit::{AiRead, Permit};
+use crate::http::permit::{AiPromptsRead, Permit};
 use crate::http::reply::Data;
 use celaest_domain::ai::chat::{ChatRequest, Message, Role};
 use celaest_domain::ai::template;
@@ -17,13 +17,13 @@ const INPUT: &str = "input_text";
 
 /// Shows what a model would be told, and calls nobody.
 pub async fn render(
-    permit: Permit<AiRead>,
+    permit: Permit<AiPromptsRead>,
     Id(id): Id,
     Body(wanted): Body<Rendering>,
 ) -> Result<Data<Rendered>> {
     let mut tx = permit.begin();
     let version = active::by_id(&mut tx, id).await?;
-    let messages = messages(&version, wanted.variables, wanted.input_text, "")?;
+    let messages = messages(&version, wanted.variables, wanted.input_text, false, "")?;
     let request = ChatRequest {
         messages,
         ..ChatRequest::default()
@@ -49,8 +49,8 @@ fn shown(message: &Message) -> RenderedMessage {
 }
 
 /// The messages of a version for these values: each variable has one and nothing else has. An input is what
-/// the variable `input_text` stands for, or the whole question of a prompt without a template. `path` comes
-/// before the names of fields in errors: `items[3].`.
+/// the variable `input_text` stands for, or the whole question of a prompt without a template; with `more`
+/// messages to come such a prompt needs none. `path` comes before the names of fields in errors: `items[3].`.
 ///
 /// # Errors
 /// 422 naming what is missing or too much.
@@ -58,6 +58,7 @@ pub fn messages(
     version: &Version,
     mut variables: BTreeMap<String, Value>,
     input: Option<String>,
+    more: bool,
     path: &str,
 ) -> Result<Vec<Message>> {
     let wrong = |field: &str, problem: &str| Error::field(&format!("{path}{field}"), problem);
@@ -79,13 +80,13 @@ pub fn messages(
         (Some(_), false, Some(_)) => {
             return Err(wrong("input_text", "is nothing that the prompt asks for"));
         }
-        (None, _, None) => {
+        (None, _, None) if !more => {
             return Err(wrong(
                 "input_text",
                 "is required for a prompt without a template",
             ));
         }
-        (None, _, Some(_)) => {}
+        (None, _, _) => {}
     }
     template::check_values(&all, variables.keys().map(String::as_str))
         .map_err(|flaw| wrong("variables", &flaw.to_string()))?;
@@ -93,12 +94,11 @@ pub fn messages(
         text.render(&variables)
             .map_err(|flaw| wrong("variables", &flaw.to_string()))
     };
-    let user = match (&texts.user, question) {
-        (Some(text), _) => put(text)?,
-        (None, question) => question.unwrap_or_default(),
+    let user = match &texts.user {
+        Some(text) => Some(put(text)?),
+        None => question,
     };
-    Ok(vec![
-        Message::text(Role::System, put(&texts.system)?),
-        Message::text(Role::User, user),
-    ])
+    let system = Message::text(Role::System, put(&texts.system)?);
+    let user = user.map(|text| Message::text(Role::User, text));
+    Ok([system].into_iter().chain(user).collect())
 }

@@ -10,7 +10,7 @@ use crate::http::body::Body;
 use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::params::{Id, Paged};
-use crate::http::permit::{AiPromptsWrite, AiRead, Permit};
+use crate::http::permit::{AiPromptsRead, AiPromptsWrite, Permit};
 use crate::http::reply::Created;
 use garde::Validate;
 use schemars::JsonSchema;
@@ -36,7 +36,7 @@ struct Name {
 
 /// Lists the versions of a prompt with what was measured of each, the newest first.
 pub async fn list(
-    permit: Permit<AiRead>,
+    permit: Permit<AiPromptsRead>,
     Id(id): Id,
     Paged(f, page): Paged<Filters>,
 ) -> Result<Listing<Prompt>> {

@@ -76,7 +76,7 @@ impl Item {
                 "cannot be there beside a stored prompt: see input_text",
             ));
         }
-        render::messages(version, self.variables, self.input_text, path)
+        render::messages(version, self.variables, self.input_text, false, path)
     }
 }
 

@@ -72,12 +72,12 @@ const VALUE: Measure = measure(
     ),
 );
 
-/// What was set, per organization; and how many of them bear what the infrastructure costs.
+/// What was set, or else the defaults of these settings, per organization; and how many of them bear what the infrastructure costs.
 macro_rules! rates {
     () => {
         "rates AS MATERIALIZED (
-  SELECT coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.manual_minutes_per_task'), 0) AS manual_minutes,
-    coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.hourly_rate_usd'), 0) AS hourly_rate,
+  SELECT coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.manual_minutes_per_task'), 15) AS manual_minutes,
+    coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.hourly_rate_usd'), 25) AS hourly_rate,
     coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.infrastructure_cost_usd_per_month'), 0)
       * CASE WHEN $6 IS NULL THEN (SELECT count(*) FROM organizations o WHERE o.deleted_at IS NULL) ELSE 1 END AS infrastructure
   FROM (SELECT c.key, (c.value #>> '{}')::numeric AS n FROM system_config c WHERE c.key LIKE 'analytics.%'

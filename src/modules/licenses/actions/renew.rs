@@ -19,7 +19,7 @@ pub async fn renew(
     Once(key, Body(body)): Once<Body<Renewal>>,
 ) -> Outcome<Data<License>> {
     let mut tx = permit.begin_once(key).await?;
-    let before = queries::lock(&mut tx, id).await?;
+    let before = queries::lock_own(&mut tx, id).await?;
     let renewed = before.life.renew(body.months, clock::now())?;
     let set = Set::new()
         .to(

@@ -40,7 +40,7 @@ pub async fn reactivate(
     Once(key, Body(Reactivation {})): Once<Body<Reactivation>>,
 ) -> Outcome<Data<License>> {
     let mut tx = permit.begin_once(key).await?;
-    let before = queries::lock(&mut tx, id).await?;
+    let before = queries::lock_own(&mut tx, id).await?;
     let mut was = before.row.tree();
     let mut life = before.life;
     if life.status != Status::Suspended && slots::is_suspended(&permit.call, &before).await? {

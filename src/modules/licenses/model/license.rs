@@ -191,3 +191,14 @@ pub struct LicenseChanges {
     #[garde(custom(checks::small_object))]
     pub metadata: Patch<Map<String, Value>>,
 }
+
+impl LicenseChanges {
+    /// Whether what the license allows, and for how long, stays as it is.
+    pub fn keeps_its_worth(&self) -> bool {
+        !(self.plan_id.is_present()
+            || self.billing_cycle.is_present()
+            || self.expires_at.is_present()
+            || self.trial_ends_at.is_present()
+            || self.custom_limits.is_present())
+    }
+}
