@@ -75,7 +75,8 @@ describe('what generators need', () => {
     for (const [name, operation] of operations) {
       const [method, path] = name.split(' ');
       const good = Object.entries(operation.responses).find(([status]) => status.startsWith('2'));
-      const media = good[1].content?.['application/json'];
+      // One leads somewhere else and says nothing itself.
+      const media = good?.[1].content?.['application/json'];
       if (!media) continue;
       assert.ok(media.example, `${name} has no example`);
       isAsPromised(method, path, good[0], media.example);
