@@ -35,7 +35,7 @@ export async function prepare(client) {
   await client.query(
     `INSERT INTO ai_models (provider, model_id, display_name, capabilities, context_window, cost_per_1k_input, cost_per_1k_output)
      VALUES ('openai', $1, $1, '{"text_generation": true, "streaming": true}', 100000, 0.001, 0.002)`, [MODEL]);
-  await client.query(`UPDATE licenses SET custom_limits = custom_limits || '{"max_ai_requests_per_month": -1, "max_concurrent_tasks": -1, "max_batch_size": 1000}'`);
+  await client.query(`UPDATE licenses SET custom_limits = coalesce(custom_limits, '{}') || '{"max_ai_requests_per_month": -1, "max_concurrent_tasks": -1, "max_batch_size": 1000}'`);
 }
 
 /** Starts the fake in a process of its own; `url` is where. */
