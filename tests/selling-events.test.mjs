@@ -118,26 +118,6 @@ describe('a payment that is told', () => {
   });
 });
 
-describe('bad input', () => {
-  test('events of an unknown kind are kept; a megabyte, the other mode, and no event are refused', async () => {
-    const unknown = stripe.event('walk.unknown', { id: 'x', text: 'a\u0000b' });
-    assert.equal(outcome(await stripe.send(unknown)), 'ignored');
-    assert.ok((await parked(unknown)).processed_at);
-    const nearly = stripe.event('walk.unknown', { id: 'x', text: 'x'.repeat(1000 * 1024) });
-    assert.equal(outcome(await stripe.send(nearly)), 'ignored');
-    const live = await stripe.send(stripe.event('walk.unknown', {}, { livemode: true }));
-    assert.deepEqual([live.status, live.body.error.code], [400, 'EVENT_WRONG_MODE']);
-    for (const text of ['', '{', '[]', '{"id":1}', '{"id":"evt_1","type":"x"}']) {
-      assert.equal((await stripe.send(unknown, { text })).status, 400, text);
-    }
-    const incomplete = stripe.event('payment_intent.succeeded', { id: 'pi_x' });
-    assert.equal(outcome(await stripe.send(incomplete)), 'parked');
-    // Last, because who refuses a body unread hangs up.
-    const large = stripe.event('walk.unknown', { id: 'x', text: 'x'.repeat(1024 * 1024) });
-    assert.equal((await stripe.send(large)).status, 413);
-  });
-});
-
 describe('refunds and disputes', () => {
   test('access ends when a refund succeeded, not before, and comes back when it failed after all', async () => {
     const buyer = await shop.buyer();
@@ -208,4 +188,24 @@ test('what the event did not tell the comparison finds', async () => {
     const [found] = await shop.rows('SELECT kind, ours FROM payment_differences WHERE order_id = $1', other.id);
     assert.deepEqual(found, { kind: 'completed_and_not_paid', ours: 'completed' });
   }));
+});
+
+// Last in the file: who refuses a body unread hangs up.
+describe('bad input', () => {
+  test('events of an unknown kind are kept; a megabyte, the other mode, and no event are refused', async () => {
+    const unknown = stripe.event('walk.unknown', { id: 'x', text: 'a\u0000b' });
+    assert.equal(outcome(await stripe.send(unknown)), 'ignored');
+    assert.ok((await parked(unknown)).processed_at);
+    const nearly = stripe.event('walk.unknown', { id: 'x', text: 'x'.repeat(1000 * 1024) });
+    assert.equal(outcome(await stripe.send(nearly)), 'ignored');
+    const live = await stripe.send(stripe.event('walk.unknown', {}, { livemode: true }));
+    assert.deepEqual([live.status, live.body.error.code], [400, 'EVENT_WRONG_MODE']);
+    for (const text of ['', '{', '[]', '{"id":1}', '{"id":"evt_1","type":"x"}']) {
+      assert.equal((await stripe.send(unknown, { text })).status, 400, text);
+    }
+    const incomplete = stripe.event('payment_intent.succeeded', { id: 'pi_x' });
+    assert.equal(outcome(await stripe.send(incomplete)), 'parked');
+    const large = stripe.event('walk.unknown', { id: 'x', text: 'x'.repeat(1024 * 1024) });
+    assert.equal((await stripe.send(large)).status, 413);
+  });
 });

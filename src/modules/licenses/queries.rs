@@ -149,13 +149,15 @@ pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
 /// As [`lock`]; 409 for a license that was bought from somebody else.
 pub async fn lock_own(tx: &mut Tx, id: Uuid) -> Result<Locked> {
     let locked = lock(tx, id).await?;
-    if tx.scope().organization().is_some() {
+    if let Some(organization) = tx.scope().organization() {
         let bought: bool = tx
             .value(
                 sql("SELECT to_json(EXISTS (
                        SELECT FROM order_grants g JOIN orders o ON o.id = g.order_id
-                       WHERE g.license_id = $1::uuid AND o.seller_id IS DISTINCT FROM o.organization_id))::text")
-                .bind(id),
+                       WHERE g.license_id = $1::uuid AND g.organization_id = $2::uuid
+                         AND o.seller_id IS DISTINCT FROM o.organization_id))::text")
+                .bind(id)
+                .bind(organization),
             )
             .await?;
         if bought {
