@@ -53,12 +53,10 @@ CREATE INDEX idx_coupon_redemptions_created_at ON coupon_redemptions (created_at
 -- of the asset, the release with its file, and until when the link is good. NULL for a
 -- link that is none, that is over, or whose person could not ask for it any more.
 CREATE FUNCTION download_by_link(wanted uuid) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
 DECLARE
-    access text := current_setting('celaest.access', true);
     found  jsonb;
 BEGIN
-    PERFORM set_config('celaest.access', 'system', true);
     SELECT jsonb_build_object(
         'until', d.link_expires_at,
         'owned', jsonb_build_object(
@@ -83,7 +81,6 @@ BEGIN
         AND (u.role <> 'client' OR a.user_id = u.id)
     LEFT JOIN licenses l ON l.id = a.license_id AND l.organization_id = a.organization_id
     WHERE d.link = wanted AND d.link_expires_at > now();
-    PERFORM set_config('celaest.access', coalesce(access, ''), true);
     RETURN found;
 END
 $$;

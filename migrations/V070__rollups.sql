@@ -43,9 +43,8 @@ CREATE FUNCTION subscription_mrr(status text, quantity integer, unit_price numer
 $$;
 
 CREATE FUNCTION subscription_moved() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
 DECLARE
-    access text := current_setting('celaest.access', true);
     before numeric := 0;
     after  numeric := coalesce(subscription_mrr(NEW.status, NEW.quantity, NEW.unit_price, NEW.billing_cycle), 0);
     moved  boolean := false;
@@ -59,7 +58,6 @@ BEGIN
     IF before = after AND (before = 0 OR NOT moved) THEN
         RETURN NULL;
     END IF;
-    PERFORM set_config('celaest.access', 'system', true);
     word := CASE
         WHEN before = 0 AND EXISTS (SELECT FROM subscription_movements m WHERE m.subscription_id = NEW.id)
             THEN 'reactivation'
@@ -77,7 +75,6 @@ BEGIN
     INSERT INTO subscription_movements (organization_id, subscription_id, currency, product_id, plan_id, movement, mrr_delta)
     SELECT s.seller_id, s.id, s.currency, s.product_id, s.plan_id, word, after - before
     FROM (SELECT (CASE WHEN after = 0 THEN OLD ELSE NEW END).*) AS s;
-    PERFORM set_config('celaest.access', coalesce(access, ''), true);
     RETURN NULL;
 END
 $$;

@@ -49,11 +49,8 @@ $$;
 -- marks nothing: it goes because its time is over, and what was added up of it stays.
 
 CREATE FUNCTION analytics_orders_changed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    access text := current_setting('celaest.access', true);
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
 BEGIN
-    PERFORM set_config('celaest.access', 'system', true);
     IF TG_OP = 'INSERT' THEN
         PERFORM analytics_mark(array_agg('sales'::text), array_agg(n.seller_id), array_agg(n.completed_at))
         FROM new_rows n WHERE n.completed_at IS NOT NULL;
@@ -69,59 +66,43 @@ BEGIN
         ) AS c
         HAVING count(*) > 0;
     END IF;
-    PERFORM set_config('celaest.access', coalesce(access, ''), true);
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION analytics_order_items_changed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    access text := current_setting('celaest.access', true);
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
 BEGIN
-    PERFORM set_config('celaest.access', 'system', true);
     -- An order is paid after it was written; then its own change marks it.
     PERFORM analytics_mark_orders(array_agg(DISTINCT o.id))
     FROM new_rows n JOIN orders o ON o.id = n.order_id WHERE o.completed_at IS NOT NULL HAVING count(*) > 0;
-    PERFORM set_config('celaest.access', coalesce(access, ''), true);
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION analytics_refunds_changed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    access text := current_setting('celaest.access', true);
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
 BEGIN
-    PERFORM set_config('celaest.access', 'system', true);
     IF TG_OP = 'UPDATE' THEN
         PERFORM analytics_mark(array_agg('sales'::text), array_agg(o.seller_id), array_agg(o.succeeded_at))
         FROM old_rows o WHERE o.succeeded_at IS NOT NULL;
     END IF;
     PERFORM analytics_mark_orders(array_agg(DISTINCT n.order_id)) FROM new_rows n WHERE n.succeeded_at IS NOT NULL HAVING count(*) > 0;
-    PERFORM set_config('celaest.access', coalesce(access, ''), true);
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION analytics_invoices_changed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    access text := current_setting('celaest.access', true);
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
 BEGIN
-    PERFORM set_config('celaest.access', 'system', true);
     PERFORM analytics_mark_orders(array_agg(DISTINCT n.order_id)) FROM new_rows n WHERE n.corrects_id IS NOT NULL HAVING count(*) > 0;
-    PERFORM set_config('celaest.access', coalesce(access, ''), true);
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION analytics_tasks_changed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    access text := current_setting('celaest.access', true);
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
 BEGIN
-    PERFORM set_config('celaest.access', 'system', true);
     IF TG_OP = 'INSERT' THEN
         PERFORM analytics_mark(array_agg(m.kind), array_agg(n.organization_id), array_agg(m.at))
         FROM new_rows n CROSS JOIN LATERAL (VALUES ('people', n.created_at), ('ai', n.completed_at)) AS m (kind, at);
@@ -136,18 +117,14 @@ BEGIN
             (n.organization_id, n.completed_at, n.status, n.model_id, n.prompt_id, n.api_key_id, n.license_id, n.user_id,
                 n.tokens_input, n.tokens_output, n.cost_usd, n.execution_time_ms);
     END IF;
-    PERFORM set_config('celaest.access', coalesce(access, ''), true);
     RETURN NULL;
 END
 $$;
 
 -- For tables that are only added to: the kind that its rows are facts of, and the column with their time.
 CREATE FUNCTION analytics_rows_added() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    access text := current_setting('celaest.access', true);
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
 BEGIN
-    PERFORM set_config('celaest.access', 'system', true);
     IF TG_ARGV[0] = 'people' THEN
         PERFORM analytics_mark(array_agg(TG_ARGV[0]), array_agg(n.organization_id), array_agg(n.at))
         FROM (SELECT DISTINCT n.organization_id, analytics_quarter(n.created_at) AS at
@@ -158,7 +135,6 @@ BEGIN
         PERFORM analytics_mark(array_agg(TG_ARGV[0]), array_agg(n.organization_id), array_agg(n.at))
         FROM (SELECT DISTINCT n.organization_id, analytics_quarter(n.created_at) AS at FROM new_rows n) AS n;
     END IF;
-    PERFORM set_config('celaest.access', coalesce(access, ''), true);
     RETURN NULL;
 END
 $$;
@@ -236,9 +212,8 @@ $$;
 -- Takes the oldest marks, so many at most, and writes their quarters anew; returns how many quarters. Nobody else
 -- does so at the same time: who comes second has nothing to do.
 CREATE FUNCTION analytics_aggregate(most integer) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
 DECLARE
-    access        text := current_setting('celaest.access', true);
     kinds         text[];
     organizations uuid[];
     quarters      timestamptz[];
@@ -252,7 +227,6 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('analytics_aggregate', 0)) THEN
         RETURN 0;
     END IF;
-    PERFORM set_config('celaest.access', 'system', true);
     WITH first AS (
         SELECT DISTINCT o.kind, o.organization_id, o.quarter
         FROM (SELECT m.kind, m.organization_id, m.quarter FROM analytics_marks m ORDER BY m.id LIMIT most) AS o
@@ -269,7 +243,6 @@ BEGIN
         CONTINUE WHEN who IS NULL;
         PERFORM analytics_write(k.kind, k.breakdowns, who, times);
     END LOOP;
-    PERFORM set_config('celaest.access', coalesce(access, ''), true);
     RETURN coalesce(cardinality(kinds), 0);
 END
 $$;
@@ -277,9 +250,8 @@ GRANT EXECUTE ON FUNCTION analytics_aggregate(integer) TO celaest_app;
 
 -- Marks all quarters of a time in which there are facts or were some when it was added up; returns how many.
 CREATE FUNCTION analytics_backfill(since timestamptz, until timestamptz) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
 DECLARE
-    access text := current_setting('celaest.access', true);
     marked bigint := 0;
     more   bigint;
     source record;
@@ -287,7 +259,6 @@ BEGIN
     IF since IS NULL OR until IS NULL OR since > until THEN
         RAISE EXCEPTION 'since must not be after until' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM set_config('celaest.access', 'system', true);
     FOR source IN
         SELECT k.kind, format('SELECT organization_id, at FROM rollup_%s WHERE span = 15 AND at >= $1 AND at < $2', k.kind)
             || string_agg(format(' UNION SELECT %1$s, analytics_quarter(%2$s) FROM %3$s WHERE %2$s >= $1 AND %2$s < $2',
@@ -313,7 +284,6 @@ BEGIN
         GET DIAGNOSTICS more = ROW_COUNT;
         marked := marked + more;
     END LOOP;
-    PERFORM set_config('celaest.access', coalesce(access, ''), true);
     RETURN marked;
 END
 $$;

@@ -57,11 +57,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON roi_metrics_parts TO celaest_app;
 
 -- Notes what a return is made of as it is added up. Called by who adds up alone, one at a time.
 CREATE FUNCTION roi_note() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    access text := current_setting('celaest.access', true);
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
 BEGIN
-    PERFORM set_config('celaest.access', 'system', true);
     IF TG_OP = 'INSERT' THEN
         INSERT INTO roi_due (organization_id, quarter)
         SELECT DISTINCT n.organization_id, n.at FROM new_rows n WHERE n.span = 15;
@@ -69,7 +66,6 @@ BEGIN
         INSERT INTO roi_due (organization_id, quarter)
         SELECT DISTINCT o.organization_id, o.at FROM old_rows o WHERE o.span = 15;
     END IF;
-    PERFORM set_config('celaest.access', coalesce(access, ''), true);
     RETURN NULL;
 END
 $$;

@@ -117,67 +117,40 @@ const COSTS_OF_THINGS: &[&str] = &[
 ];
 
 const fn by_provider(measures: &'static [&'static str]) -> Group {
-    Group {
-        by: "provider",
-        key: "f.provider",
-        from: by!(
+    Group::of(
+        "provider",
+        "f.provider",
+        by!(
             "CASE WHEN $7 IS NOT NULL THEN 'user' WHEN $9 IS NOT NULL THEN 'product' ELSE 'total' END"
         ),
-        label: "k.key",
         measures,
-        by_person: true,
-        by_product: true,
-    }
+    )
 }
 
 const fn by_model(measures: &'static [&'static str]) -> Group {
-    Group {
-        by: "model",
-        key: "f.model_id",
-        from: by!(
+    Group::of("model", "f.model_id", by!(
             "CASE WHEN $7 IS NOT NULL THEN 'user' WHEN $9 IS NOT NULL THEN 'product' ELSE 'model' END"
-        ),
-        label: "SELECT m.model_id FROM ai_models m WHERE m.id = k.key::uuid",
-        measures,
-        by_person: true,
-        by_product: true,
-    }
+        ), measures).called("SELECT m.model_id FROM ai_models m WHERE m.id = k.key::uuid")
 }
 
 const fn by_prompt(measures: &'static [&'static str]) -> Group {
-    Group {
-        by: "prompt",
-        key: "f.prompt_id",
-        from: by!("'prompt'"),
-        label: "SELECT p.slug || ' v' || p.version FROM prompts_master p WHERE p.id = k.key::uuid",
-        measures,
-        by_person: false,
-        by_product: false,
-    }
+    Group::of("prompt", "f.prompt_id", by!("'prompt'"), measures)
+        .called("SELECT p.slug || ' v' || p.version FROM prompts_master p WHERE p.id = k.key::uuid")
+        .of_nobody()
+        .of_no_product()
 }
 
 const fn by_key(measures: &'static [&'static str]) -> Group {
-    Group {
-        by: "key",
-        key: "f.api_key_id",
-        from: by!("'key'"),
-        label: "SELECT a.key_name FROM ai_api_pool a WHERE a.id = k.key::uuid",
-        measures,
-        by_person: false,
-        by_product: false,
-    }
+    Group::of("key", "f.api_key_id", by!("'key'"), measures)
+        .called("SELECT a.key_name FROM ai_api_pool a WHERE a.id = k.key::uuid")
+        .of_nobody()
+        .of_no_product()
 }
 
 const fn by_product(measures: &'static [&'static str]) -> Group {
-    Group {
-        by: "product",
-        key: "f.product_id",
-        from: by!("'product'"),
-        label: PRODUCT,
-        measures,
-        by_person: false,
-        by_product: true,
-    }
+    Group::of("product", "f.product_id", by!("'product'"), measures)
+        .called(PRODUCT)
+        .of_nobody()
 }
 
 /// `GET /api/analytics/ai-usage`
@@ -216,38 +189,15 @@ pub const USAGE: Report = Report {
 pub const BY_PROVIDER: Report = Report {
     name: "ai_usage_by_provider",
     path: "/api/analytics/ai-usage/by-provider",
-    is_own: true,
-    kinds: "ai",
-    filters: &["product_id", "provider"],
-    facts: ASKED,
-    currencies: None,
-    measures: &[
-        &REQUESTS,
-        &COMPLETED,
-        &FAILED,
-        &ERROR_RATE,
-        &TOKENS_INPUT,
-        &TOKENS_OUTPUT,
-        &COST,
-        &UNKNOWN,
-        &MEAN,
-        &P50,
-        &P95,
-        &P99,
-    ],
     groups: &[by_provider(OF_THINGS), by_model(OF_THINGS)],
     split: Some(IN_BUCKETS),
+    ..USAGE
 };
 
 /// `GET /api/analytics/ai-usage/costs`
 pub const COSTS: Report = Report {
     name: "ai_costs",
     path: "/api/analytics/ai-usage/costs",
-    is_own: true,
-    kinds: "ai",
-    filters: &["product_id", "provider"],
-    facts: ASKED,
-    currencies: None,
     measures: &[
         &COST,
         &UNKNOWN,
@@ -264,5 +214,5 @@ pub const COSTS: Report = Report {
         by_key(COSTS_OF_THINGS),
         by_product(COSTS_OF_THINGS),
     ],
-    split: None,
+    ..USAGE
 };

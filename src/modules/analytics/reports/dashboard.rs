@@ -60,17 +60,16 @@ pub const DASHBOARD: Report = Report {
         &REQUESTS,
         &ERROR_RATE,
     ],
-    groups: &[Group {
-        by: "top_product",
-        key: "f.product_id",
-        from: "spans s CROSS JOIN LATERAL (
+    groups: &[Group::of(
+        "top_product",
+        "f.product_id",
+        "spans s CROSS JOIN LATERAL (
             SELECT p.currency, p.kind, p.product_id, p.lines AS orders, p.total
             FROM analytics_sales($6::uuid, 'product', s.from_at, s.to_at) p WHERE p.{mine}) f
           WHERE s.which = 0 AND f.currency = $8",
-        label: PRODUCT,
-        measures: &["revenue", "orders"],
-        by_person: false,
-        by_product: true,
-    }],
+        &["revenue", "orders"],
+    )
+    .called(PRODUCT)
+    .of_nobody()],
     split: None,
 };

@@ -238,15 +238,7 @@ const FACTS: &str = concat!(
 );
 
 const fn by(by: &'static str, key: &'static str, label: &'static str) -> Group {
-    Group {
-        by,
-        key,
-        from: "l AS f",
-        label,
-        measures: &["licenses"],
-        by_person: true,
-        by_product: true,
-    }
+    Group::of(by, key, "l AS f", &["licenses"]).called(label)
 }
 
 /// `GET /api/analytics/licenses`
@@ -322,44 +314,12 @@ pub const VALIDATED: Report = Report {
     currencies: None,
     measures: &[&VALIDATED_ALL, &ACCEPTED, &REFUSED, &REFUSAL_RATE],
     groups: &[
-        Group {
-            by: "verdict",
-            key: "f.verdict",
-            from: "facts f WHERE f.which = 0",
-            label: "k.key",
-            measures: &["validations"],
-            by_person: true,
-            by_product: true,
-        },
-        Group {
-            by: "country",
-            key: "f.country",
-            from: "spans s CROSS JOIN LATERAL {validations country s} f
-              WHERE s.which = 0 AND f.{mine} AND ($9 IS NULL OR f.product_id = $9::uuid)",
-            label: "k.key",
-            measures: OF_VALIDATIONS,
-            by_person: true,
-            by_product: true,
-        },
-        Group {
-            by: "version",
-            key: "f.version",
-            from: "spans s CROSS JOIN LATERAL {validations version s} f
-              WHERE s.which = 0 AND f.{mine} AND ($9 IS NULL OR f.product_id = $9::uuid)",
-            label: "k.key",
-            measures: OF_VALIDATIONS,
-            by_person: true,
-            by_product: true,
-        },
-        Group {
-            by: "product",
-            key: "f.product_id",
-            from: "facts f WHERE f.which = 0",
-            label: PRODUCT,
-            measures: OF_VALIDATIONS,
-            by_person: true,
-            by_product: true,
-        },
+        Group::of("verdict", "f.verdict", "facts f WHERE f.which = 0", &["validations"]),
+        Group::of("country", "f.country", "spans s CROSS JOIN LATERAL {validations country s} f
+              WHERE s.which = 0 AND f.{mine} AND ($9 IS NULL OR f.product_id = $9::uuid)", OF_VALIDATIONS),
+        Group::of("version", "f.version", "spans s CROSS JOIN LATERAL {validations version s} f
+              WHERE s.which = 0 AND f.{mine} AND ($9 IS NULL OR f.product_id = $9::uuid)", OF_VALIDATIONS),
+        Group::of("product", "f.product_id", "facts f WHERE f.which = 0", OF_VALIDATIONS).called(PRODUCT),
     ],
     split: Some("buckets b JOIN facts f ON f.which = b.which AND f.place = b.place WHERE b.which = 0"),
 };

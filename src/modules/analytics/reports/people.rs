@@ -92,15 +92,13 @@ pub const USERS: Report = Report {
     facts: CAME,
     currencies: None,
     measures: &[&NEW, &TOTAL, &ACTIVE_USERS],
-    groups: &[Group {
-        by: "role",
-        key: "f.role",
-        from: "facts f WHERE f.which = 0 AND f.came IS NOT NULL",
-        label: "k.key",
-        measures: &["new_users"],
-        by_person: false,
-        by_product: true,
-    }],
+    groups: &[Group::of(
+        "role",
+        "f.role",
+        "facts f WHERE f.which = 0 AND f.came IS NOT NULL",
+        &["new_users"],
+    )
+    .of_nobody()],
     split: None,
 };
 

@@ -11,36 +11,61 @@ macro_rules! saved_minutes {
     };
 }
 
-const REVENUE: Measure = measure("revenue", Unit::Usd, "coalesce(sum(f.revenue), 0)");
-const COSTS: Measure = measure(
-    "costs",
-    Unit::Usd,
-    "round(coalesce(sum(f.cost_ai), 0) + coalesce(sum(f.cost_infrastructure), 0), 6)",
-);
-const COST_AI: Measure = measure("cost_ai", Unit::Usd, "coalesce(sum(f.cost_ai), 0)");
+/// A column of all facts together, 0 where there is none.
+macro_rules! all {
+    ($column:literal) => {
+        concat!("coalesce(sum(f.", $column, "), 0)")
+    };
+}
+
+macro_rules! costs {
+    () => {
+        concat!(all!("cost_ai"), " + ", all!("cost_infrastructure"))
+    };
+}
+
+macro_rules! profit {
+    () => {
+        concat!(
+            all!("revenue"),
+            " - ",
+            all!("cost_ai"),
+            " - ",
+            all!("cost_infrastructure")
+        )
+    };
+}
+
+/// What people would have cost.
+macro_rules! manual_cost {
+    () => {
+        "coalesce(sum(f.completed * f.manual_minutes * f.hourly_rate), 0) / 60"
+    };
+}
+
+const REVENUE: Measure = measure("revenue", Unit::Usd, all!("revenue"));
+const COSTS: Measure = measure("costs", Unit::Usd, concat!("round(", costs!(), ", 6)"));
+const COST_AI: Measure = measure("cost_ai", Unit::Usd, all!("cost_ai"));
 const COST_INFRASTRUCTURE: Measure = measure(
     "cost_infrastructure",
     Unit::Usd,
-    "round(coalesce(sum(f.cost_infrastructure), 0), 6)",
+    concat!("round(", all!("cost_infrastructure"), ", 6)"),
 );
-const PROFIT: Measure = measure(
-    "profit",
-    Unit::Usd,
-    "round(coalesce(sum(f.revenue), 0) - coalesce(sum(f.cost_ai), 0) - coalesce(sum(f.cost_infrastructure), 0), 6)",
-);
+const PROFIT: Measure = measure("profit", Unit::Usd, concat!("round(", profit!(), ", 6)"));
 const RETURN: Measure = measure(
     "roi",
     Unit::Percent,
-    "round((coalesce(sum(f.revenue), 0) - coalesce(sum(f.cost_ai), 0) - coalesce(sum(f.cost_infrastructure), 0)) * 100
-      / nullif(coalesce(sum(f.cost_ai), 0) + coalesce(sum(f.cost_infrastructure), 0), 0), 2)",
+    concat!(
+        "round((",
+        profit!(),
+        ") * 100 / nullif(",
+        costs!(),
+        ", 0), 2)"
+    ),
 )
 .or("no_costs");
-const TASKS: Measure = measure(
-    "tasks_completed",
-    Unit::Count,
-    "coalesce(sum(f.completed), 0)",
-);
-const FAILED: Measure = measure("tasks_failed", Unit::Count, "coalesce(sum(f.failed), 0)");
+const TASKS: Measure = measure("tasks_completed", Unit::Count, all!("completed"));
+const FAILED: Measure = measure("tasks_failed", Unit::Count, all!("failed"));
 const SUCCESS: Measure = measure(
     "success_rate",
     Unit::Percent,
@@ -55,12 +80,12 @@ const TIME_SAVED: Measure = measure(
 const MANUAL_COST: Measure = measure(
     "cost_manual_equivalent",
     Unit::Usd,
-    "round(coalesce(sum(f.completed * f.manual_minutes * f.hourly_rate), 0) / 60, 2)",
+    concat!("round(", manual_cost!(), ", 2)"),
 );
 const MONEY_SAVED: Measure = measure(
     "money_saved",
     Unit::Usd,
-    "round(coalesce(sum(f.completed * f.manual_minutes * f.hourly_rate), 0) / 60 - coalesce(sum(f.cost_ai), 0), 2)",
+    concat!("round(", manual_cost!(), " - ", all!("cost_ai"), ", 2)"),
 );
 const VALUE: Measure = measure(
     "value_generated_usd",
@@ -72,13 +97,14 @@ const VALUE: Measure = measure(
     ),
 );
 
-/// What was set, or else the defaults of these settings, per organization; and how many of them bear what the infrastructure costs.
+/// What was set, or else the defaults of these settings, per organization; and how many of them bear what the
+/// infrastructure costs.
 macro_rules! rates {
     () => {
         "rates AS MATERIALIZED (
-  SELECT coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.manual_minutes_per_task'), 15) AS manual_minutes,
-    coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.hourly_rate_usd'), 25) AS hourly_rate,
-    coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.infrastructure_cost_usd_per_month'), 0)
+  SELECT coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.manual_minutes_per_task'), {manual_minutes}) AS manual_minutes,
+    coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.hourly_rate_usd'), {hourly_rate}) AS hourly_rate,
+    coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.infrastructure_cost_usd_per_month'), {infrastructure})
       * CASE WHEN $6 IS NULL THEN (SELECT count(*) FROM organizations o WHERE o.deleted_at IS NULL) ELSE 1 END AS infrastructure
   FROM (SELECT c.key, (c.value #>> '{}')::numeric AS n FROM system_config c WHERE c.key LIKE 'analytics.%'
           AND jsonb_typeof(c.value) = 'number') AS v
@@ -153,11 +179,8 @@ pub const ROI: Report = Report {
 pub const BY_PRODUCT: Report = Report {
     name: "roi_by_product",
     path: "/api/analytics/roi/by-product",
-    is_own: false,
-    kinds: "sales,ai",
     filters: &["product_id"],
     facts: PRODUCTS,
-    currencies: None,
     measures: &[
         &REVENUE,
         &COSTS,
@@ -172,12 +195,11 @@ pub const BY_PRODUCT: Report = Report {
         &MONEY_SAVED,
         &VALUE,
     ],
-    groups: &[Group {
-        by: "product",
-        key: "f.product_id",
-        from: "facts f WHERE f.which = 0",
-        label: PRODUCT,
-        measures: &[
+    groups: &[Group::of(
+        "product",
+        "f.product_id",
+        "facts f WHERE f.which = 0",
+        &[
             "revenue",
             "costs",
             "cost_ai",
@@ -191,10 +213,11 @@ pub const BY_PRODUCT: Report = Report {
             "money_saved",
             "value_generated_usd",
         ],
-        by_person: false,
-        by_product: true,
-    }],
+    )
+    .called(PRODUCT)
+    .of_nobody()],
     split: Some(
         "buckets b JOIN facts f ON f.which = b.which AND f.place = b.place WHERE b.which = 0",
     ),
+    ..ROI
 };

@@ -145,30 +145,17 @@ const SALES_OF_THINGS: &[&str] = &[
     "refund_rate",
 ];
 
-const BY_PRODUCTS: Group = Group {
-    by: "product",
-    key: "f.product_id",
-    from: OF_PRODUCTS,
-    label: PRODUCT,
-    measures: SALES_OF_THINGS,
-    by_person: false,
-    by_product: true,
-};
-const BY_PLANS: Group = Group {
-    by: "plan",
-    key: "f.plan_id",
-    from: OF_PRODUCTS,
-    label: PLAN,
-    measures: SALES_OF_THINGS,
-    by_person: false,
-    by_product: true,
-};
-const BY_COUPONS: Group = Group {
-    by: "coupon",
-    key: "f.coupon_id",
-    from: OF_COUPONS,
-    label: COUPON,
-    measures: &[
+const BY_PRODUCTS: Group = Group::of("product", "f.product_id", OF_PRODUCTS, SALES_OF_THINGS)
+    .called(PRODUCT)
+    .of_nobody();
+const BY_PLANS: Group = Group::of("plan", "f.plan_id", OF_PRODUCTS, SALES_OF_THINGS)
+    .called(PLAN)
+    .of_nobody();
+const BY_COUPONS: Group = Group::of(
+    "coupon",
+    "f.coupon_id",
+    OF_COUPONS,
+    &[
         "coupon_orders",
         "coupon_orders_paid",
         "coupon_conversion",
@@ -176,9 +163,10 @@ const BY_COUPONS: Group = Group {
         "discounts",
         "orders",
     ],
-    by_person: false,
-    by_product: false,
-};
+)
+.called(COUPON)
+.of_nobody()
+.of_no_product();
 
 /// `GET /api/analytics/sales`
 pub const SALES: Report = Report {
@@ -210,11 +198,7 @@ pub const SALES: Report = Report {
 pub const BY_PRODUCT: Report = Report {
     name: "sales_by_product",
     path: "/api/analytics/sales/by-product",
-    is_own: false,
-    kinds: "sales",
-    filters: &["product_id", "plan_id"],
     facts: SOLD_WITH_COUPONS,
-    currencies: Some("sold"),
     measures: &[
         &REVENUE,
         &GROSS,
@@ -232,30 +216,13 @@ pub const BY_PRODUCT: Report = Report {
     ],
     groups: &[BY_PRODUCTS, BY_PLANS, BY_COUPONS],
     split: Some(PRODUCTS_IN_BUCKETS),
+    ..SALES
 };
 
 /// `GET /api/analytics/sales/by-period`
 pub const BY_PERIOD: Report = Report {
     name: "sales_by_period",
     path: "/api/analytics/sales/by-period",
-    is_own: false,
-    kinds: "sales",
-    filters: &["product_id", "plan_id"],
-    facts: SOLD,
-    currencies: Some("sold"),
-    measures: &[
-        &REVENUE,
-        &GROSS,
-        &REFUNDED,
-        &NET_OF_TAX,
-        &TAX,
-        &DISCOUNT,
-        &ORDERS,
-        &REFUNDS,
-        &UNITS,
-        &AVERAGE,
-        &REFUND_RATE,
-    ],
     groups: &[],
-    split: None,
+    ..SALES
 };
