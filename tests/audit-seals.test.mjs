@@ -2,82 +2,32 @@
 // tampering with it, found and named.
 
 import assert from 'node:assert/strict';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
-import { caller, eventually, good, refused, refusedFields } from './support/api.mjs';
+import { eventually, good, refused } from './support/api.mjs';
+import { SEALS, sealing } from './support/sealing.mjs';
 import { digestOf, hashes, isSigned, sealed, seals } from './support/seals.mjs';
 import { startStack } from './harness/client.mjs';
-import { auditOf, createOrganization, createUser, insert, signedIn } from './support/world.mjs';
-
-const SEALS = '2-57/5 * * * *';
+import { createOrganization, insert, signedIn } from './support/world.mjs';
 
 let stack;
 let home;
 let root;
+let organization;
+let write;
+let seal;
+let step;
+let verified;
+let isWhole;
 
 before(async () => {
   stack = await startStack();
   home = await createOrganization(stack, { roles: ['super_admin', 'admin', 'manager'] });
   root = home.as.super_admin;
+  ({ organization, write, seal, step, verified, isWhole } = sealing(stack, root));
 });
 after(async () => stack?.stop());
-
-/** An organization nobody else knows, with so many audit rows; returns its id. */
-async function organization(rows = 0) {
-  const id = randomUUID();
-  await insert(stack, 'organizations', { id, name: id, slug: `t-${randomBytes(6).toString('hex')}` });
-  if (rows) await write(id, rows);
-  return id;
-}
-
-/** Adds audit rows past the API. */
-async function write(id, rows, client = stack.pg) {
-  await client.query(
-    `INSERT INTO audit_logs (organization_id, action, event, resource_type, resource_id, description, changes, ip_address, request_id)
-     SELECT $1, 'update', 'license.updated', 'license', uuid_generate_v4(), 'Row ' || n || E' \\u00e9 "x" \\\\ \\n\\t\\x01',
-       jsonb_build_object('before', '{}'::jsonb, 'after', jsonb_build_object('notes', n, 'price', 1.50)), '2001:db8::1', 'r-' || n
-     FROM generate_series(1, $2::int) AS n`, [id, rows]);
-}
-
-const waiting = async (id) => (await stack.pg.query(
-  `SELECT count(*)::int FROM audit_logs WHERE organization_id IS NOT DISTINCT FROM $1
-   AND sequence > coalesce((SELECT max(last_sequence) FROM audit_seals WHERE organization_id IS NOT DISTINCT FROM $1), 0)`, [id])).rows[0].count;
-
-/** Runs the job until nothing of these organizations waits. */
-async function seal(...organizations) {
-  await stack.triggerCron(SEALS);
-  for (const id of organizations) await eventually(async () => (await waiting(id)) === 0, 60_000);
-}
-
-/** One call of the verification. */
-const step = async (id, after = 0) => good(await root('GET', '/api/audit-logs/verify', {
-  query: { ...(id && { organization_id: id }), after },
-}));
-
-/** Verifies to the end or the first break. */
-async function verified(id) {
-  const whole = { seals: 0, rows: 0, calls: 0 };
-  for (let after = 0; ;) {
-    const part = await step(id, after);
-    whole.calls += 1;
-    whole.seals += part.seals;
-    whole.rows += part.rows;
-    if (part.next === null) return { ...part, ...whole };
-    assert.ok(part.next > after && part.intact && !part.complete);
-    after = part.next;
-  }
-}
-
-/** Asserts that everything is sealed, once, and nothing is wrong. */
-async function isWhole(id) {
-  const result = await verified(id);
-  assert.deepEqual([result.intact, result.complete, result.break, result.unsealed], [true, true, null, 0], JSON.stringify(result));
-  const listed = (await seals(stack.pg, id)).flatMap(({ row_hashes: lines }) => lines.split('\n'));
-  assert.deepEqual(listed, await hashes(stack.pg, id));
-  assert.equal(result.rows, listed.length);
-  return result;
-}
 
 describe('seals', () => {
   test('are what the documentation says, for anybody with the public key', async () => {
@@ -391,97 +341,5 @@ describe('tampering', () => {
     assert.deepEqual(await seals(stack.pg, cut), before);
     assert.equal((await verified(cut)).break.kind, 'cut_off');
     await eventually(() => stack.logs().includes('the audit log of a tenant was not sealed'));
-  });
-});
-
-describe('a log that is cut off and acknowledged', () => {
-  const acknowledge = (id, sequence, more = {}) => root('POST', '/api/audit-logs/acknowledge', {
-    body: { ...(id && { organization_id: id }), sequence, reason: 'Restored from the backup of Monday' }, ...more,
-  });
-  const broken = async (id) => (await verified(id)).break;
-
-  test('is sealed again from what is left, and stays known for it', async () => {
-    const id = await organization();
-    for (let round = 0; round < 3; round += 1) {
-      await write(id, 2);
-      await seal(id);
-    }
-    const made = await seals(stack.pg, id);
-    const kept = Number(made[0].last_sequence);
-    // As an older backup has it.
-    await stack.pg.query('DELETE FROM audit_seals WHERE organization_id = $1 AND last_sequence > $2', [id, kept]);
-    await stack.pg.query('ALTER TABLE audit_logs DISABLE TRIGGER ALL');
-    await stack.pg.query('DELETE FROM audit_logs WHERE organization_id = $1 AND sequence > $2', [id, kept]);
-    await write(id, 3);
-    await stack.triggerCron(SEALS);
-    const found = await broken(id);
-    assert.deepEqual([found.kind, found.sequence], ['cut_off', Number(made[2].last_sequence)]);
-    for (const sequence of [kept, found.sequence - 1, found.sequence + 1]) {
-      refused(await acknowledge(id, sequence), 409, 'AUDIT_NOT_CUT_OFF');
-    }
-    const headers = { 'idempotency-key': randomUUID() };
-    const said = good(await acknowledge(id, found.sequence, { headers }));
-    assert.deepEqual([said.lost_to, said.kept_to, said.acknowledged_by], [found.sequence, kept, home.users.super_admin]);
-    assert.deepEqual(good(await acknowledge(id, found.sequence, { headers })), said);
-    refused(await acknowledge(id, found.sequence), 409, 'AUDIT_NOT_CUT_OFF');
-    await seal(id);
-    const whole = await isWhole(id);
-    assert.deepEqual(whole.acknowledged, [said]);
-    const [row] = await auditOf(stack, id);
-    assert.deepEqual([row.event, row.organization_id, row.changes.before.sealed_to, row.changes.after.reason],
-      ['audit.break_acknowledged', id, found.sequence, said.reason]);
-    // It is no way to take something back: the next cut is found as the first one was.
-    await stack.pg.query('DELETE FROM audit_seals WHERE organization_id = $1 AND last_sequence > $2', [id, kept]);
-    const again = await broken(id);
-    assert.equal(again.kind, 'cut_off');
-    good(await acknowledge(id, again.sequence));
-    await seal(id);
-    assert.equal((await isWhole(id)).acknowledged.length, 2);
-  });
-
-  test('begins anew where no seal is left, and where it belongs to no organization', async () => {
-    await insert(stack, 'audit_logs', { action: 'update', event: 'settings.changed', resource_type: 'setting' });
-    const id = await organization(2);
-    await seal(id, null);
-    for (const tenant of [id, null]) {
-      await stack.pg.query('DELETE FROM audit_seals WHERE organization_id IS NOT DISTINCT FROM $1', [tenant]);
-      const { sequence } = await broken(tenant);
-      assert.equal(good(await acknowledge(tenant, sequence)).kept_to, null);
-      await seal(tenant);
-      const whole = await verified(tenant);
-      assert.deepEqual([whole.intact, whole.complete, whole.acknowledged.length], [true, true, 1]);
-    }
-  });
-
-  test('is acknowledged where nothing is missing by nobody, and by operators only', async () => {
-    const id = await organization(2);
-    await seal(id);
-    const [{ last_sequence: end }] = await seals(stack.pg, id);
-    refused(await acknowledge(id, Number(end)), 409, 'AUDIT_NOT_CUT_OFF');
-    refused(await acknowledge(await organization(), 1), 409, 'AUDIT_NOT_CUT_OFF');
-    refused(await acknowledge(randomUUID(), 1), 404, 'ORGANIZATION_NOT_FOUND');
-    refusedFields(await acknowledge(id, Number(end), { body: { organization_id: id, sequence: 1, reason: '' } }), 'reason');
-    const admin = await signedIn(stack, home.users.admin);
-    refused(await admin('POST', '/api/audit-logs/acknowledge', { body: { sequence: 1, reason: 'x' } }), 403, 'FORBIDDEN');
-  });
-});
-
-describe('who verifies', () => {
-  test('an organization its own log, and nobody a part of one', async () => {
-    const other = await organization(2);
-    const admin = await signedIn(stack, home.users.admin);
-    const manager = await signedIn(stack, home.users.manager);
-    await seal(home.id);
-    const own = good(await admin('GET', '/api/audit-logs/verify'));
-    assert.deepEqual(good(await manager('GET', '/api/audit-logs/verify', { query: { organization_id: home.id } })).seals, own.seals);
-    const details = refused(await admin('GET', '/api/audit-logs/verify', { query: { organization_id: other } }), 422, 'VALIDATION_FAILED');
-    assert.ok(details.fields.organization_id);
-    const client = await signedIn(stack, await createUser(stack, home.id, 'client', { scopes: '["audit:read"]' }));
-    refused(await client('GET', '/api/audit-logs/verify'), 403, 'FORBIDDEN');
-    for (const query of [{ after: -1 }, { after: 'x' }, { after: '1e3' }, { organization_id: 'x' }]) {
-      const answer = await root('GET', '/api/audit-logs/verify', { query });
-      assert.ok([400, 422].includes(answer.status), answer.text);
-    }
-    refused(await caller(stack)('GET', '/api/audit-logs/verify'), 401, 'UNAUTHENTICATED');
   });
 });

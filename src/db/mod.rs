@@ -10,17 +10,24 @@ pub mod outbox;
 pub mod page;
 mod query;
 mod raw;
+mod reading;
+mod refusal;
 mod rows;
+mod scope;
 
 pub use page::{Listing, Page};
 pub use query::{Bind, Query, containing, patched, sql};
 pub use raw::Raw;
+pub use reading::Reading;
 pub use rows::{Key, Rows, Search, Set};
+pub use scope::Scope;
+
+use reading::Text;
+use refusal::named;
 
 use crate::error::{Code, Error, Result};
 use crate::platform::clock;
 use crate::platform::postgres::{Connection, Failure, Statement};
-use celaest_domain::json;
 use facts::{Action, Actor, Fact, Mail, Message, Subject};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -29,10 +36,7 @@ use page::Found;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::cell::Cell;
-use std::marker::PhantomData;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use uuid::Uuid;
 use worker::Env;
 
@@ -42,40 +46,6 @@ pub type Background = Rc<dyn Fn(LocalBoxFuture<'static, ()>)>;
 /// After so many milliseconds the server gives up on a statement: a little before the worker would, so that
 /// nothing runs on that nobody waits for.
 const PATIENCE_MS: u32 = 14_000;
-
-/// Whose rows a transaction may see and touch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// One organization; with `owner`, only what that user owns in it.
-    Tenant {
-        /// The organization.
-        organization: Uuid,
-        /// Set for callers with the role `client`.
-        owner: Option<Uuid>,
-    },
-    /// Every row: jobs, queue consumers, the look-ups that happen before a tenant is known, and super_admin.
-    System,
-    /// What everybody may read, and nothing else: no row of any tenant.
-    Nobody,
-}
-
-impl Scope {
-    /// The organization for a statement's own WHERE; `None` means all.
-    pub fn organization(self) -> Option<Uuid> {
-        match self {
-            Scope::Tenant { organization, .. } => Some(organization),
-            Scope::System | Scope::Nobody => None,
-        }
-    }
-
-    /// The owner for a statement's own WHERE; `None` means all.
-    pub fn owner(self) -> Option<Uuid> {
-        match self {
-            Scope::Tenant { owner, .. } => owner,
-            Scope::System | Scope::Nobody => None,
-        }
-    }
-}
 
 /// The way to PostgreSQL for one request, batch or job. Connects on first use, or a little before it.
 #[derive(Clone)]
@@ -475,93 +445,5 @@ impl Tx {
                 Some(PATIENCE_MS.to_string()),
             ],
         }
-    }
-}
-
-/// The client error that the violated constraint or the SQLSTATE stands for, or the general one.
-fn named(failure: Failure, constraints: &[(&'static str, Error)]) -> Error {
-    if let Failure::Refused {
-        sqlstate,
-        constraint,
-        ..
-    } = &failure
-        && let Some((_, error)) = constraints
-            .iter()
-            .find(|(known, _)| Some(*known) == constraint.as_deref() || *known == sqlstate.as_str())
-    {
-        return error.clone();
-    }
-    failure.into()
-}
-
-/// What a refusal of the database means to the caller.
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Unavailable(cause) => Self::unavailable(cause),
-            Failure::Refused {
-                sqlstate,
-                constraint,
-                message,
-            } => match sqlstate.as_str() {
-                // Serialization failure and deadlock: the same request can succeed at once.
-                // And what waited too long for others.
-                "40001" | "40P01" | "55P03" | "57014" => Self {
-                    retry_after: Some(1),
-                    ..Self::unavailable(message)
-                },
-                _ => Self::internal(format!(
-                    "{sqlstate} {} {message}",
-                    constraint.unwrap_or_default()
-                )),
-            },
-        }
-    }
-}
-
-/// What PostgreSQL answers in a statement's single column.
-type Text<'a> = LocalBoxFuture<'a, Result<Option<String>>>;
-
-/// An answer on its way, to be read as a `T`. What does not depend on `T` is done behind one door, so that
-/// a handler has nothing of it in its own code.
-#[must_use]
-pub struct Reading<'a, T> {
-    text: Text<'a>,
-    missing: Option<Code>,
-    read_as: PhantomData<fn() -> T>,
-}
-
-impl<'a, T> Reading<'a, T> {
-    fn new(text: Text<'a>) -> Self {
-        Self {
-            text,
-            missing: None,
-            read_as: PhantomData,
-        }
-    }
-
-    /// With nothing to read it is `missing`.
-    fn or(self, missing: Code) -> Self {
-        let missing = Some(missing);
-        Self { missing, ..self }
-    }
-}
-
-impl<T: DeserializeOwned> Future for Reading<'_, T> {
-    type Output = Result<T>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
-        let text = self.text.as_mut().poll(context);
-        text.map(|text| read(text, self.missing))
-    }
-}
-
-/// Not a part of whoever waits: what differs in nothing but the name of its `T` is there once.
-#[inline(never)]
-fn read<T: DeserializeOwned>(text: Result<Option<String>>, missing: Option<Code>) -> Result<T> {
-    let text = text?;
-    match (text, missing) {
-        (None, Some(missing)) => Err(missing.into()),
-        (text, _) => json::read(text.as_deref().unwrap_or("null")).map_err(Error::internal),
     }
 }

@@ -90,6 +90,8 @@ pub fn in_spanish(details: &mut Value) {
 fn in_words(problem: &str, depth: u8) -> String {
     let found = SPANISH
         .iter()
+        .copied()
+        .flatten()
         .filter(|_| depth > 0)
         .find_map(|(english, spanish)| Some((values(english, problem)?, *spanish)));
     let Some((values, spanish)) = found else {
