@@ -16,7 +16,7 @@ use crate::router;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::TryStreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt::{Display, Write};
 use std::rc::Rc;
@@ -261,6 +261,14 @@ impl Outgoing {
         if error.code == Code::QuotaExceeded {
             // OpenAI's clients would try again at once.
             self.header("x-should-retry", "false");
+        }
+        if error.code == Code::UnsupportedMediaType {
+            // What would be taken (RFC 9110, 15.5.16).
+            let is_coding = |details: &Value| details["header"] == "Content-Encoding";
+            match error.details.as_ref().is_some_and(is_coding) {
+                true => self.header("accept-encoding", "identity"),
+                false => self.header("accept", "application/json"),
+            }
         }
         if let Some(methods) = &error.allow {
             self.header("allow", methods);

@@ -238,6 +238,10 @@ codes! {
     OrderUnpaid = "ORDER_NOT_PAID", 409, "El pedido no está pagado", "The order is not paid";
     /// A payment of the order is being decided on; ask again in a moment.
     PaymentUnderWay = "PAYMENT_UNDER_WAY", 409, "Hay un pago en curso; inténtelo de nuevo en un momento", "A payment is under way; try again in a moment";
+    /// The seller says that a transfer came, and the buyer did not choose one: they begin it with `POST /api/orders/{id}/pay` and `"gateway": "manual"`. `details.gateway` is how they pay, null for not yet.
+    TransferNotBegun = "TRANSFER_NOT_BEGUN", 409, "El comprador no ha elegido pagar este pedido por transferencia", "The buyer has not chosen to pay this order by bank transfer";
+    /// Nobody has set up payments by card here: trying again does not help, a bank transfer does.
+    NoCardPayments = "CARD_PAYMENTS_NOT_CONFIGURED", 409, "Aquí no se ha configurado el pago con tarjeta; pague por transferencia", "Payments by card are not set up here; pay by bank transfer";
     /// The product has another price than the buyer saw. `details.items` names each with its price now.
     PriceChanged = "PRICE_CHANGED", 409, "El precio ha cambiado; confirme el nuevo antes de comprar", "The price has changed; confirm the new one before you buy";
     /// The coupon does not count for this order. `details.reason` says why.
@@ -246,6 +250,8 @@ codes! {
     CouponCodeTaken = "COUPON_CODE_TAKEN", 409, "Ya hay un cupón con ese código", "There already is a coupon with that code";
     /// More than is left of what was paid. `details.left` says how much.
     RefundTooLarge = "REFUND_TOO_LARGE", 409, "No queda tanto por devolver", "There is not that much left to pay back";
+    /// So much of the order is on its way back already. `details.refund_ids` names the refunds of which the gateway has not said the last word, `details.left` what is left besides them.
+    RefundUnderWay = "REFUND_UNDER_WAY", 409, "Ya hay una devolución en curso por ese importe", "So much is already on its way back";
     /// There is an active tax rate for that place, or one with that code.
     TaxRateTaken = "TAX_RATE_TAKEN", 409, "Ya hay un impuesto para ese lugar o con ese código", "There already is a tax rate for that place or with that code";
     /// The subscription is over.

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 
 /// The most JSON that a free-form field keeps, in bytes.
 const MAX_OBJECT_BYTES: usize = 16 * 1024;
+/// Of what is no currency.
+pub const NO_CURRENCY: &str = "is not a currency such as USD (ISO 4217)";
 /// The most scopes that a list has.
 const MAX_SCOPES: usize = 50;
 
@@ -87,12 +89,12 @@ pub fn line<const MAX: usize>(value: &impl Given<str>, _: &()) -> Result {
     let good = |text: &str| {
         !text.trim().is_empty()
             && text.chars().count() <= MAX
-            && !text.chars().any(char::is_control)
+            && text.chars().all(contact::is_seen)
     };
     check(
         value,
         good,
-        &format!("must be one line of 1 to {MAX} characters"),
+        &format!("must be one line of 1 to {MAX} characters, none of them hidden"),
     )
 }
 
@@ -141,7 +143,7 @@ pub fn currency(value: &impl Given<str>, _: &()) -> Result {
     check(
         value,
         |text| Currency::parse(text).is_some_and(|currency| currency.is_known()),
-        "must be three capital letters, as USD",
+        NO_CURRENCY,
     )
 }
 
@@ -181,7 +183,7 @@ pub fn slug(value: &impl Given<str>, _: &()) -> Result {
 /// Up to `MAX` short lines, each once.
 pub fn names<const MAX: usize>(value: &impl Given<[String]>, _: &()) -> Result {
     let good = |name: &String| {
-        !name.trim().is_empty() && name.chars().count() <= 100 && !name.contains(char::is_control)
+        !name.trim().is_empty() && name.chars().count() <= 100 && name.chars().all(contact::is_seen)
     };
     let distinct = |list: &[String]| list.iter().collect::<BTreeSet<_>>().len() == list.len();
     check(

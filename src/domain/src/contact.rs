@@ -1,4 +1,4 @@
-//! What people write about themselves and their organization: web addresses,
+//! What people write about themselves and their organization: names, web addresses,
 //! names in links, languages.
 
 use url::Url;
@@ -7,6 +7,19 @@ use url::Url;
 const MAX_SLUG: usize = 100;
 /// Longest web address, in characters.
 const MAX_URL: usize = 500;
+
+/// Whether the character can stand in a name: it is seen where it stands. No control character and no end of a
+/// line; nothing that turns the direction of what is written (Unicode's Bidi_Control), which would let one name pass
+/// for another; no blank without a width. The joiners of emoji and of Persian and Indic scripts are seen.
+#[must_use]
+pub fn is_seen(c: char) -> bool {
+    !c.is_control()
+        && !matches!(
+            c,
+            '\u{61C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
+                | '\u{FFF9}'..='\u{FFFB}'
+        )
+}
 
 /// Whether it is an `https` address with a host and without a password in it.
 #[must_use]
@@ -117,6 +130,16 @@ fn plain(c: char) -> Option<&'static str> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_seen_can_stand_in_a_name() {
+        for name in ["株式会社", "Ñandú & Söhne, S. L.", "شركة", "👩\u{200D}💻", "می\u{200C}خواهم", "a\u{A0}b"] {
+            assert!(name.chars().all(is_seen), "{name:?}");
+        }
+        for hidden in ['\0', '\t', '\n', '\u{7F}', '\u{85}', '\u{2028}', '\u{202E}', '\u{2067}', '\u{200B}', '\u{200F}', '\u{FEFF}'] {
+            assert!(!is_seen(hidden), "{hidden:?}");
+        }
+    }
 
     #[test]
     fn web_addresses() {

@@ -134,7 +134,7 @@ impl Kind {
             Self::Text { max } => text(&|text| {
                 (1..=max).contains(&text.chars().count())
                     && text.trim() == text
-                    && !text.chars().any(char::is_control)
+                    && text.chars().all(crate::contact::is_seen)
             }),
             Self::HttpsUrl => text(&|text| egress::check(text, false).is_ok()),
             Self::Email => text(&is_email),

@@ -1,6 +1,7 @@
 //! A feature flag, how it is made and changed, and what an evaluation answers.
 
 use crate::db::Bind;
+use crate::http::checks;
 use crate::http::types::{Patch, not_null};
 pub use celaest_domain::flags::{Evaluation, Target as TargetType};
 use celaest_domain::flags::{MAX_KEY_CHARS, is_key};
@@ -78,7 +79,7 @@ pub struct NewFeatureFlag {
     #[garde(custom(key))]
     pub flag_key: String,
     /// Its name for people.
-    #[garde(length(chars, min = 1, max = 200))]
+    #[garde(length(chars, min = 1, max = 200), custom(checks::line::<200>))]
     pub name: String,
     /// What it is for.
     #[serde(default)]
@@ -122,7 +123,7 @@ pub struct NewFeatureFlag {
 #[garde(allow_unvalidated)]
 pub struct FeatureFlagChanges {
     /// Another name; cannot be cleared.
-    #[garde(custom(not_null), custom(name_if_set))]
+    #[garde(custom(not_null), custom(checks::line::<200>))]
     #[schemars(with = "String")]
     pub name: Patch<String>,
     /// Another description.
@@ -211,12 +212,6 @@ fn unless(wrong: bool, problem: &str) -> garde::Result {
     } else {
         Ok(())
     }
-}
-
-fn name_if_set(patch: &Patch<String>, (): &()) -> garde::Result {
-    let chars = patch.value().map(|name| name.chars().count());
-    let fits = chars.is_none_or(|chars| (1..=200).contains(&chars));
-    unless(!fits, "must be 1 to 200 characters")
 }
 
 fn description_if_set(patch: &Patch<String>, (): &()) -> garde::Result {

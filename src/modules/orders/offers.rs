@@ -33,7 +33,7 @@ impl Offer {
     /// # Errors
     /// 422 when the price is no amount of the currency, which the seller has to mend.
     pub fn unit_price(&self, currency: Currency) -> Result<i64> {
-        let price = currency.minor(&self.price);
+        let price = currency.minor(&self.price).filter(|_| currency.is_known());
         price.ok_or_else(|| Error::field("items", "has a price that is no amount of its currency"))
     }
 }

@@ -33,7 +33,7 @@ struct Begun {
 }
 
 /// Why an order is not paid as wanted.
-fn refused(refusal: Refusal) -> Error {
+pub(super) fn refused(refusal: Refusal) -> Error {
     match refusal {
         Refusal::Paid => Code::OrderPaid.into(),
         Refusal::Cancelled => Code::OrderCancelled.into(),
@@ -93,6 +93,10 @@ async fn begin(access: &Access, id: Uuid, wanted: &Paying) -> Result<Locked> {
     let fresh =
         order.payments_begun == 0 || (order.transaction.is_none() && order.payment.is_none());
     if fresh {
+        if wanted.gateway == GatewayCode::Stripe {
+            // Before the order is bound to it.
+            gateway::of(access.call.config, "stripe")?;
+        }
         let save_card = wanted.save_card || order.recurs;
         let begun = json!(Begun {
             customer,
@@ -131,12 +135,11 @@ async fn customer(access: &Access, id: Uuid, wanted: &Paying) -> Result<Option<S
         && order.transaction.is_none()
         && order.payment.is_none();
     let is_kept = wanted.gateway == GatewayCode::Stripe && (wanted.save_card || order.recurs);
-    let customer = match is_new && is_kept {
-        true => customer::of(&access.call, &mut tx, order.organization_id, order.user_id).await?,
-        false => None,
-    };
     access.commit_aside(tx).await?;
-    Ok(customer)
+    match is_new && is_kept {
+        true => customer::of(access, order.organization_id, order.user_id).await,
+        false => Ok(None),
+    }
 }
 
 /// Nothing is to be paid.

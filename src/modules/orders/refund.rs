@@ -1,7 +1,7 @@
 //! `POST /api/orders/{id}/refund`
 
 use super::model::{NewRefund, Refund};
-use super::queries::{self, REFUND, REFUND_COLUMNS, sold};
+use super::queries::{self, Parts, REFUND, REFUND_COLUMNS, sold};
 use crate::db::{Bind, Raw, Set, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
@@ -15,6 +15,7 @@ use crate::modules::payments::ledger::Ledger;
 use crate::modules::payments::refunds::{self, Told, status};
 use crate::platform::clock;
 use crate::run::Run;
+use celaest_domain::billing::money::Currency;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -74,7 +75,7 @@ async fn ask(
     if let Some(known) = known {
         let wanted = new.amount.as_ref().and_then(|price| price.text());
         let wanted = wanted.and_then(|text| order.currency.minor(&text));
-        let same = wanted.is_none_or(|amount| order.currency.minor(&known.amount) == Some(amount));
+        let same = wanted.is_none_or(|amount| known.amount(order.currency) == amount);
         ledger.commit(tx, &[]).await?;
         return match same {
             true => Ok(known.id),
@@ -84,17 +85,17 @@ async fn ask(
     if !order.status.is_paid() || order.seller_id != seller {
         return Err(Code::OrderUnpaid.into());
     }
-    let open: String = tx
-        .value(
+    let open: Vec<Known> = tx
+        .rows(
             sql(
-                "SELECT to_json(coalesce(sum(amount), 0)::text)::text FROM refunds
-                 WHERE order_id = $1::uuid AND status IN ('requested', 'pending')",
+                "SELECT id, amount::text FROM refunds WHERE order_id = $1::uuid AND status IN ('requested', 'pending')
+                 ORDER BY created_at, id",
             )
             .bind(id),
         )
         .await?;
-    let open = order.currency.minor(&open).unwrap_or(0);
-    let left = order.total() - order.refunded() - open;
+    let promised: i64 = open.iter().map(|known| known.amount(order.currency)).sum();
+    let left = order.total() - order.refunded() - promised;
     let amount = match &new.amount {
         None => left,
         Some(price) => price
@@ -104,8 +105,7 @@ async fn ask(
             .ok_or_else(|| Error::field("amount", "is no amount of the currency"))?,
     };
     if amount > left || left == 0 {
-        let left = order.currency.major(left).parse::<f64>().ok();
-        return Err(Error::new(Code::RefundTooLarge).with_details(json!({ "left": left })));
+        return Err(too_large(&order, &open, amount, left));
     }
     let query = Set::new()
         .to("order_id = {}::uuid", order.id)
@@ -128,6 +128,25 @@ async fn ask(
 struct Known {
     id: Uuid,
     amount: String,
+}
+
+impl Known {
+    /// Minor units.
+    fn amount(&self, currency: Currency) -> i64 {
+        currency.minor(&self.amount).unwrap_or(0)
+    }
+}
+
+/// Why so much is not paid back: it is on its way already, in refunds of which the gateway has not said the last
+/// word, or the order never came to so much.
+fn too_large(order: &Parts, open: &[Known], amount: i64, left: i64) -> Error {
+    let promised: i64 = open.iter().map(|known| known.amount(order.currency)).sum();
+    let left_now = order.currency.major(left).parse::<f64>().ok();
+    if promised == 0 || amount > left + promised {
+        return Error::new(Code::RefundTooLarge).with_details(json!({ "left": left_now }));
+    }
+    let ids: Vec<_> = open.iter().map(|known| known.id).collect();
+    Error::new(Code::RefundUnderWay).with_details(json!({ "left": left_now, "refund_ids": ids }))
 }
 
 #[derive(Deserialize)]
@@ -162,8 +181,9 @@ async fn carry_out(ledger: &Ledger, id: Uuid) -> Result<()> {
             back.failure.as_deref(),
         ),
         Err(Failed::Refused { code, .. }) => (None, status("failed"), Some(code.as_str())),
-        Err(Failed::Away(_)) => {
-            return Err(answer.err().map_or(Code::Unavailable.into(), Into::into));
+        Err(Failed::Away(cause)) => {
+            // It is there, and the job goes on with it: whoever asks again need not.
+            return Err(Error::unavailable(cause).with_details(json!({ "refund_id": id })));
         }
     };
     let mut tx = ledger.begin();
@@ -206,7 +226,9 @@ pub async fn resume(run: &Run) -> Result<u64> {
     let mut outcome = Ok(());
     for Due { id } in due {
         match carry_out(&ledger, id).await {
-            Err(error) if error.code == Code::Unavailable => outcome = Err(error),
+            Err(error) if matches!(error.code, Code::Unavailable | Code::NoCardPayments) => {
+                outcome = Err(error);
+            }
             _ => done += 1,
         }
     }

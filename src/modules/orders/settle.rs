@@ -1,9 +1,10 @@
 //! `POST /api/orders/{id}/settle`
 
 use super::model::{Order, Settlement};
+use super::pay::refused;
 use super::queries::{self, COLUMNS, sold};
 use crate::db::{Raw, Rows, Set};
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::params::Id;
 use crate::http::permit::{OrdersRefund, Permit};
@@ -12,6 +13,7 @@ use crate::modules::payments::fulfil::{Paid, complete};
 use crate::modules::payments::ledger::Ledger;
 use crate::platform::clock;
 use celaest_domain::billing::order::{Event, Refusal, next};
+use serde_json::json;
 
 /// Confirms that the money of a bank transfer arrived. Doing so again changes nothing.
 pub async fn settle(
@@ -24,7 +26,9 @@ pub async fn settle(
     let seen = queries::peek(&mut tx, orders, id).await?;
     permit.commit_aside(tx).await?;
     if seen.gateway.as_deref() != Some("manual") {
-        return Err(Code::PaymentUnderWay.into());
+        next(seen.status, Event::PaymentBegun).map_err(refused)?;
+        let gateway = json!({ "gateway": seen.gateway });
+        return Err(Error::new(Code::TransferNotBegun).with_details(gateway));
     }
     let ledger = Ledger::of_call(&permit.call, permit.principal.actor(&permit.call));
     let mut tx = ledger.begin();

@@ -24,8 +24,7 @@ pub async fn create(
     let organization = permit.organization(None)?;
     let user = permit.principal.user_id;
     let stripe = Stripe::of(permit.call.config)?;
-    let mut tx = permit.begin();
-    let customer = customer::of(&permit.call, &mut tx, organization, user).await?;
+    let customer = customer::of(&permit, organization, user).await?;
     let customer = customer.ok_or_else(|| Error::new(Code::UserNotFound))?;
     let setup = match &new.setup_id {
         None => {
@@ -50,6 +49,7 @@ pub async fn create(
         return Err(Code::PaymentMethodNotFound.into());
     }
     let setup_id = setup["id"].as_str().unwrap_or_default().to_owned();
+    let mut tx = permit.begin();
     tx.record(Fact {
         organization_id: Some(organization),
         action: Action::Create,

@@ -1,8 +1,8 @@
 //! Who somebody is at the gateway.
 
-use crate::call::Call;
-use crate::db::{Tx, sql};
+use crate::db::sql;
 use crate::error::Result;
+use crate::http::permit::Access;
 use crate::modules::payments::stripe::Stripe;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -13,16 +13,13 @@ struct Known {
     email: String,
 }
 
-/// Who the buyer is at Stripe; a new customer where they are none. None for somebody who is gone.
+/// Who the buyer is at Stripe; a new customer where they are none. None for somebody who is gone. Nothing is held
+/// while Stripe is asked.
 ///
 /// # Errors
-/// 503 when Stripe is not configured or does not answer.
-pub async fn of(
-    call: &Call,
-    tx: &mut Tx,
-    organization: Uuid,
-    user: Uuid,
-) -> Result<Option<String>> {
+/// 409 when Stripe is not configured, 503 when it does not answer.
+pub async fn of(access: &Access, organization: Uuid, user: Uuid) -> Result<Option<String>> {
+    let mut tx = access.begin();
     let known: Option<Known> = tx
         .row(
             sql("SELECT u.email, (SELECT c.customer_id FROM gateway_customers c JOIN payment_gateways g ON g.id = c.gateway_id
@@ -32,13 +29,15 @@ pub async fn of(
             .bind(user),
         )
         .await?;
+    access.commit_aside(tx).await?;
     let Some(known) = known else { return Ok(None) };
     if known.customer.is_some() {
         return Ok(known.customer);
     }
-    let customer = Stripe::of(call.config)?
+    let customer = Stripe::of(access.call.config)?
         .customer(user, organization, &known.email)
         .await?;
+    let mut tx = access.begin();
     tx.execute(
         sql(
             "INSERT INTO gateway_customers (organization_id, user_id, gateway_id, customer_id)
@@ -50,5 +49,6 @@ pub async fn of(
         .bind(&customer),
     )
     .await?;
+    access.commit_aside(tx).await?;
     Ok(Some(customer))
 }

@@ -26,17 +26,16 @@ pub async fn remove(
     Id(id): Id,
     Once(key, NoBody): Once<NoBody>,
 ) -> Outcome<NoContent> {
-    let mut tx = permit.begin_once(key).await?;
-    let one = mine(&tx).id(id);
-    let before: Raw<PaymentMethod> = tx
-        .one(one.clone().lock(COLUMNS), Code::PaymentMethodNotFound)
-        .await?;
-    let there: AtGateway = tx
+    let mut looked = permit.begin_once(key.clone()).await?;
+    let one = mine(&looked).id(id);
+    let there: AtGateway = looked
         .one(
             one.clone().read("m.gateway_method_id"),
             Code::PaymentMethodNotFound,
         )
         .await?;
+    // Nobody who waits for the gateway keeps a connection meanwhile. Asked twice it is the same.
+    drop(looked);
     if let Some(method) = there.gateway_method_id {
         let path = format!("payment_methods/{method}/detach");
         let once = format!("detach-{method}");
@@ -49,6 +48,10 @@ pub async fn remove(
             Err(away) => return Err(crate::error::Error::from(away).into()),
         }
     }
+    let mut tx = permit.begin_once(key).await?;
+    let before: Raw<PaymentMethod> = tx
+        .one(one.clone().lock(COLUMNS), Code::PaymentMethodNotFound)
+        .await?;
     let set = Set::new().fixed("deleted_at = now(), is_default = false");
     let gone: Result<Option<Raw<PaymentMethod>>> = tx.row(one.set(set, COLUMNS)).await;
     gone?;

@@ -132,7 +132,7 @@ pub trait Gateway {
 /// The gateway with this code.
 ///
 /// # Errors
-/// 503 for one that is not configured.
+/// 409 for one that is not configured.
 pub fn of(config: &'static Config, code: &str) -> Result<Box<dyn Gateway>> {
     match code {
         "stripe" => Ok(Box::new(Stripe::of(config)?)),

@@ -3,7 +3,7 @@
 use super::facts::{self, Fact};
 use super::gateway::{Answered, Due, Failed, Gateway, PaidBack, Payment, State};
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::log;
 use crate::platform::fetch::{self, Answer};
 use celaest_domain::billing::money::Currency;
@@ -44,10 +44,10 @@ impl Stripe {
     /// The configured account.
     ///
     /// # Errors
-    /// 503 when there is none.
+    /// 409 when there is none: nobody's asking again changes that.
     pub fn of(config: &'static Config) -> Result<Self> {
         let key = config.stripe_secret_key.as_ref();
-        let key = key.ok_or_else(|| Error::unavailable("variable STRIPE_SECRET_KEY is not set"))?;
+        let key = key.ok_or(Code::NoCardPayments)?;
         Ok(Self {
             url: &config.stripe_api_url,
             key: key.expose(),

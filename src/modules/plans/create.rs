@@ -1,7 +1,7 @@
 //! `POST /api/plans`
 
-use super::model::{NewPlan, Plan};
-use super::queries::{COLUMNS, PLAN};
+use super::model::{DEFAULT_CURRENCY, NewPlan, Plan};
+use super::queries::{COLUMNS, PLAN, are_payable};
 use crate::db::{Raw, Set};
 use crate::error::Code;
 use crate::http::body::Body;
@@ -16,6 +16,11 @@ pub async fn create(
     permit: Permit<PlansWrite>,
     Once(key, Body(new)): Once<Body<NewPlan>>,
 ) -> Outcome<Created<Plan>> {
+    let currency = new.currency.as_deref().unwrap_or(DEFAULT_CURRENCY);
+    are_payable(
+        currency,
+        &[("price_monthly", new.price_monthly), ("price_yearly", new.price_yearly)],
+    )?;
     let mut tx = permit.begin_once(key).await?;
     let query = Set::new()
         .to("code = {}", &new.code)
@@ -23,7 +28,7 @@ pub async fn create(
         .to("description = {}", new.description.as_deref())
         .to("price_monthly = {}::numeric", new.price_monthly)
         .to("price_yearly = {}::numeric", new.price_yearly)
-        .when("currency = {}", new.currency.as_deref())
+        .to("currency = {}", currency)
         .to("limits = {}::jsonb", json!(new.limits))
         .to("features = {}::jsonb", json!(new.features))
         .when("is_public = {}::boolean", new.is_public)

@@ -4,7 +4,7 @@ use super::limits::with_limits;
 use crate::db::Bind;
 use crate::http::checks::{self, Given, check};
 use crate::http::types::{Patch, not_null};
-use celaest_domain::contact::is_slug;
+use celaest_domain::contact::{self, is_slug};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -18,6 +18,8 @@ const MAX_FEATURES: usize = 100;
 const MAX_TEXT: usize = 2000;
 /// The last place in lists.
 const MAX_PLACE: u32 = 1_000_000;
+/// What prices are in where nothing is said.
+pub const DEFAULT_CURRENCY: &str = "USD";
 /// The highest price, in hundredths: what the column holds.
 const MAX_PRICE: i64 = 9_999_999_999;
 
@@ -124,7 +126,7 @@ pub struct NewPlan {
     pub price_yearly: Option<Price>,
     /// ISO 4217. Default `USD`.
     #[serde(default)]
-    #[garde(custom(is_currency))]
+    #[garde(custom(checks::currency))]
     pub currency: Option<String>,
     /// How much it includes.
     #[serde(default)]
@@ -160,7 +162,7 @@ pub struct PlanChanges {
     /// Price of a year.
     pub price_yearly: Patch<Price>,
     /// ISO 4217.
-    #[garde(custom(not_null), custom(is_currency))]
+    #[garde(custom(not_null), custom(checks::currency))]
     #[schemars(with = "String")]
     pub currency: Patch<String>,
     /// All limits: what is left out is as the system has it.
@@ -192,15 +194,6 @@ fn is_code(value: &impl Given<str>, (): &()) -> garde::Result {
     )
 }
 
-/// Three capital letters (ISO 4217).
-pub fn is_currency(value: &impl Given<str>, (): &()) -> garde::Result {
-    check(
-        value,
-        |text| text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase()),
-        "must be three capital letters, as USD",
-    )
-}
-
 fn is_text(value: &impl Given<str>, (): &()) -> garde::Result {
     check(
         value,
@@ -210,7 +203,7 @@ fn is_text(value: &impl Given<str>, (): &()) -> garde::Result {
 }
 
 fn are_features(value: &impl Given<[String]>, (): &()) -> garde::Result {
-    let good = |name: &String| (1..=100).contains(&name.len()) && !name.contains(char::is_control);
+    let good = |name: &String| (1..=100).contains(&name.len()) && name.chars().all(contact::is_seen);
     check(
         value,
         |list| list.len() <= MAX_FEATURES && list.iter().all(good),

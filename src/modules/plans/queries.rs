@@ -1,9 +1,11 @@
 //! The SQL of plans.
 
-use super::model::Plan;
+use super::model::{Plan, Price};
 use crate::db::facts::Subject;
-use crate::db::{Raw, Rows, Tx};
-use crate::error::{Code, Result};
+use crate::db::{Bind, Raw, Rows, Tx};
+use crate::error::{Code, Error, Result};
+use crate::http::checks::NO_CURRENCY;
+use celaest_domain::billing::money::Currency;
 use uuid::Uuid;
 
 /// The columns of [`Plan`], from alias `p`.
@@ -35,4 +37,20 @@ pub fn mine(tx: &Tx) -> Rows {
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Raw<Plan>> {
     let query = mine(tx).id(id).lock(COLUMNS);
     tx.one(query, Code::PlanNotFound).await
+}
+
+/// Checks that prices, by the names of their fields, can be paid in a currency.
+///
+/// # Errors
+/// 422 naming the field: the currency is none, or a price is no amount of it.
+pub fn are_payable(currency: &str, prices: &[(&str, Option<Price>)]) -> Result<()> {
+    let known = Currency::parse(currency).filter(Currency::is_known);
+    let currency = known.ok_or_else(|| Error::field("currency", NO_CURRENCY))?;
+    for (field, price) in prices {
+        let text = price.and_then(|price| price.text());
+        if text.is_some_and(|text| currency.minor(&text).is_none()) {
+            return Err(Error::field(field, "is no amount of the currency"));
+        }
+    }
+    Ok(())
 }

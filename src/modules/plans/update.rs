@@ -1,9 +1,9 @@
 //! `PATCH /api/plans/{id}`
 
-use super::model::{Plan, PlanChanges};
-use super::queries::{self, COLUMNS, PLAN, mine};
+use super::model::{Plan, PlanChanges, Price};
+use super::queries::{self, COLUMNS, PLAN, are_payable, mine};
 use crate::db::{Raw, Set};
-use crate::error::Code;
+use crate::error::{Code, Error};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
@@ -11,6 +11,16 @@ use crate::http::params::Id;
 use crate::http::permit::{Permit, PlansWrite};
 use crate::http::reply::Data;
 use crate::modules::licenses::many::{self, Whose};
+use celaest_domain::json;
+use serde::Deserialize;
+
+/// What a plan costs.
+#[derive(Deserialize)]
+struct Costs {
+    price_monthly: Option<Price>,
+    price_yearly: Option<Price>,
+    currency: String,
+}
 
 /// Changes a plan; its licenses are validated by what it says from then on.
 pub async fn update(
@@ -20,6 +30,14 @@ pub async fn update(
 ) -> Outcome<Data<Plan>> {
     let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx, id).await?;
+    let costs: Costs = json::read(before.text()).map_err(Error::internal)?;
+    are_payable(
+        &wanted.currency.over(costs.currency),
+        &[
+            ("price_monthly", wanted.price_monthly.or(costs.price_monthly, |price| *price)),
+            ("price_yearly", wanted.price_yearly.or(costs.price_yearly, |price| *price)),
+        ],
+    )?;
     let set = Set::new()
         .patch("name = {}", &wanted.name)
         .patch("description = {}", &wanted.description)

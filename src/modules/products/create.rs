@@ -9,6 +9,7 @@ use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::permit::{Permit, ProductsWrite};
 use crate::http::reply::Created;
+use crate::modules::plans::model::DEFAULT_CURRENCY;
 use celaest_domain::contact::slug_of;
 use celaest_domain::market::product::Status;
 use serde_json::json;
@@ -30,7 +31,7 @@ pub async fn create(
         status: new.status.unwrap_or(Status::Draft),
         price: new.price,
         original_price: new.original_price,
-        currency: new.currency.clone().unwrap_or_else(|| "USD".into()),
+        currency: new.currency.clone().unwrap_or_else(|| DEFAULT_CURRENCY.into()),
         is_subscription: new.is_subscription,
         billing_cycle: new.billing_cycle,
         sold_at: None,

@@ -2,9 +2,9 @@
 
 use crate::http::checks::{self, Given};
 use crate::http::types::{Ident, Patch, not_null};
-use crate::modules::plans::model::{Price, is_currency};
+use crate::modules::plans::model::Price;
 use celaest_domain::calendar::BillingCycle;
-use celaest_domain::contact::is_https_url;
+use celaest_domain::contact::{is_https_url, is_seen};
 use celaest_domain::market::product::Status;
 use garde::Validate;
 use schemars::JsonSchema;
@@ -179,7 +179,7 @@ pub struct NewProduct {
     pub original_price: Option<Price>,
     /// ISO 4217. Default `USD`.
     #[serde(default)]
-    #[garde(custom(is_currency))]
+    #[garde(custom(checks::currency))]
     pub currency: Option<String>,
     /// Whether it is paid for again and again. Default false.
     #[serde(default)]
@@ -262,7 +262,7 @@ pub struct ProductChanges {
     /// What it cost before.
     pub original_price: Patch<Price>,
     /// ISO 4217.
-    #[garde(custom(not_null), custom(is_currency))]
+    #[garde(custom(not_null), custom(checks::currency))]
     #[schemars(with = "String")]
     pub currency: Patch<String>,
     /// Whether it is paid for again and again.
@@ -319,7 +319,7 @@ impl Given<[Image]> for Patch<Vec<Image>> {
 fn are_images(value: &impl Given<[Image]>, _: &()) -> garde::Result {
     let good = |image: &Image| {
         let alt = image.alt.as_deref().unwrap_or_default();
-        is_https_url(&image.url) && alt.chars().count() <= 200 && !alt.contains(char::is_control)
+        is_https_url(&image.url) && alt.chars().count() <= 200 && alt.chars().all(is_seen)
     };
     checks::check(
         value,

@@ -7,9 +7,10 @@ use crate::error::{Code, Error, Result};
 use crate::http::permit::Access;
 use crate::http::types::Ident;
 use crate::modules::plans::model::Price;
+use crate::modules::plans::queries::are_payable;
 use celaest_domain::calendar::BillingCycle;
 use celaest_domain::json;
-use celaest_domain::market::product::{Status, is_payable};
+use celaest_domain::market::product::Status;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -78,11 +79,7 @@ impl Facts {
             ("price", Some(self.price)),
             ("original_price", self.original_price),
         ];
-        for (field, price) in prices {
-            if price.is_some_and(|price| !is_payable(&self.currency, price.hundredths())) {
-                return Err(Error::field(field, "must be whole in this currency"));
-            }
-        }
+        are_payable(&self.currency, &prices)?;
         if self
             .original_price
             .is_some_and(|before| before.hundredths() < self.price.hundredths())

@@ -3,7 +3,7 @@
 use crate::http::checks::{self, Given};
 use crate::http::types::{Ident, Patch, not_null};
 use celaest_domain::market::notes::MAX_NOTES;
-use celaest_domain::market::release::{self, Channel, Status};
+use celaest_domain::market::release::{self, Channel, NoVersion, Status};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -291,11 +291,14 @@ pub struct Upload {
 
 /// A version.
 pub fn is_version(value: &impl Given<str>, _: &()) -> garde::Result {
-    checks::check(
-        value,
-        |text| release::parse(text).is_some(),
-        "is not a semantic version such as 2.1.0 or 2.1.0-beta.1",
-    )
+    let Some(Err(why)) = value.given().map(release::read) else {
+        return Ok(());
+    };
+    Err(garde::Error::new(match why {
+        NoVersion::Form => "is not a semantic version such as 2.1.0 or 2.1.0-beta.1".to_owned(),
+        NoVersion::Large => format!("has a number above {}", release::MAX_NUMBER),
+        NoVersion::Long => format!("is longer than {} characters", release::MAX_VERSION),
+    }))
 }
 
 fn is_name(name: &str) -> bool {

@@ -1,5 +1,6 @@
 //! A webhook, how it is made and changed, and what was delivered.
 
+use crate::http::checks;
 use crate::http::types::{Moment, Patch};
 use celaest_domain::webhook;
 use garde::Validate;
@@ -113,7 +114,7 @@ pub struct NewWebhook {
     #[serde(default)]
     pub organization_id: Option<Uuid>,
     /// What people call it.
-    #[garde(custom(not_blank), length(chars, min = 1, max = 100))]
+    #[garde(custom(checks::line::<100>), length(chars, min = 1, max = 100))]
     pub name: String,
     /// What it is for.
     #[serde(default)]
@@ -133,7 +134,7 @@ pub struct NewWebhook {
 pub struct WebhookChanges {
     /// What people call it.
     #[serde(default)]
-    #[garde(inner(custom(not_blank)), length(chars, min = 1, max = 100))]
+    #[garde(custom(checks::line::<100>), length(chars, min = 1, max = 100))]
     pub name: Option<String>,
     /// What it is for.
     #[serde(default)]
@@ -243,13 +244,6 @@ pub struct EventType {
     pub permission: String,
     /// Only sent to webhooks that name it exactly.
     pub opt_in: bool,
-}
-
-fn not_blank(text: &str, (): &()) -> garde::Result {
-    if text.trim().is_empty() {
-        return Err(garde::Error::new("must not be blank"));
-    }
-    Ok(())
 }
 
 fn description_if_set(patch: &Patch<String>, (): &()) -> garde::Result {

@@ -1,4 +1,4 @@
-//! The life of a product, and what its price may be.
+//! The life of a product.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,18 +42,6 @@ impl Status {
     }
 }
 
-/// Currencies without a smaller unit (ISO 4217).
-const WHOLE: [&str; 16] = [
-    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV",
-    "XAF", "XOF", "XPF",
-];
-
-/// Whether a price in hundredths can be paid in the currency.
-#[must_use]
-pub fn is_payable(currency: &str, hundredths: i64) -> bool {
-    !WHOLE.contains(&currency) || hundredths % 100 == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,11 +58,5 @@ mod tests {
                 assert!(first.may_become(next));
             }
         }
-    }
-
-    #[test]
-    fn whole_currencies_have_whole_prices() {
-        assert!(is_payable("JPY", 150_000) && !is_payable("JPY", 150_050));
-        assert!(is_payable("EUR", 150_050) && is_payable("KWD", 150_050));
     }
 }

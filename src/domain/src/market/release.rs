@@ -7,19 +7,49 @@ use serde::{Deserialize, Serialize};
 /// The longest version, in bytes.
 pub const MAX_VERSION: usize = 50;
 /// The largest number in a version that is kept.
-const MAX_NUMBER: u64 = 999_999_999;
+pub const MAX_NUMBER: u64 = 999_999_999;
+
+/// Why a text is no version that is kept here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoVersion {
+    /// It is longer than [`MAX_VERSION`].
+    Long,
+    /// A number of it is above [`MAX_NUMBER`].
+    Large,
+    /// It is no semantic version.
+    Form,
+}
 
 /// A version, when it is one that is kept here.
+///
+/// # Errors
+/// Why it is none.
+pub fn read(text: &str) -> Result<Version, NoVersion> {
+    if text.len() > MAX_VERSION {
+        return Err(NoVersion::Long);
+    }
+    let (core, rest) = match text.find(['-', '+']) {
+        Some(at) => text.split_at(at),
+        None => (text, ""),
+    };
+    let is_large = |number: &str| {
+        number.bytes().all(|b| b.is_ascii_digit())
+            && number.parse().map_or(!number.is_empty(), |number: u64| number > MAX_NUMBER)
+    };
+    // What would be a version with smaller numbers, also where the parser's own end.
+    let small: Vec<_> = core.split('.').map(|number| if is_large(number) { "1" } else { number }).collect();
+    let small = small.join(".");
+    match Version::parse(&format!("{small}{rest}")) {
+        Ok(version) if small == core => Ok(version),
+        Ok(_) => Err(NoVersion::Large),
+        Err(_) => Err(NoVersion::Form),
+    }
+}
+
+/// [`read`] for who does not ask why not.
 #[must_use]
 pub fn parse(text: &str) -> Option<Version> {
-    let version = Version::parse(text)
-        .ok()
-        .filter(|_| text.len() <= MAX_VERSION)?;
-    let numbers = [version.major, version.minor, version.patch];
-    numbers
-        .iter()
-        .all(|number| *number <= MAX_NUMBER)
-        .then_some(version)
+    read(text).ok()
 }
 
 /// What becomes of a release.
@@ -198,7 +228,15 @@ mod tests {
         ] {
             assert!(parse(wrong).is_none(), "{wrong}");
         }
-        assert!(parse(&format!("1.0.0-{}", "a".repeat(50))).is_none());
+        let why = |text: &str| read(text).unwrap_err();
+        assert_eq!(why(&format!("1.0.0-{}", "a".repeat(50))), NoVersion::Long);
+        for large in ["1.0.1000000000", "99999999999999999999.0.0", "1.18446744073709551616.0-rc.1+7"] {
+            assert_eq!(why(large), NoVersion::Large, "{large}");
+        }
+        for wrong in ["1.0", "01.0.0", "1.0.99999999999999999999.1", "1.0.x", "1000000000"] {
+            assert_eq!(why(wrong), NoVersion::Form, "{wrong}");
+        }
+        assert!(read("1.0.999999999-99999999999999999999").is_ok());
     }
 
     #[test]

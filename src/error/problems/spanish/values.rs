@@ -36,10 +36,6 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "debe tener {} dígitos hexadecimales, las letras en minúscula",
     ),
     (
-        "must be whole in this currency",
-        "debe ser un número entero en esta moneda",
-    ),
-    (
         "must not be below the price",
         "no puede ser menor que el precio",
     ),
@@ -106,8 +102,8 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "debe ser una dirección de correo",
     ),
     (
-        "must be one line of {} to {} characters",
-        "debe ser una línea de {} a {} caracteres",
+        "must be one line of {} to {} characters, none of them hidden",
+        "debe ser una línea de {} a {} caracteres, ninguno oculto",
     ),
     (
         "must be {} to {} lower-case letters, digits and single hyphens",
@@ -125,13 +121,16 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "must be three capital letters, as USD",
         "deben ser tres mayúsculas, como USD",
     ),
+    (
+        "is not a currency such as USD (ISO 4217)",
+        "no es una moneda como USD (ISO 4217)",
+    ),
     ("must be two capital letters", "deben ser dos mayúsculas"),
     ("must be text or an object", "debe ser texto o un objeto"),
     ("must be {} or more", "debe ser {} o más"),
     ("must be {} to {}", "debe ser de {} a {}"),
     ("must be in the future", "debe estar en el futuro"),
     ("must be after starts_at", "debe ser posterior a starts_at"),
-    ("must not be blank", "no puede estar en blanco"),
     ("cannot be cleared", "no puede quedar vacío"),
     (
         "can only be set for a trial",
@@ -180,6 +179,10 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "ocupa más de {} KB al guardarse",
     ),
     ("is larger than {} KB", "ocupa más de {} KB"),
+    (
+        "has a number above {}",
+        "tiene un número mayor que {}",
+    ),
     ("is longer than {} characters", "tiene más de {} caracteres"),
     (
         "is more than {} rows away: follow meta.next_cursor instead",

@@ -62,7 +62,7 @@ pub struct Batch {
 pub struct NewBatch {
     /// What people call it.
     #[serde(default)]
-    #[garde(inner(length(chars, min = 1, max = 200)))]
+    #[garde(inner(length(chars, min = 1, max = 200)), custom(checks::line::<200>))]
     pub name: Option<String>,
     /// The license that its tasks use. Default the organization's first that is in force.
     #[serde(default)]

@@ -3,6 +3,7 @@
 use crate::http::checks;
 use crate::http::types::{Ident, Patch, not_null};
 use celaest_domain::ai::diff::Line;
+use celaest_domain::contact;
 use celaest_domain::flags::is_key;
 use garde::Validate;
 use schemars::JsonSchema;
@@ -336,7 +337,7 @@ fn few_if_set(patch: &Patch<Vec<String>>, (): &()) -> garde::Result {
 
 fn are_tags(list: &[String], (): &()) -> garde::Result {
     let good = |tag: &String| {
-        (1..=50).contains(&tag.chars().count()) && !tag.chars().any(char::is_control)
+        (1..=50).contains(&tag.chars().count()) && tag.chars().all(contact::is_seen)
     };
     let fits = list.len() <= MAX_TAGS && list.iter().all(good);
     unless(!fits, "must be at most 20 words of 1 to 50 characters")

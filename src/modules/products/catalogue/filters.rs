@@ -3,9 +3,10 @@
 use super::super::model::ProductType;
 use super::queries;
 use crate::db::Rows;
+use crate::http::checks;
 use crate::http::types::Ident;
 use crate::modules::categories::queries::WITHIN;
-use crate::modules::plans::model::{Price, is_currency};
+use crate::modules::plans::model::Price;
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -23,7 +24,7 @@ pub struct Filters<More> {
     /// Only what this vendor sells.
     pub vendor_id: Option<Ident>,
     /// Only what is paid in this currency (ISO 4217).
-    #[garde(custom(is_currency))]
+    #[garde(custom(checks::currency))]
     pub currency: Option<String>,
     /// Only what costs at least so much.
     #[serde(default, deserialize_with = "price")]
