@@ -230,6 +230,9 @@ endpoints! {
     post   "/api/orders/{id}/settle"                        => orders::settle::settle,                    "settleOrder",              "Confirms that a bank transfer arrived";
     get    "/api/orders/{id}/refunds"                       => orders::items::refunds,                    "listRefunds",              "What was paid back of an order";
     post   "/api/orders/{id}/refund"                        => orders::refund::create,                    "refundOrder",              "Pays back an order, in part or in whole";
+    get    "/api/orders/{id}/licenses"                      => orders::licenses::list,                    "listSoldLicenses",         "The licenses that an order gave, for whoever sold it";
+    post   "/api/orders/{id}/licenses/{inner_id}/suspend"   => orders::licenses::suspend,                 "suspendSoldLicense",       "Suspends a license that was sold, with a reason";
+    post   "/api/orders/{id}/licenses/{inner_id}/reactivate" => orders::licenses::reactivate,              "reactivateSoldLicense",    "Lifts the suspension of a license that was sold";
 
     // Subscriptions
     get    "/api/subscriptions"                             => subscriptions::list::list,                 "listSubscriptions",        "Lists subscriptions, paid or sold";

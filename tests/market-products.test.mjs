@@ -48,12 +48,14 @@ describe('a product', () => {
     }
     refusedFields(await make({ code: 'small' }), 'code');
     refusedFields(await make({ name: '', slug: 'No Slug', currency: 'eur' }), 'name', 'slug', 'currency');
+    for (const currency of ['XYZ', 'AAA', 'XAU', 'US', 'USDT']) refusedFields(await make({ currency }), 'currency');
+    for (const hidden of ['\u202E', '\u2067', '\u200B', '\u0000']) refusedFields(await make({ name: `App ${hidden}gpj`, tags: [`t${hidden}`] }), 'name', 'tags');
     refusedFields(await make({ tags: ['x', 'x'] }), 'tags');
     refusedFields(await make({ images: [{ url: 'http://cdn.test/x.png' }] }), 'images');
     refusedFields(await make({ image_url: 'javascript:alert(1)' }), 'image_url');
     refusedFields(await make({ is_subscription: true }), 'billing_cycle');
     refusedFields(await make({ original_price: 9.99 }), 'original_price');
-    refusedFields(await make({ currency: 'JPY', price: 9.5 }), 'price');
+    for (const currency of ['JPY', 'UGX', 'MGA']) refusedFields(await make({ currency, price: 9.5 }), 'price');
     refusedFields(await make({ category_id: randomUUID() }), 'category_id');
     refusedFields(await make({ plan_id: randomUUID() }), 'plan_id');
     refusedFields(await make({ download_limit: 0 }), 'download_limit');

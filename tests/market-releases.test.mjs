@@ -50,6 +50,11 @@ describe('versions', () => {
     refused(await make(id, { version: '1.0.0+windows' }), 409, 'VERSION_TAKEN');
     refused(await make(id, { version: '1.0.0' }), 409, 'VERSION_TAKEN');
     for (const version of ['1.0', 'v1.0.0', '1.0.0-01', '01.0.0', '1.0.0-', ` 1.0.0`]) refusedFields(await make(id, { version }), 'version');
+    const problem = async (version) => refused(await make(id, { version }), 422, 'VALIDATION_FAILED').fields.version;
+    for (const large of ['1.0.1000000000', '18446744073709551616.0.0', '1.99999999999999999999.0-rc.1']) {
+      assert.deepEqual(await problem(large), ['tiene un número mayor que 999999999'], large);
+    }
+    assert.deepEqual(await problem(`1.0.0-${'a'.repeat(50)}`), ['tiene más de 50 caracteres']);
   });
 });
 

@@ -46,7 +46,11 @@ describe('a plan', () => {
     refusedFields(await make({ code: 'Not A Code' }), 'code');
     refusedFields(await make({ code: 'x'.repeat(51) }), 'code');
     refusedFields(await make({ name: '', currency: 'usd', features: ['x'.repeat(101)] }), 'name', 'currency', 'features');
+    refusedFields(await make({ currency: 'XYZ' }), 'currency');
+    refusedFields(await make({ currency: 'JPY', price_monthly: 9.5, price_yearly: 99 }), 'price_monthly');
     const { code, id } = good(await make({}), 201);
+    refusedFields(await change(id, { currency: 'JPY', price_yearly: 0.5 }), 'price_yearly');
+    refusedFields(await change(id, { currency: 'ZZZ' }), 'currency');
     refused(await make({ code }), 409, 'PLAN_CODE_TAKEN');
     refused(await change(id, { code: 'other' }), 400, 'INVALID_BODY');
     refusedFields(await change(id, { name: null, limits: null }), 'name', 'limits');

@@ -196,6 +196,24 @@ describe('paying', () => {
   });
 });
 
+test('a transfer is settled once the buyer chose one: else what is missing is said', async () => {
+  const settle = (id) => shop.vendor.as.admin('POST', '/api/orders/{id}/settle', { id, body: {} });
+  const made = await shop.order(buyer.call, await shop.product());
+  assert.deepEqual(refused(await settle(made.id), 409, 'TRANSFER_NOT_BEGUN'), { gateway: null });
+  const { transaction_id: id } = await shop.pay(buyer.call, made);
+  assert.deepEqual(refused(await settle(made.id), 409, 'TRANSFER_NOT_BEGUN'), { gateway: 'stripe' });
+  await stripe.confirm(id);
+  refused(await settle(made.id), 409, 'ORDER_PAID');
+  const given = await shop.order(buyer.call, await shop.product());
+  good(await buyer.call('POST', '/api/orders/{id}/cancel', { id: given.id, body: {} }));
+  refused(await settle(given.id), 409, 'ORDER_CANCELLED');
+});
+
+test('a product whose currency is none is not sold', async () => {
+  const product = await shop.product({ currency: 'ZZZ' });
+  refusedFields(await buyer.call('POST', '/api/orders', { body: { items: [{ product_id: product.id }] } }), 'items');
+});
+
 describe('giving up', () => {
   test('ends the payment at Stripe too; what was paid a moment ago is paid', async () => {
     const product = await shop.product();

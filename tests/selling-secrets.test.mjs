@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { good, refused } from './support/api.mjs';
 import { Shop } from './support/shop.mjs';
 
 let shop;
@@ -27,6 +28,22 @@ test('an old secret counts while it is in the list; without a secret there is no
   assert.deepEqual((await stripe.send(event)).body.error.code, 'ROUTE_NOT_FOUND');
   await shop.stack.restart({ vars: { STRIPE_WEBHOOK_SECRET: secret } });
   assert.equal(outcome(await stripe.send(event)), 'repeated');
+});
+
+test('without an account of Stripe nobody pays by card, and the order is not bound to it: a transfer goes', async () => {
+  const { call } = await shop.buyer();
+  const [order, kept] = [await shop.order(call, await shop.product()), await shop.order(call, await shop.product())];
+  await shop.stack.restart({ vars: { STRIPE_SECRET_KEY: null } });
+  for (const [id, body] of [[order.id, {}], [kept.id, { save_card: true }]]) {
+    const answer = await call('POST', '/api/orders/{id}/pay', { id, body });
+    refused(answer, 409, 'CARD_PAYMENTS_NOT_CONFIGURED');
+    assert.equal(answer.headers.get('retry-after'), null);
+  }
+  refused(await call('POST', '/api/payment-methods', { body: {} }), 409, 'CARD_PAYMENTS_NOT_CONFIGURED');
+  assert.equal((await shop.pay(call, order, { gateway: 'manual' })).next, 'transfer');
+  assert.equal(good(await shop.vendor.as.admin('POST', '/api/orders/{id}/settle', { id: order.id, body: {} })).status, 'completed');
+  await shop.stack.restart({ vars: { STRIPE_SECRET_KEY: stripe.key } });
+  assert.equal((await shop.pay(call, kept)).next, 'confirm');
 });
 
 test('a test event is none where real money is moved, whatever it tells', async () => {

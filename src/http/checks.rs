@@ -87,9 +87,7 @@ pub fn check<T: ?Sized>(
 /// One line that says something, of up to `MAX` characters.
 pub fn line<const MAX: usize>(value: &impl Given<str>, _: &()) -> Result {
     let good = |text: &str| {
-        !text.trim().is_empty()
-            && text.chars().count() <= MAX
-            && text.chars().all(contact::is_seen)
+        !text.trim().is_empty() && text.chars().count() <= MAX && text.chars().all(contact::is_seen)
     };
     check(
         value,

@@ -101,6 +101,8 @@ const TEMPLATES: &[(&str, Template)] = &[
     ("invoice", selling::invoice),
     ("payment_failed", selling::payment_failed),
     ("subscription_suspended", selling::subscription_suspended),
+    ("license_suspended", selling::license_suspended),
+    ("license_reactivated", selling::license_reactivated),
     ("card_expiring", selling::card_expiring),
 ];
 

@@ -1,7 +1,7 @@
 // Orders, payments, subscriptions, invoices, cards, coupons and taxes.
 
 import { createHmac, randomUUID } from 'node:crypto';
-import { PLANS, insert } from '../support/world.mjs';
+import { PLANS, insert, insertLicense } from '../support/world.mjs';
 
 const STRIPE = '70000000-0000-4000-8000-000000000001';
 const MANUAL = '70000000-0000-4000-8000-000000000002';
@@ -20,6 +20,15 @@ const order = (fields, more) => async ({ stack, ours }, owner) => {
   });
   return { id: row.id, ...await more?.(stack, row, item) };
 };
+
+/** An order that gave a license; `fields` overrides the license's columns. */
+const sold = (fields) => order({ status: 'completed', completed_at: new Date() }, async (stack, row, item) => {
+  const license = await insertLicense(stack, row.organization_id, { owner_id: row.user_id, ...fields });
+  await insert(stack, 'order_grants', {
+    order_item_id: item, position: 0, order_id: row.id, organization_id: row.organization_id, license_id: license.id,
+  });
+  return { inner_id: license.id };
+});
 
 const DOCUMENT = {
   kind: 'invoice', number: 'INV-2026-999999', issued_on: '2026-03-01', order_number: 'ORD-2026-999999', corrects: null,
@@ -135,6 +144,14 @@ export default {
     make: order({ gateway_id: MANUAL, status: 'completed', completed_at: new Date() }, async (stack, row) => {
       await invoiced(stack, row);
     }),
+  },
+
+  'GET /api/orders/{id}/licenses': { ...oneOrder, permission: 'orders:refund', make: sold() },
+  'POST /api/orders/{id}/licenses/{inner_id}/suspend': {
+    ...oneOrder, permission: 'orders:refund', body: { reason: 'walk' }, make: sold(),
+  },
+  'POST /api/orders/{id}/licenses/{inner_id}/reactivate': {
+    ...oneOrder, permission: 'orders:refund', body: {}, make: sold({ status: 'suspended', suspension_reason: 'walk' }),
   },
 
   'GET /api/subscriptions': { permission: 'orders:read', rowsOfNewTenant: 0, clientSeesOwnOnly: true, make: subscription },

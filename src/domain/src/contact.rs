@@ -133,10 +133,20 @@ mod tests {
 
     #[test]
     fn what_is_seen_can_stand_in_a_name() {
-        for name in ["株式会社", "Ñandú & Söhne, S. L.", "شركة", "👩\u{200D}💻", "می\u{200C}خواهم", "a\u{A0}b"] {
+        for name in [
+            "株式会社",
+            "Ñandú & Söhne, S. L.",
+            "شركة",
+            "👩\u{200D}💻",
+            "می\u{200C}خواهم",
+            "a\u{A0}b",
+        ] {
             assert!(name.chars().all(is_seen), "{name:?}");
         }
-        for hidden in ['\0', '\t', '\n', '\u{7F}', '\u{85}', '\u{2028}', '\u{202E}', '\u{2067}', '\u{200B}', '\u{200F}', '\u{FEFF}'] {
+        for hidden in [
+            '\0', '\t', '\n', '\u{7F}', '\u{85}', '\u{2028}', '\u{202E}', '\u{2067}', '\u{200B}',
+            '\u{200F}', '\u{FEFF}',
+        ] {
             assert!(!is_seen(hidden), "{hidden:?}");
         }
     }

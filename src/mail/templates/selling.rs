@@ -210,6 +210,59 @@ pub(super) fn subscription_suspended(facts: &Facts<'_>) -> Draft {
     }
 }
 
+/// Whoever sold a license suspended it. Data: `product`, `order_number`, `reason`, `name`.
+pub(super) fn license_suspended(facts: &Facts<'_>) -> Draft {
+    let product = facts.or("product", "un producto", "a product");
+    let order = facts.or("order_number", "su pedido", "your order");
+    let reason = facts.or("reason", "sin indicar", "not given");
+    let (subject, what, why) = match facts.language {
+        Language::Es => (
+            format!("Licencia de {product} suspendida"),
+            format!(
+                "El vendedor ha suspendido una licencia de {product}, del pedido {order}: ha dejado de funcionar."
+            ),
+            format!("Motivo: {reason}. Diríjase al vendedor si no está de acuerdo."),
+        ),
+        Language::En => (
+            format!("License of {product} suspended"),
+            format!(
+                "The seller has suspended a license of {product}, of order {order}: it has stopped working."
+            ),
+            format!("Reason: {reason}. Ask the seller if you do not agree."),
+        ),
+    };
+    Draft {
+        subject,
+        paragraphs: vec![facts.greeting(), what, why],
+        link: facts.linked("/licenses", "Ver las licencias", "See the licenses"),
+    }
+}
+
+/// Whoever sold a license lifted its suspension. Data: `product`, `order_number`, `name`.
+pub(super) fn license_reactivated(facts: &Facts<'_>) -> Draft {
+    let product = facts.or("product", "un producto", "a product");
+    let order = facts.or("order_number", "su pedido", "your order");
+    let (subject, what) = match facts.language {
+        Language::Es => (
+            format!("Licencia de {product} reactivada"),
+            format!(
+                "El vendedor ha levantado la suspensión de una licencia de {product}, del pedido {order}."
+            ),
+        ),
+        Language::En => (
+            format!("License of {product} reactivated"),
+            format!(
+                "The seller has lifted the suspension of a license of {product}, of order {order}."
+            ),
+        ),
+    };
+    Draft {
+        subject,
+        paragraphs: vec![facts.greeting(), what],
+        link: facts.linked("/licenses", "Ver las licencias", "See the licenses"),
+    }
+}
+
 /// A card is about to expire. Data: `brand`, `last4`, `expires`, `name`.
 pub(super) fn card_expiring(facts: &Facts<'_>) -> Draft {
     let last4 = facts.or("last4", "····", "····");

@@ -6,7 +6,7 @@ use super::model::{BillingCycle, License, NewLicense, Status};
 use super::queries::{self, LICENSE, Locked};
 use crate::config::Config;
 use crate::db::{Raw, Set, Tx};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::http::types::{Ident, Moment};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -33,11 +33,15 @@ impl Hold {
         }
     }
 
+    /// Whether it is one of these.
     fn is(reason: Option<&str>) -> bool {
         let all = [Self::Refund, Self::Dispute, Self::Unpaid];
         reason.is_some_and(|reason| all.iter().any(|one| one.as_str() == reason))
     }
 }
+
+/// What the reason of a suspension by whoever sold the license begins with.
+const BY_SELLER: &str = "seller: ";
 
 /// What is sold.
 pub struct Sold<'a> {
@@ -185,7 +189,7 @@ pub async fn settle(
         .as_str()
         .map(str::to_owned);
     let held = before.life.status == Status::Suspended;
-    let (event, set) = match hold {
+    match hold {
         _ if before.life.status == Status::Cancelled => return Ok(None),
         _ if held && !Hold::is(reason.as_deref()) => return Ok(None),
         Some(hold) if held && reason.as_deref() == Some(hold.as_str()) => return Ok(None),
@@ -193,17 +197,55 @@ pub async fn settle(
             let set = Set::new()
                 .fixed("status = 'suspended', suspended_at = coalesce(l.suspended_at, now())")
                 .to("suspension_reason = {}", hold.as_str());
-            ("license.revoked", set)
+            change(tx, &before, "license.revoked", set).await?;
         }
-        None if held => {
-            let status = before.life.reactivate(now)?;
-            let set = Set::new()
-                .to("status = {}::license_status", status.as_str())
-                .fixed("suspended_at = NULL, suspension_reason = NULL, reactivations = l.reactivations + 1");
-            ("license.reactivated", set)
-        }
+        None if held => go_on(tx, &before, now).await?,
         None => return Ok(None),
-    };
-    change(tx, &before, event, set).await?;
+    }
     Ok(Some(before.key))
+}
+
+/// Stops a license for whoever sold it.
+///
+/// # Errors
+/// 409 for one that is stopped already, or cancelled.
+pub async fn suspend(tx: &mut Tx, id: Uuid, reason: &str) -> Result<String> {
+    let before = queries::lock(tx, id).await?;
+    let set = Set::new()
+        .to(
+            "status = {}::license_status",
+            before.life.suspend()?.as_str(),
+        )
+        .fixed("suspended_at = now()")
+        .to("suspension_reason = {}", format!("{BY_SELLER}{reason}"));
+    change(tx, &before, "license.revoked", set).await?;
+    Ok(before.key)
+}
+
+/// Lets a license go on for whoever sold it, whoever stopped it; but not what a payment stopped.
+///
+/// # Errors
+/// 409 for one that is not stopped, is held for its payment, or is cancelled.
+pub async fn lift(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<String> {
+    let before = queries::lock(tx, id).await?;
+    let row = before.row.tree();
+    let reason = row["suspension_reason"].as_str();
+    if Hold::is(reason) {
+        let reason = json!({ "reason": reason });
+        return Err(Error::new(Code::LicenseStatusConflict).with_details(reason));
+    }
+    go_on(tx, &before, now).await?;
+    Ok(before.key)
+}
+
+/// It becomes what it would be without the suspension.
+async fn go_on(tx: &mut Tx, before: &Locked, now: DateTime<Utc>) -> Result<()> {
+    let status = before.life.reactivate(now)?;
+    let set = Set::new()
+        .to("status = {}::license_status", status.as_str())
+        .fixed(
+            "suspended_at = NULL, suspension_reason = NULL, reactivations = l.reactivations + 1",
+        );
+    change(tx, before, "license.reactivated", set).await?;
+    Ok(())
 }

@@ -4,6 +4,7 @@ pub mod cancel;
 pub mod create;
 pub mod expire;
 pub mod items;
+pub mod licenses;
 pub mod list;
 pub mod model;
 pub mod offers;

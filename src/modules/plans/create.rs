@@ -19,7 +19,10 @@ pub async fn create(
     let currency = new.currency.as_deref().unwrap_or(DEFAULT_CURRENCY);
     are_payable(
         currency,
-        &[("price_monthly", new.price_monthly), ("price_yearly", new.price_yearly)],
+        &[
+            ("price_monthly", new.price_monthly),
+            ("price_yearly", new.price_yearly),
+        ],
     )?;
     let mut tx = permit.begin_once(key).await?;
     let query = Set::new()

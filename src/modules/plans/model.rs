@@ -203,7 +203,8 @@ fn is_text(value: &impl Given<str>, (): &()) -> garde::Result {
 }
 
 fn are_features(value: &impl Given<[String]>, (): &()) -> garde::Result {
-    let good = |name: &String| (1..=100).contains(&name.len()) && name.chars().all(contact::is_seen);
+    let good =
+        |name: &String| (1..=100).contains(&name.len()) && name.chars().all(contact::is_seen);
     check(
         value,
         |list| list.len() <= MAX_FEATURES && list.iter().all(good),

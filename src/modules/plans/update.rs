@@ -34,8 +34,14 @@ pub async fn update(
     are_payable(
         &wanted.currency.over(costs.currency),
         &[
-            ("price_monthly", wanted.price_monthly.or(costs.price_monthly, |price| *price)),
-            ("price_yearly", wanted.price_yearly.or(costs.price_yearly, |price| *price)),
+            (
+                "price_monthly",
+                wanted.price_monthly.or(costs.price_monthly, |price| *price),
+            ),
+            (
+                "price_yearly",
+                wanted.price_yearly.or(costs.price_yearly, |price| *price),
+            ),
         ],
     )?;
     let set = Set::new()

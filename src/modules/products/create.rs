@@ -31,7 +31,10 @@ pub async fn create(
         status: new.status.unwrap_or(Status::Draft),
         price: new.price,
         original_price: new.original_price,
-        currency: new.currency.clone().unwrap_or_else(|| DEFAULT_CURRENCY.into()),
+        currency: new
+            .currency
+            .clone()
+            .unwrap_or_else(|| DEFAULT_CURRENCY.into()),
         is_subscription: new.is_subscription,
         billing_cycle: new.billing_cycle,
         sold_at: None,

@@ -34,10 +34,15 @@ pub fn read(text: &str) -> Result<Version, NoVersion> {
     };
     let is_large = |number: &str| {
         number.bytes().all(|b| b.is_ascii_digit())
-            && number.parse().map_or(!number.is_empty(), |number: u64| number > MAX_NUMBER)
+            && number
+                .parse()
+                .map_or(!number.is_empty(), |number: u64| number > MAX_NUMBER)
     };
     // What would be a version with smaller numbers, also where the parser's own end.
-    let small: Vec<_> = core.split('.').map(|number| if is_large(number) { "1" } else { number }).collect();
+    let small: Vec<_> = core
+        .split('.')
+        .map(|number| if is_large(number) { "1" } else { number })
+        .collect();
     let small = small.join(".");
     match Version::parse(&format!("{small}{rest}")) {
         Ok(version) if small == core => Ok(version),
@@ -230,10 +235,20 @@ mod tests {
         }
         let why = |text: &str| read(text).unwrap_err();
         assert_eq!(why(&format!("1.0.0-{}", "a".repeat(50))), NoVersion::Long);
-        for large in ["1.0.1000000000", "99999999999999999999.0.0", "1.18446744073709551616.0-rc.1+7"] {
+        for large in [
+            "1.0.1000000000",
+            "99999999999999999999.0.0",
+            "1.18446744073709551616.0-rc.1+7",
+        ] {
             assert_eq!(why(large), NoVersion::Large, "{large}");
         }
-        for wrong in ["1.0", "01.0.0", "1.0.99999999999999999999.1", "1.0.x", "1000000000"] {
+        for wrong in [
+            "1.0",
+            "01.0.0",
+            "1.0.99999999999999999999.1",
+            "1.0.x",
+            "1000000000",
+        ] {
             assert_eq!(why(wrong), NoVersion::Form, "{wrong}");
         }
         assert!(read("1.0.999999999-99999999999999999999").is_ok());

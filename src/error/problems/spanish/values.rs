@@ -179,10 +179,7 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "ocupa más de {} KB al guardarse",
     ),
     ("is larger than {} KB", "ocupa más de {} KB"),
-    (
-        "has a number above {}",
-        "tiene un número mayor que {}",
-    ),
+    ("has a number above {}", "tiene un número mayor que {}"),
     ("is longer than {} characters", "tiene más de {} caracteres"),
     (
         "is more than {} rows away: follow meta.next_cursor instead",

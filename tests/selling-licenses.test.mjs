@@ -1,0 +1,118 @@
+// What whoever sold a license sees and does of it: little, with a reason, and the buyer learns of it.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+import { caller, good, refused, refusedFields } from './support/api.mjs';
+import { Shop } from './support/shop.mjs';
+import { createOrganization } from './support/world.mjs';
+
+let shop;
+let seller;
+before(async () => {
+  shop = await Shop.open();
+  seller = shop.vendor.as.admin;
+});
+after(() => shop?.close());
+
+const OF_ORDER = '/api/orders/{id}/licenses';
+const bought = async (more) => shop.buy((await shop.buyer()).call, await shop.product(), more);
+const listed = async (order) => good(await seller('GET', OF_ORDER, { id: order.id }));
+const act = (what, order, license, body = {}, as = seller) => as('POST', `${OF_ORDER}/{inner_id}/${what}`, { id: order.id, inner_id: license.id, body });
+const suspend = (order, license, reason = 'Shared with others', as = seller) => act('suspend', order, license, { reason }, as);
+const reactivate = (order, license, as = seller) => act('reactivate', order, license, {}, as);
+const rowOf = async (license) => (await shop.rows('SELECT license_key, status, suspension_reason FROM licenses WHERE id = $1', license.id))[0];
+const verdict = async (license) => good(await caller(shop.stack)('POST', '/api/licenses/validate', {
+  body: { license_key: (await rowOf(license)).license_key, ip_address: '198.51.100.7' },
+})).code;
+
+test('are listed for whoever sold them, without their keys and without what is the buyer\'s', async () => {
+  const order = await bought({ quantity: 2 });
+  const licenses = await listed(order);
+  assert.equal(licenses.length, 2);
+  for (const license of licenses) {
+    const { license_key: key } = await rowOf(license);
+    assert.equal(license.key_ends_with, key.slice(-4));
+    assert.ok(!JSON.stringify(license).includes(key));
+    for (const theirs of ['organization_id', 'owner_id', 'notes', 'metadata', 'license_key', 'ai_requests_used']) assert.ok(!(theirs in license), theirs);
+  }
+  // What somebody stops of their own is for their own reasons.
+  good(await shop.buyers.as.admin('POST', '/api/licenses/{id}/revoke', { id: licenses[0].id, body: { reason: 'Mallory left us' } }));
+  const [mine] = (await listed(order)).filter(({ id }) => id === licenses[0].id);
+  assert.deepEqual([mine.status, mine.suspension_reason], ['suspended', null]);
+  good(await reactivate(order, mine));
+  assert.equal(await verdict(mine), 'VALID');
+});
+
+test('are stopped and let go on: seen by the next validation, in both logs, and the buyer is told why', async () => {
+  const order = await bought({ quantity: 2 });
+  const [license, other] = await listed(order);
+  assert.equal(await verdict(license), 'VALID');
+  const stopped = good(await suspend(order, license));
+  assert.deepEqual([stopped.status, stopped.suspension_reason], ['suspended', 'seller: Shared with others']);
+  assert.deepEqual([await verdict(license), await verdict(other)], ['SUSPENDED', 'VALID']);
+  refused(await suspend(order, license), 409, 'LICENSE_STATUS_CONFLICT');
+  // The buyer reads why, and does not lift it.
+  assert.equal(good(await shop.buyers.as.admin('GET', '/api/licenses/{id}', { id: license.id })).suspension_reason, 'seller: Shared with others');
+  refused(await shop.buyers.as.admin('POST', '/api/licenses/{id}/reactivate', { id: license.id, body: {} }), 409, 'LICENSE_BOUGHT');
+  assert.equal(good(await reactivate(order, license)).status, 'active');
+  assert.equal(await verdict(license), 'VALID');
+  refused(await reactivate(order, license), 409, 'LICENSE_STATUS_CONFLICT');
+  const logged = await shop.rows(
+    `SELECT organization_id, event, user_id FROM audit_logs WHERE resource_id = $1 AND event IN ('license.revoked', 'license.reactivated')`, license.id);
+  const [user] = [shop.vendor.users.admin];
+  for (const organization of [shop.vendor.id, shop.buyers.id]) {
+    const events = logged.filter((row) => row.organization_id === organization && row.user_id === user).map(({ event }) => event);
+    assert.deepEqual(events.sort(), ['license.reactivated', 'license.revoked']);
+  }
+  const mails = await shop.rows(
+    `SELECT payload->>'template' AS template, payload->'data'->>'reason' AS reason, organization_id FROM outbox_messages
+     WHERE topic = 'email.send' AND payload->'data'->>'order_number' = $1 AND payload->>'template' LIKE 'license%' ORDER BY created_at`, order.order_number);
+  assert.deepEqual(mails, [
+    { template: 'license_suspended', reason: 'Shared with others', organization_id: shop.buyers.id },
+    { template: 'license_reactivated', reason: null, organization_id: shop.buyers.id },
+  ]);
+  const told = await shop.rows("SELECT topic, organization_id FROM outbox_messages WHERE topic LIKE 'license.re%' AND payload->'license'->>'id' = $1", license.id);
+  assert.deepEqual(told.map((row) => row.organization_id), [shop.buyers.id, shop.buyers.id]);
+});
+
+describe('and money', () => {
+  test('what is held for its payment is not let go on', async () => {
+    const order = await bought();
+    const [license] = await listed(order);
+    good(await seller('POST', '/api/orders/{id}/refund', { id: order.id, body: {} }), 201);
+    assert.deepEqual(refused(await reactivate(order, license), 409, 'LICENSE_STATUS_CONFLICT'), { reason: 'order refunded' });
+    assert.equal(await verdict(license), 'SUSPENDED');
+  });
+
+  test('what was stopped before is held for its payment when it is let go on', async () => {
+    const order = await bought();
+    const [license] = await listed(order);
+    good(await suspend(order, license));
+    good(await seller('POST', '/api/orders/{id}/refund', { id: order.id, body: {} }), 201);
+    assert.equal((await rowOf(license)).suspension_reason, 'seller: Shared with others');
+    const lifted = good(await reactivate(order, license));
+    assert.deepEqual([lifted.status, lifted.suspension_reason], ['suspended', 'order refunded']);
+    assert.equal(await verdict(license), 'SUSPENDED');
+  });
+});
+
+test('are nobody else\'s: the buyer, a stranger, a license of another order, one without a reason', async () => {
+  const [order, another] = [await bought(), await bought()];
+  const [[license], [foreign]] = [await listed(order), await listed(another)];
+  const stranger = (await createOrganization(shop.stack, { roles: ['admin'] })).as.admin;
+  for (const as of [stranger, shop.buyers.as.admin]) {
+    refused(await as('GET', OF_ORDER, { id: order.id }), 404, 'ORDER_NOT_FOUND');
+    refused(await suspend(order, license, 'Mine', as), 404, 'ORDER_NOT_FOUND');
+    refused(await reactivate(order, license, as), 404, 'ORDER_NOT_FOUND');
+  }
+  refused(await suspend(order, license, 'Mine', shop.vendor.as.viewer), 403, 'FORBIDDEN');
+  refused(await suspend(order, foreign), 404, 'LICENSE_NOT_FOUND');
+  refused(await suspend(order, { id: randomUUID() }), 404, 'LICENSE_NOT_FOUND');
+  refusedFields(await suspend(order, license, ' '), 'reason');
+  refused(await act('suspend', order, license), 400, 'INVALID_BODY');
+  // The buyer's row stays the buyer's alone.
+  refused(await seller('GET', '/api/licenses/{id}', { id: license.id }), 404, 'LICENSE_NOT_FOUND');
+  refused(await seller('POST', '/api/licenses/{id}/revoke', { id: license.id, body: {} }), 404, 'LICENSE_NOT_FOUND');
+  assert.equal(await verdict(license), 'VALID');
+});
