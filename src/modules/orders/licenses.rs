@@ -2,9 +2,9 @@
 //! whoever sells sees and does of the licenses that they sold. Their rows are the buyer's, and nobody else's: that
 //! the order is the caller's own sale is looked at in the caller's transaction, the rest is the system's.
 
-use super::queries::{self, LICENSE_COLUMNS, Parts, sold};
+use super::queries::{self, sold};
 use crate::db::facts::{Fact, Subject};
-use crate::db::{Query, Raw, sql};
+use crate::db::{Query, Tx, sql};
 use crate::error::{Code, Result};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
@@ -82,10 +82,8 @@ const SOLD: Subject = Subject {
 pub async fn list(permit: Permit<OrdersRefund>, Id(id): Id) -> Result<Data<Vec<SoldLicense>>> {
     let mut tx = permit.begin();
     let orders = sold(&tx);
-    let order = queries::peek(&mut tx, orders, id).await?;
-    permit.commit_aside(tx).await?;
-    let ledger = Ledger::of_call(&permit.call, permit.principal.actor(&permit.call));
-    let found: Vec<SoldLicense> = ledger.begin().only_rows(given(&order, None)).await?;
+    queries::peek(&mut tx, orders, id).await?;
+    let found: Vec<SoldLicense> = tx.only_value(given(id)).await?;
     Ok(Data::of(&found))
 }
 
@@ -123,9 +121,7 @@ async fn change(
     let mut tx = ledger.begin();
     let orders = queries::both(&tx);
     let order = queries::lock(&mut tx, orders, id).await?;
-    let before: Raw<SoldLicense> = tx
-        .one(given(&order, Some(license)), Code::LicenseNotFound)
-        .await?;
+    let before = one(&mut tx, id, license).await?;
     let now = clock::now();
     let (event, template, mut keys) = match reason {
         Some(reason) => {
@@ -140,44 +136,36 @@ async fn change(
         }
     };
     keys.dedup();
-    let after: Raw<SoldLicense> = tx
-        .one(given(&order, Some(license)), Code::LicenseNotFound)
-        .await?;
+    let after = one(&mut tx, id, license).await?;
+    let (was, is) = (json!(before), json!(after));
     let seller = order
         .seller_id
         .filter(|seller| *seller != order.organization_id);
-    if let (Some(seller), Some(fact)) = (seller, SOLD.fact(event, &before.tree(), &after.tree())) {
+    if let (Some(seller), Some(fact)) = (seller, SOLD.fact(event, &was, &is)) {
         tx.record(Fact {
             organization_id: Some(seller),
             ..fact
         });
     }
-    let data = json!({
-        "order_number": order.order_number, "product": after.tree()["name"], "reason": reason,
-    });
-    mails::post(
-        &mut tx,
-        order.organization_id,
-        order.user_id,
-        template,
-        data,
-    )
-    .await?;
+    if reason.is_some() || after.status != Status::Suspended {
+        let data = json!({
+            "order_number": order.order_number, "product": after.name, "reason": reason,
+        });
+        let (buyer, user) = (order.organization_id, order.user_id);
+        mails::post(&mut tx, buyer, user, template, data).await?;
+    }
     ledger.commit(tx, &keys).await?;
     let tx = permit.begin_once(key).await?;
-    permit.commit(tx, Data::raw(&after)).await
+    permit.commit(tx, Data::of(&after)).await
 }
 
-/// The licenses that an order gave, or one of them.
-fn given(order: &Parts, license: Option<Uuid>) -> Query {
-    sql(format!(
-        "SELECT {LICENSE_COLUMNS} FROM order_grants g
-         JOIN licenses l ON l.id = g.license_id AND l.organization_id = g.organization_id
-         JOIN order_items i ON i.id = g.order_item_id
-         WHERE g.order_id = $1::uuid AND g.organization_id = $2::uuid AND ($3 IS NULL OR l.id = $3::uuid)
-         ORDER BY i.position, g.position"
-    ))
-    .bind(order.id)
-    .bind(order.organization_id)
-    .bind(license)
+/// The licenses that an order gave, as [`SoldLicense`].
+fn given(order: Uuid) -> Query {
+    sql("SELECT sold_licenses($1::uuid)::text").bind(order)
+}
+
+async fn one(tx: &mut Tx, order: Uuid, license: Uuid) -> Result<SoldLicense> {
+    let all: Vec<SoldLicense> = tx.value(given(order)).await?;
+    let found = all.into_iter().find(|one| one.id == license);
+    found.ok_or_else(|| Code::LicenseNotFound.into())
 }

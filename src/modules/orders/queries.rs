@@ -31,14 +31,6 @@ pub const ITEM_COLUMNS: &str =
 pub const REFUND_COLUMNS: &str =
     "r.id, r.order_id, r.amount, r.reason, r.status, r.failure, r.created_at, r.succeeded_at";
 
-/// The columns of [`super::licenses::SoldLicense`], from a license `l` and the order's line `i`. Why the buyer stopped
-/// it themselves is theirs.
-pub const LICENSE_COLUMNS: &str =
-    "l.id, i.id AS order_item_id, i.name, l.product_id, l.plan_id, right(l.license_key, 4) AS key_ends_with, l.status,
-    l.starts_at, l.expires_at, CASE WHEN l.suspension_reason LIKE 'seller: %'
-      OR l.suspension_reason IN ('order refunded', 'payment disputed', 'subscription unpaid', 'COLLISION_LIMIT') THEN l.suspension_reason
-    END AS suspension_reason, l.suspended_at, l.cancelled_at, l.created_at";
-
 /// What the log and the outside learn of an order: the outside not what the buyer wrote to the seller.
 pub const ORDER: Subject = Subject {
     kind: "order",

@@ -49,12 +49,13 @@ pub async fn remove(
         }
     }
     let mut tx = permit.begin_once(key).await?;
-    let before: Raw<PaymentMethod> = tx
-        .one(one.clone().lock(COLUMNS), Code::PaymentMethodNotFound)
-        .await?;
-    let set = Set::new().fixed("deleted_at = now(), is_default = false");
-    let gone: Result<Option<Raw<PaymentMethod>>> = tx.row(one.set(set, COLUMNS)).await;
-    gone?;
-    tx.record_end(&METHOD, "payment_method.deleted", &before);
+    // The gateway's own word of it may have been here first.
+    let before: Option<Raw<PaymentMethod>> = tx.row(one.clone().lock(COLUMNS)).await?;
+    if let Some(before) = before {
+        let set = Set::new().fixed("deleted_at = now(), is_default = false");
+        let gone: Result<Option<Raw<PaymentMethod>>> = tx.row(one.set(set, COLUMNS)).await;
+        gone?;
+        tx.record_end(&METHOD, "payment_method.deleted", &before);
+    }
     permit.commit(tx, NoContent::done()).await
 }
