@@ -4,12 +4,14 @@
 import { appendFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { SEEDS, createDatabase, migrate, seed, setAppPassword } from '../../scripts/lib/database.mjs';
-import { APP_ROLE, Cluster, OWNER, connectionString } from '../../scripts/lib/postgres.mjs';
+import { SEEDS, createDatabase, migrate, seed, setAppPassword, withClient } from '../../scripts/lib/database.mjs';
+import { APP_ROLE, Cluster, OWNER, connectionString, randomPassword } from '../../scripts/lib/postgres.mjs';
 import { freePort } from '../../scripts/lib/processes.mjs';
 import { PgBouncer } from './pgbouncer.mjs';
 
 const TEMPLATE = 'celaest_template';
+/** Owns what the migrations make and is no superuser, as docs/deploy.md has it: no function does more here than there. */
+const SCHEMA_OWNER = 'celaest_owner';
 
 // Nobody needs this data after a power cut.
 const SETTINGS = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'max_connections=300'];
@@ -32,8 +34,12 @@ export class Server {
     await cluster.initialise();
     await cluster.start(await freePort());
     const url = cluster.ownerUrl(TEMPLATE);
+    const password = randomPassword();
+    await withClient(cluster.ownerUrl('postgres'), (client) => (
+      client.query(`CREATE ROLE ${SCHEMA_OWNER} LOGIN CREATEROLE PASSWORD '${password}'`)));
     await createDatabase(cluster.ownerUrl('postgres'), TEMPLATE);
-    const lines = await migrate(url, note);
+    await withClient(url, (client) => client.query(`ALTER DATABASE ${TEMPLATE} OWNER TO ${SCHEMA_OWNER}`));
+    const lines = await migrate(connectionString({ user: SCHEMA_OWNER, password, port: cluster.port, database: TEMPLATE }), note);
     await setAppPassword(url, passwords[APP_ROLE]);
     await seed(url, SEEDS.sample, secret);
     await seed(url, SEEDS.models, secret);
