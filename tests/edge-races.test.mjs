@@ -179,7 +179,7 @@ test('hundreds of different calls at once: each gets the answer to its own', asy
     ...suspended.map(({ key }) => ({ key, code: 'SUSPENDED', asked: 1 })),
     ...unknown.map((key) => ({ key, code: 'NOT_FOUND', asked: 1 })),
     ...unknown.map((key) => ({ key: misspelt(key), code: 'INVALID_KEY', asked: 0 })),
-  ].map((one, index) => ({ ...one, ip: `2001:db8:${index}::1` }));
+  ].map((one, index) => ({ ...one, ip: `2001:db8:${index + 1}::1` }));
   const reasons = { es: {}, en: {} };
   const validation = ({ key, code, id, asked, ip }, name, index) => async () => {
     const lang = index % 2 ? 'es' : 'en';
