@@ -265,9 +265,9 @@ mod tests {
 
     /// Waits for somebody who has kept the waker.
     fn another() -> BoxFuture<'static, ()> {
-        let mut kept = None;
+        let mut kept = Vec::new();
         Box::pin(poll_fn(move |context| {
-            kept = Some(context.waker().clone());
+            kept.push(context.waker().clone());
             Poll::Pending
         }))
     }
@@ -275,11 +275,8 @@ mod tests {
     #[test]
     fn what_waits_for_more_asks_in_another_way() {
         let both = turn(async { join(ask("a"), ask("b")).await.0 });
-        let Turn::Asks(question, slot, _) = both else {
-            panic!("the second of two is asked at once, and the first alone is waited for")
-        };
-        assert_eq!(question, "a");
-        drop(slot);
+        // The second is asked at once, in another way; here that takes no time.
+        assert!(matches!(both, Turn::Asks(question, ..) if question == "a"));
         for waiting in [
             turn(async { join(ask("a"), another()).await.0 }),
             turn(async { join(another(), ask("a")).await.1 }),
@@ -305,7 +302,8 @@ mod tests {
         });
         assert!(matches!(dropped, Turn::Waits(_)));
         let lost = turn(async {
-            let (asked, first) = (pin!(ask("a")), pin!(async { "first".to_owned() }));
+            let asked = pin!(ask("a"));
+            let first = pin!(async { "first".to_owned() });
             select(asked, first).await.factor_first().0
         });
         assert!(matches!(lost, Turn::Done(first) if first == "first"));
