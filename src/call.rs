@@ -6,8 +6,8 @@ use crate::db::{Background, Database, Scope, Tx, outbox};
 use crate::error::{Code, Error, Result};
 use crate::language::Language;
 use crate::log;
-use crate::platform::clock;
 use crate::platform::incoming::{Head, Incoming};
+use crate::platform::{clock, ids};
 use celaest_domain::address::Address;
 use celaest_durable::caller::Decision;
 use std::cell::Cell;
@@ -68,7 +68,7 @@ impl Call {
                         .bytes()
                         .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
             })
-            .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+            .map_or_else(|| ids::v4().to_string(), str::to_owned);
         Self {
             config,
             request_id,

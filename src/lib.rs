@@ -27,8 +27,9 @@ pub mod run;
 pub mod settings;
 
 // Named here, or it silently vanishes from the wasm.
-pub use celaest_durable::ObjectDoor;
+pub use celaest_durable::{ObjectDoor, turn::Question};
 
+use celaest_durable::turn;
 use futures_util::FutureExt;
 use platform::incoming::{Head, Incoming, Rest};
 use run::Run;
@@ -38,8 +39,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use worker::worker_sys;
 use worker::{Context, Env, MessageBatch, ScheduleContext, ScheduledEvent, State, event};
 
-/// Requests: a head and, when it was small enough to come along, a body. Returns the answer, or a
-/// promise of it when something has to be waited for.
+/// Requests: a head and, when it was small enough to come along, a body. Returns the answer, a question to an
+/// object, or a promise of the answer when something else has to be waited for.
 #[wasm_bindgen]
 pub fn serve(
     head: String,
@@ -50,7 +51,7 @@ pub fn serve(
 ) -> Result<JsValue, JsValue> {
     let (head, incoming) = (Head::new(head), Incoming::new(body, rest));
     let answer = door::answer(head, incoming, env, Context::new(context));
-    celaest_durable::object::now_or_later(Box::pin(answer.map(Ok)))
+    turn::now_or_asking(Box::pin(answer.map(Ok)))
 }
 
 /// Messages.
@@ -70,7 +71,7 @@ pub fn tasks(state: worker_sys::DurableObjectState, env: Env) -> Result<JsValue,
     let state = State::from(state);
     let background = Rc::new(move |work| state.wait_until(work));
     let run = Run::new(env, background, "tasks".to_owned());
-    celaest_durable::object::now_or_later(Box::pin(async move {
+    turn::now_or_later(Box::pin(async move {
         let pause_ms = modules::ai::tasks::drain::work(&run).await;
         run.database.close();
         Ok(pause_ms.map_or(JsValue::UNDEFINED, JsValue::from))

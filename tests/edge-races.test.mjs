@@ -168,3 +168,53 @@ test('cold validations of an unknown key while its license appears end with it v
   assert.equal(await edge.code(key, { ip: '192.0.2.9' }), 'VALID');
   assert.equal((await edge.verdict(license.key, { ip: '192.0.2.9' })).remaining_ips, 4);
 });
+
+test('hundreds of different calls at once: each gets the answer to its own', async () => {
+  const licenses = await edge.licenses(40);
+  const suspended = await Promise.all(Array.from({ length: 10 }, () => edge.license({ status: 'suspended' })));
+  const unknown = Array.from({ length: 10 }, () => edge.key());
+  const misspelt = (key) => `${key.slice(0, -1)}${key.endsWith('0') ? '1' : '0'}`;
+  const keys = [
+    ...licenses.map(({ id, key }) => ({ key, code: 'VALID', id, asked: 1 })),
+    ...suspended.map(({ key }) => ({ key, code: 'SUSPENDED', asked: 1 })),
+    ...unknown.map((key) => ({ key, code: 'NOT_FOUND', asked: 1 })),
+    ...unknown.map((key) => ({ key: misspelt(key), code: 'INVALID_KEY', asked: 0 })),
+  ].map((one, index) => ({ ...one, ip: `2001:db8:${index + 1}::1` }));
+  const reasons = { es: {}, en: {} };
+  const validation = ({ key, code, id, asked, ip }, name, index) => async () => {
+    const lang = index % 2 ? 'es' : 'en';
+    const answer = await edge.validate(key, { lang, requestId: name, ip, nonce: `of ${name}`, machine_id: 'one' });
+    assert.equal(answer.status, 200, answer.text);
+    const { data } = answer;
+    assert.deepEqual(
+      [answer.headers.get('x-request-id'), data.nonce, data.code, data.license?.id, data.ip.address],
+      [name, `of ${name}`, code, id, ip],
+    );
+    reasons[lang][code] ??= data.reason;
+    assert.equal(data.reason, reasons[lang][code]);
+    return [answer.counts.db, answer.counts.do - asked];
+  };
+  const me = (name) => async () => {
+    const answer = await edge.admin('GET', '/api/auth/me', { headers: { 'x-request-id': name } });
+    assert.deepEqual([answer.status, answer.headers.get('x-request-id'), answer.data?.profile.id], [200, name, edge.userId], answer.text);
+  };
+  const several = (name, index) => async () => {
+    const some = [0, 13, 29, 41, 55, 68].map((from) => keys[(from + index) % keys.length]);
+    const answer = await edge.admin('POST', '/api/licenses/batch-validate', {
+      headers: { 'x-request-id': name },
+      body: { items: some.map(({ key, ip }, place) => ({ license_key: key, ip_address: ip, machine_id: 'one', nonce: `${name} ${place}` })) },
+    });
+    assert.equal(answer.headers.get('x-request-id'), name);
+    assert.deepEqual(answer.data.map(({ verdict }) => [verdict.nonce, verdict.code]), some.map(({ code }, place) => [`${name} ${place}`, code]));
+  };
+  const round = async (called) => {
+    const calls = Array.from({ length: 5 }, (_, turn) => keys.map((one, index) => validation(one, `${called}-${turn}-${index}`, index))).flat();
+    const others = Array.from({ length: 40 }, (_, index) => [me(`me-${called}-${index}`), several(`several-${called}-${index}`, index)]).flat();
+    const [counts] = await Promise.all([inParallel(300, calls), inParallel(80, others)]);
+    return counts;
+  };
+  await round('cold');
+  const counts = await round('warm');
+  assert.ok(counts.every(([statements, objects]) => statements === 0 && objects === 0), JSON.stringify(tally(counts.map(String))));
+  assert.notEqual(reasons.es.SUSPENDED, reasons.en.SUSPENDED);
+});

@@ -1,5 +1,7 @@
-//! The call from a worker to an object, in one step out of WebAssembly: `src/entry/objects.mjs` is what
-//! answers on the other side.
+//! The call from a worker to an object: `src/entry/objects.mjs` is what answers on the other side.
+//!
+//! A request that waits for nothing else leaves it to `src/entry/http.mjs`; otherwise it is one step out of
+//! WebAssembly.
 
 use celaest_domain::json;
 use serde::Deserialize;
@@ -7,6 +9,8 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::js_sys::{Promise, futures::JsFuture};
 use worker::{Env, Error, Result};
+
+use crate::turn;
 
 #[wasm_bindgen(
     inline_js = "export const ask = (env, binding, name, what, text) => env[binding].getByName(name).ask(what, text);"
@@ -27,8 +31,13 @@ extern "C" {
 /// # Errors
 /// The object could not be reached or threw.
 pub async fn ask(env: &Env, binding: &str, name: &str, what: &str, text: &str) -> Result<String> {
-    let answer = JsFuture::from(hop(env.as_ref(), binding, name, what, text)?).await?;
-    let text = answer.as_string();
+    // The text comes last: it may have lines of its own.
+    let question = || format!("{binding}\n{name}\n{what}\n{text}");
+    if let Some(reply) = turn::reply(question).await {
+        return Ok(reply?);
+    }
+    let reply = JsFuture::from(hop(env.as_ref(), binding, name, what, text)?).await?;
+    let text = reply.as_string();
     text.ok_or_else(|| Error::RustError(format!("{binding} did not answer {what} with a text")))
 }
 

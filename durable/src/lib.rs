@@ -16,6 +16,7 @@ pub mod seal_head;
 mod shell;
 pub mod storage;
 pub mod task_runner;
+pub mod turn;
 pub mod webhook;
 
 pub use object::ObjectDoor;

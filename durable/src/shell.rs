@@ -7,8 +7,9 @@ use uuid::Uuid;
 use wasm_bindgen::JsValue;
 use worker::{Env, Error, Queue, Result, State};
 
-use crate::object::{Object, Work};
+use crate::object::Object;
 use crate::storage::{self, Alarm, Effects};
+use crate::turn::Work;
 
 /// Queue binding of the reports.
 const QUEUE: &str = "EVENTS";

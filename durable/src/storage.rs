@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::js_sys::futures::JsFuture;
 use worker::js_sys::{self, Promise, Reflect};
-use worker::{Date, Queue, QueueContentType, RawMessageBuilder, Result, State, console_error};
+use worker::{Queue, QueueContentType, RawMessageBuilder, Result, State, console_error};
 
 /// Keys that one storage call takes.
 const BATCH: usize = 128;
@@ -186,7 +186,7 @@ pub fn seed() -> [u8; 16] {
 
 /// The platform's clock, in Unix milliseconds.
 pub fn now() -> i64 {
-    i64::try_from(Date::now().as_millis()).unwrap_or(i64::MAX)
+    js_sys::Date::now() as i64
 }
 
 #[cfg(test)]

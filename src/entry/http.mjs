@@ -84,21 +84,40 @@ function headOf(request) {
 function responseOf(text, body) {
   const end = text.indexOf('\n\n');
   const lines = (end < 0 ? text : text.slice(0, end)).split('\n');
-  const headers = new Headers(COMMON);
+  // What all answers have is copied once, as it is; the rest is added to the copy.
+  const response = new Response(body ?? (text.length > end + 2 ? text.slice(end + 2) : null), { status: Number(lines[0]), headers: COMMON });
+  const { headers } = response;
   for (let index = 1; index < lines.length; index += 1) {
     const at = lines[index].indexOf(': ');
     headers.set(lines[index].slice(0, at), lines[index].slice(at + 2));
   }
-  return new Response(body ?? (text.length > end + 2 ? text.slice(end + 2) : null), { status: Number(lines[0]), headers });
+  return response;
 }
 
 const settled = (answer) => (typeof answer === 'string' ? responseOf(answer) : responseOf(answer[0], answer[1].body));
+
+/** Puts a question of the worker to the object that it is for: three lines say which, and what is asked. */
+function put(text, env) {
+  const [binding, name, what] = text.split('\n', 3);
+  return env[binding].getByName(name).ask(what, text.slice(binding.length + name.length + what.length + 3));
+}
 
 /** Answers one request. */
 export async function answer(request, env, context) {
   const length = request.headers.get('content-length');
   // Read before the worker is entered: a second way in would cost as much as the first.
   const body = length > 0 && length <= SMALL ? new Uint8Array(await request.arrayBuffer()) : undefined;
-  const made = enter(() => bundle.serve(headOf(request), body, new Rest(request), env, context));
+  let made = enter(() => bundle.serve(headOf(request), body, new Rest(request), env, context));
+  while (made instanceof bundle.Question) {
+    const question = made;
+    let goOn;
+    try {
+      const reply = await put(question.text, env);
+      goOn = () => question.replied(reply);
+    } catch (thrown) {
+      goOn = () => question.failed(thrown);
+    }
+    made = enter(goOn);
+  }
   return settled(typeof made === 'string' ? made : await made);
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Parses JSON strictly.
@@ -17,7 +17,8 @@ use std::fmt;
 /// 400 naming the place that is wrong, also within what is kept as it came: see [`Sound`].
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let parsed = parse_parts(bytes)?;
-    let Sound = parse_parts(bytes)?;
+    // It is JSON: that has been seen to.
+    let Sound = json::read(object(bytes)?).map_err(misread)?;
     Ok(parsed)
 }
 
@@ -71,7 +72,7 @@ impl<'de> Visitor<'de> for Sound {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> std::result::Result<Self, A::Error> {
-        let mut names = HashSet::new();
+        let mut names = BTreeSet::new();
         while let Some(name) = fields.next_key::<String>()? {
             Self.visit_str(&name)?;
             fields.next_value::<Self>()?;

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 /// The current time in milliseconds since the Unix epoch, as the platform reports it.
 #[cfg(target_arch = "wasm32")]
 pub fn now_ms() -> i64 {
-    worker::Date::now().as_millis() as i64
+    worker::js_sys::Date::now() as i64
 }
 
 /// The current time in milliseconds since the Unix epoch.

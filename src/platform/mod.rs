@@ -4,6 +4,7 @@ pub mod clock;
 pub mod company;
 pub mod exchange;
 pub mod fetch;
+pub mod ids;
 pub mod incoming;
 pub mod postgres;
 pub mod queues;

@@ -192,12 +192,13 @@ export class Edge {
    * A validation, whatever it answers. `from` is the address of the connection; by
    * default a fresh one, so that the limit per address is nobody's business.
    */
-  validate(key, { from = address(), lang, agent, ip, ...fields } = {}) {
+  validate(key, { from = address(), lang, agent, requestId, ip, ...fields } = {}) {
     const body = { license_key: key, ...fields };
     if (ip !== undefined) body.ip_address = ip;
     const headers = { 'cf-connecting-ip': from };
     if (lang) headers['accept-language'] = lang;
     if (agent) headers['user-agent'] = agent;
+    if (requestId) headers['x-request-id'] = requestId;
     return this.nobody('POST', '/api/licenses/validate', { body, headers });
   }
 

@@ -21,29 +21,29 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Below the queue's 128 KB with room for its own framing.
 const MAX_MESSAGE: usize = 96_000;
 
-/// One validation as it will be written.
-#[derive(Debug, Clone, Copy)]
-pub struct Line<'a> {
+/// One validation as it will be written. It becomes JSON when it is sent, many at a time.
+#[derive(Debug, Clone)]
+pub struct Line {
     /// Row id, ordered by time.
     pub id: Uuid,
     /// What the object said of it.
-    pub logged: &'a Logged,
+    pub logged: Logged,
     /// The address that was named, or else the connection's.
-    pub ip: &'a str,
+    pub ip: String,
     /// The address of the connection.
-    pub connection_ip: &'a str,
+    pub connection_ip: String,
     /// Where the connection comes from, as the platform says: two letters, or none for unknown.
-    pub country: Option<&'a str>,
+    pub country: Option<String>,
     /// Whatever the program told of its device.
-    pub device_info: Option<&'a RawValue>,
+    pub device_info: Option<Box<RawValue>>,
     /// The program's name of its machine.
-    pub machine_id: Option<&'a str>,
+    pub machine_id: Option<String>,
     /// Its host name.
-    pub hostname: Option<&'a str>,
+    pub hostname: Option<String>,
     /// Its nonce.
-    pub nonce: Option<&'a str>,
+    pub nonce: Option<String>,
     /// The program's own name.
-    pub user_agent: Option<&'a str>,
+    pub user_agent: Option<String>,
     /// In Unix milliseconds.
     pub at: i64,
 }
@@ -67,23 +67,40 @@ struct Row<'a> {
     created_at: String,
 }
 
-impl Line<'_> {
-    fn to_json(self) -> String {
-        let text = |text: Option<&str>, length| text.map(|text| clip(text, length));
+impl Line {
+    /// About how many bytes it is.
+    fn size(&self) -> usize {
+        let texts = [
+            &self.country,
+            &self.machine_id,
+            &self.hostname,
+            &self.nonce,
+            &self.user_agent,
+        ];
+        let info = self.device_info.as_ref().map_or(0, |info| info.get().len());
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        size_of::<Self>() + self.ip.len() + self.connection_ip.len() + info + texts
+    }
+
+    fn to_json(&self) -> String {
+        let text = |text: &Option<String>, length| text.as_ref().map(|text| clip(text, length));
         let row = Row {
             id: self.id,
             license_id: self.logged.license_id,
             binding_id: self.logged.binding_id,
-            ip: self.ip,
-            connection_ip: self.connection_ip,
-            country: self.country.filter(|code| is_country(code)),
+            ip: &self.ip,
+            connection_ip: &self.connection_ip,
+            country: self.country.as_deref().filter(|code| is_country(code)),
             is_valid: self.logged.failure.is_none(),
             failure_reason: self.logged.failure.as_deref(),
-            device_info: self.device_info.filter(|info| is_loggable(info.get())),
-            machine_id: text(self.machine_id, 255),
-            hostname: text(self.hostname, 255),
-            nonce: text(self.nonce, 255),
-            user_agent: text(self.user_agent, 500),
+            device_info: self
+                .device_info
+                .as_deref()
+                .filter(|info| is_loggable(info.get())),
+            machine_id: text(&self.machine_id, 255),
+            hostname: text(&self.hostname, 255),
+            nonce: text(&self.nonce, 255),
+            user_agent: text(&self.user_agent, 500),
             created_at: rfc3339(self.at),
         };
         // A plain structure always serializes.
@@ -111,7 +128,7 @@ pub fn clip(text: &str, length: usize) -> String {
 /// Lines not yet handed to the queue, of any license.
 #[derive(Debug, Default)]
 pub struct Journal {
-    lines: VecDeque<String>,
+    lines: VecDeque<Line>,
     bytes: usize,
     dropped: u64,
 }
@@ -128,10 +145,9 @@ impl Journal {
     }
 
     /// Adds a line. Returns how many there are now.
-    pub fn push(&mut self, line: Line<'_>) -> usize {
-        let text = line.to_json();
-        self.bytes += text.len();
-        self.lines.push_back(text);
+    pub fn push(&mut self, line: Line) -> usize {
+        self.bytes += line.size();
+        self.lines.push_back(line);
         self.shrink();
         self.lines.len()
     }
@@ -149,14 +165,14 @@ impl Journal {
 
     /// Takes every line. What the queue does not take comes back through
     /// [`Journal::restore`].
-    pub fn take(&mut self) -> VecDeque<String> {
+    pub fn take(&mut self) -> VecDeque<Line> {
         self.bytes = 0;
         std::mem::take(&mut self.lines)
     }
 
     /// Takes back what was not sent; it goes first the next time.
-    pub fn restore(&mut self, mut lines: VecDeque<String>) {
-        self.bytes += lines.iter().map(String::len).sum::<usize>();
+    pub fn restore(&mut self, mut lines: VecDeque<Line>) {
+        self.bytes += lines.iter().map(Line::size).sum::<usize>();
         lines.append(&mut self.lines);
         self.lines = lines;
         self.shrink();
@@ -167,7 +183,7 @@ impl Journal {
             let Some(oldest) = self.lines.pop_front() else {
                 return;
             };
-            self.bytes -= oldest.len();
+            self.bytes -= oldest.size();
             self.dropped += 1;
         }
     }
@@ -175,10 +191,10 @@ impl Journal {
 
 /// The bodies of the messages that carry these lines.
 #[must_use]
-pub fn pack_lines(lines: &VecDeque<String>) -> Vec<String> {
+pub fn pack_lines(lines: &VecDeque<Line>) -> Vec<String> {
     let mut packer = Packer::new(None);
     for line in lines {
-        packer.add(VALIDATIONS, line);
+        packer.add(VALIDATIONS, &line.to_json());
     }
     packer.finish()
 }
@@ -260,31 +276,27 @@ mod tests {
     use crate::license::wire::LogBatch;
     use std::collections::HashSet;
 
-    fn line<'a>(n: u128, logged: &'a Logged, info: Option<&'a RawValue>) -> Line<'a> {
+    fn line(n: u128, info: Option<&RawValue>) -> Line {
         Line {
             id: Uuid::from_u128(n),
-            logged,
-            ip: "192.0.2.1",
-            connection_ip: "2001:db8::1",
-            country: Some("AR"),
-            device_info: info,
-            machine_id: Some("m-1"),
-            hostname: Some("a\0b"),
+            logged: Logged {
+                license_id: Uuid::from_u128(7),
+                binding_id: None,
+                failure: None,
+            },
+            ip: "192.0.2.1".into(),
+            connection_ip: "2001:db8::1".into(),
+            country: Some("AR".into()),
+            device_info: info.map(ToOwned::to_owned),
+            machine_id: Some("m-1".into()),
+            hostname: Some("a\0b".into()),
             nonce: None,
             user_agent: None,
             at: 1_780_272_000_000,
         }
     }
 
-    fn logged() -> Logged {
-        Logged {
-            license_id: Uuid::from_u128(7),
-            binding_id: None,
-            failure: None,
-        }
-    }
-
-    fn read(lines: &VecDeque<String>) -> Vec<LogBatch> {
+    fn read(lines: &VecDeque<Line>) -> Vec<LogBatch> {
         let bodies = pack_lines(lines);
         assert!(bodies.iter().all(|body| body.len() < 100_000));
         let bodies = bodies.iter();
@@ -295,10 +307,10 @@ mod tests {
 
     #[test]
     fn a_failing_queue_loses_nothing_and_messages_stay_small() {
-        let (mut journal, logged) = (Journal::new(), logged());
+        let mut journal = Journal::new();
         let info = RawValue::from_string(format!("\"{}\"", "x".repeat(8_000))).unwrap();
         for n in 0..250 {
-            assert!(journal.push(line(n, &logged, Some(&info))) <= 250);
+            assert!(journal.push(line(n, Some(&info))) <= 250);
             if n % 60 == 0 {
                 let unsent = journal.take();
                 journal.restore(unsent);
@@ -335,12 +347,12 @@ mod tests {
 
     #[test]
     fn what_postgres_cannot_take_is_left_out() {
-        let (mut journal, logged) = (Journal::new(), logged());
+        let mut journal = Journal::new();
         let nul = RawValue::from_string(r#"{"a":"\u0000"}"#.to_owned()).unwrap();
         let long = "é".repeat(600);
         journal.push(Line {
-            user_agent: Some(&long),
-            ..line(1, &logged, Some(&nul))
+            user_agent: Some(long),
+            ..line(1, Some(&nul))
         });
         let row = read(&journal.take()).remove(0).validations.remove(0);
         assert_eq!(
@@ -352,9 +364,9 @@ mod tests {
 
     #[test]
     fn a_full_journal_drops_the_oldest_and_counts_them() {
-        let (mut journal, logged) = (Journal::new(), logged());
+        let mut journal = Journal::new();
         for n in 0..5_010 {
-            journal.push(line(n, &logged, None));
+            journal.push(line(n, None));
         }
         assert_eq!(journal.take_dropped(), 10);
         let batches = read(&journal.take());

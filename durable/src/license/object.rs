@@ -10,8 +10,9 @@ use worker::{Delay, Env, Error, Queue, Result, State, console_error};
 
 use super::rules::{Machine, Malformed};
 use crate::call;
-use crate::object::{Object, Work};
+use crate::object::Object;
 use crate::storage::{self, Alarm, Effects, now};
+use crate::turn::Work;
 
 /// Queue binding of what is reported.
 const QUEUE: &str = "VALIDATIONS";

@@ -8,8 +8,9 @@ use worker::{Error, Result, State};
 
 use super::rules::{Known, Restart, advanced, restarts};
 use crate::call;
-use crate::object::{Object, Work};
+use crate::object::Object;
 use crate::storage::{self, Effects};
+use crate::turn::Work;
 
 /// Where the head is stored, as JSON text.
 const HEAD: &str = "head";

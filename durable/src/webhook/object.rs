@@ -22,8 +22,9 @@ use super::store::Sqlite;
 use super::wire::{Endpoint, Enqueue};
 use crate::call;
 use crate::ids::Ids;
-use crate::object::{Object, Work};
+use crate::object::Object;
 use crate::storage::{self, now};
+use crate::turn::Work;
 
 /// Queue binding of the log.
 const QUEUE: &str = "DELIVERIES";

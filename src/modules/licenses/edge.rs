@@ -170,9 +170,13 @@ pub async fn check(call: &Call, checks: Vec<Check>) -> Vec<Result<String>> {
                 }
                 Ok(Answer::Verdict { data, logged }) => {
                     if let Some(logged) = logged {
-                        let ip = question.reported.as_deref().unwrap_or(&call.ip);
-                        let info = question.device_info.as_deref();
-                        journal::note(call, ip, &question.validation, info, &logged);
+                        let Question {
+                            reported,
+                            device_info,
+                            validation,
+                            ..
+                        } = *question;
+                        journal::note(call, reported, validation, device_info, logged);
                     }
                     Some(Ok(data))
                 }
@@ -195,11 +199,12 @@ pub async fn check(call: &Call, checks: Vec<Check>) -> Vec<Result<String>> {
 
 async fn ask(call: &Call, open: &[(usize, Box<Question>, Known)]) -> Vec<Result<Answer>> {
     let settings = settings::for_edge(call);
-    let asked = open.iter().map(|(_, question, known)| {
-        call.count_object_call();
-        one(call, settings, question, known)
-    });
-    join_all(asked).await
+    // Alone it needs nobody to wait for it among others.
+    if let [(_, question, known)] = open {
+        return vec![one(call, settings, question, known).await];
+    }
+    let asked = open.iter();
+    join_all(asked.map(|(_, question, known)| one(call, settings, question, known))).await
 }
 
 async fn one(
@@ -208,6 +213,7 @@ async fn one(
     question: &Question,
     known: &Known,
 ) -> Result<Answer> {
+    call.count_object_call();
     let validation = &question.validation;
     let check = license::Check {
         reported_ip: question.reported.as_deref(),

@@ -6,8 +6,7 @@
 use super::model::Validation;
 use crate::call::Call;
 use crate::log;
-use crate::platform::queues;
-use celaest_durable::ids::Ids;
+use crate::platform::{ids, queues};
 use celaest_durable::license::{FULL, Journal, Line, Logged, pack_lines};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -24,26 +23,32 @@ const ALL_ATTEMPTS_MS: i64 = 25_000;
 
 thread_local! {
     static JOURNAL: RefCell<Journal> = const { RefCell::new(Journal::new()) };
-    static IDS: RefCell<Option<Ids>> = const { RefCell::new(None) };
     /// Until then somebody is about to send the lines, in Unix milliseconds.
     static TAKEN_CARE_UNTIL: Cell<i64> = const { Cell::new(0) };
     static QUEUE_AWAY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes a validation; it is sent after the answer, together with others.
-pub fn note(call: &Call, ip: &str, told: &Validation, info: Option<&RawValue>, logged: &Logged) {
+/// Notes a validation; it is sent after the answer, together with others. `ip` is the address that the
+/// program named, `info` what it told of its device.
+pub fn note(
+    call: &Call,
+    ip: Option<String>,
+    told: Validation,
+    info: Option<Box<RawValue>>,
+    logged: Logged,
+) {
     let now = call.started_ms;
     let line = Line {
-        id: IDS.with_borrow_mut(|ids| ids.get_or_insert_with(draw).v7(now)),
+        id: ids::v7(now),
         logged,
-        ip,
-        connection_ip: &call.ip,
-        country: call.head.connecting_country(),
+        ip: ip.unwrap_or_else(|| call.ip.clone()),
+        connection_ip: call.ip.clone(),
+        country: call.head.connecting_country().map(str::to_owned),
         device_info: info,
-        machine_id: told.machine_id.as_deref(),
-        hostname: told.hostname.as_deref(),
-        nonce: told.nonce.as_deref(),
-        user_agent: call.user_agent.as_deref(),
+        machine_id: told.machine_id,
+        hostname: told.hostname,
+        nonce: told.nonce,
+        user_agent: call.user_agent.clone(),
         at: now,
     };
     let lines = JOURNAL.with_borrow_mut(|journal| journal.push(line));
@@ -65,11 +70,6 @@ pub fn note(call: &Call, ip: &str, told: &Validation, info: Option<&RawValue>, l
             TAKEN_CARE_UNTIL.set(0);
         });
     }
-}
-
-fn draw() -> Ids {
-    // The identifiers are unique, not secret.
-    Ids::new(*uuid::Uuid::new_v4().as_bytes())
 }
 
 /// Sends every line there is; whether the queue took them.

@@ -1,0 +1,317 @@
+//! Work and JavaScript taking turns.
+//!
+//! A promise that is made in WebAssembly costs closures, turns of the event loop and entries for the garbage
+//! collector: more than the whole judgement of a validation. So work is done at once as far as it goes. What
+//! it comes to then is an answer; or a [`Question`] to one object, when that is all it waits for, which
+//! JavaScript asks in its own way before it hands in the reply; or else a promise.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::mem;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_util::future::LocalBoxFuture;
+use futures_util::task::AtomicWaker;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::Result;
+use worker::js_sys::futures::future_to_promise;
+
+/// What has to be done before there is an answer for JavaScript.
+pub type Work = LocalBoxFuture<'static, Result<JsValue>>;
+
+/// What JavaScript gets, or what is thrown there.
+pub type Handed = std::result::Result<JsValue, JsValue>;
+
+/// What an object replied, or what came of asking it.
+type Reply = std::result::Result<String, JsValue>;
+
+/// Where a reply is laid down.
+type Slot = Rc<RefCell<Option<Reply>>>;
+
+/// Does `work` as far as it goes: an answer, or a promise of it.
+///
+/// # Errors
+/// What went wrong, thrown there.
+pub fn now_or_later(work: Work) -> Handed {
+    match Task::new(work).go_on() {
+        Turn::Done(done) => Ok(done?),
+        Turn::Asks(_, _, task) | Turn::Waits(task) => Ok(task.promise()),
+    }
+}
+
+/// Does `work` as far as it goes: an answer, a [`Question`], or a promise of an answer.
+///
+/// # Errors
+/// What went wrong, thrown there.
+pub fn now_or_asking(work: Work) -> Handed {
+    Question::or_answer(Task::new(work))
+}
+
+/// What work wants to know of an object before it goes on.
+#[wasm_bindgen]
+pub struct Question {
+    text: String,
+    slot: Slot,
+    task: Task<Result<JsValue>>,
+}
+
+#[wasm_bindgen]
+impl Question {
+    /// The question, as `src/entry/http.mjs` takes it apart. There once.
+    #[wasm_bindgen(getter)]
+    pub fn text(&mut self) -> String {
+        mem::take(&mut self.text)
+    }
+
+    /// Goes on with what the object replied: to an answer, another question, or a promise of an answer.
+    ///
+    /// # Errors
+    /// What went wrong, thrown there.
+    pub fn replied(self, reply: String) -> Handed {
+        self.go_on(Ok(reply))
+    }
+
+    /// Goes on without a reply: this was thrown instead.
+    ///
+    /// # Errors
+    /// What went wrong, thrown there.
+    pub fn failed(self, thrown: JsValue) -> Handed {
+        self.go_on(Err(thrown))
+    }
+}
+
+impl Question {
+    fn or_answer(task: Task<Result<JsValue>>) -> Handed {
+        match task.go_on() {
+            Turn::Done(done) => Ok(done?),
+            Turn::Asks(text, slot, task) => Ok(Self { text, slot, task }.into()),
+            Turn::Waits(task) => Ok(task.promise()),
+        }
+    }
+
+    fn go_on(self, reply: Reply) -> Handed {
+        self.slot.replace(Some(reply));
+        Self::or_answer(self.task)
+    }
+}
+
+/// Lets whoever is at work put `question` to an object. `None`: it waits for more than this, or cannot ask,
+/// and the question has to be put in another way.
+pub async fn reply(question: impl FnOnce() -> String) -> Option<Reply> {
+    let slot = DESK.with_borrow_mut(|desk| match desk {
+        Desk::Free => {
+            let slot = Slot::default();
+            *desk = Desk::Asked(question(), Rc::clone(&slot));
+            Some(slot)
+        }
+        Desk::Closed | Desk::Asked(..) => None,
+    })?;
+    let mut is_asked = false;
+    poll_fn(|context| match mem::replace(&mut is_asked, true) {
+        true => Poll::Ready(()),
+        false => {
+            // Whoever polls it among others looks again, and finds no reply.
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
+    slot.take()
+}
+
+/// Where a question waits to be taken along, for as long as work is being done and no longer.
+enum Desk {
+    Closed,
+    Free,
+    Asked(String, Slot),
+}
+
+thread_local! {
+    static DESK: RefCell<Desk> = const { RefCell::new(Desk::Closed) };
+}
+
+/// What work came to.
+enum Turn<T> {
+    Done(T),
+    /// A question, where its reply goes, and what goes on then.
+    Asks(String, Slot, Task<T>),
+    Waits(Task<T>),
+}
+
+/// Work that is not done yet.
+struct Task<T> {
+    work: LocalBoxFuture<'static, T>,
+    /// One and the same for all polls: a timer keeps the waker that it saw first.
+    relay: Arc<Relay>,
+    waker: Waker,
+}
+
+/// Wakes whoever waits at the moment.
+#[derive(Default)]
+struct Relay(AtomicWaker);
+
+impl Wake for Relay {
+    fn wake(self: Arc<Self>) {
+        self.0.wake();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.wake();
+    }
+}
+
+impl<T> Task<T> {
+    fn new(work: LocalBoxFuture<'static, T>) -> Self {
+        let relay = Arc::new(Relay::default());
+        let waker = Waker::from(Arc::clone(&relay));
+        Self { work, relay, waker }
+    }
+
+    fn go_on(mut self) -> Turn<T> {
+        DESK.set(Desk::Free);
+        let polled = self.poll();
+        let asked = DESK.replace(Desk::Closed);
+        match (polled, asked) {
+            (Poll::Ready(done), _) => Turn::Done(done),
+            (Poll::Pending, Desk::Asked(question, slot)) if self.waits_for(&slot) => {
+                Turn::Asks(question, slot, self)
+            }
+            (Poll::Pending, _) => Turn::Waits(self),
+        }
+    }
+
+    fn poll(&mut self) -> Poll<T> {
+        self.work
+            .as_mut()
+            .poll(&mut Context::from_waker(&self.waker))
+    }
+
+    /// Whether it waits for this reply and for nothing else: nobody has kept the waker.
+    fn waits_for(&self, slot: &Slot) -> bool {
+        Rc::strong_count(slot) == 2 && Arc::strong_count(&self.relay) == 2
+    }
+}
+
+impl Task<Result<JsValue>> {
+    fn promise(mut self) -> JsValue {
+        let later = poll_fn(move |context| {
+            self.relay.0.register(context.waker());
+            self.poll().map_err(JsValue::from)
+        });
+        future_to_promise(later).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::future::{BoxFuture, join, join_all, pending, select};
+    use std::pin::pin;
+
+    async fn ask(question: &str) -> String {
+        match reply(|| question.to_owned()).await {
+            Some(Ok(reply)) => reply,
+            Some(Err(_)) => "thrown".to_owned(),
+            None => format!("{question} in another way"),
+        }
+    }
+
+    fn turn(work: impl Future<Output = String> + 'static) -> Turn<String> {
+        Task::new(Box::pin(work)).go_on()
+    }
+
+    #[test]
+    fn what_waits_for_nothing_is_done_and_what_asks_goes_on_with_its_own_reply() {
+        assert!(matches!(turn(async { "now".into() }), Turn::Done(now) if now == "now"));
+        // As many as there are requests at a time, answered in another order.
+        let mut asking: Vec<_> = (0..500)
+            .map(|n| {
+                let Turn::Asks(question, slot, task) = turn(async move {
+                    let first = ask(&format!("first {n}")).await;
+                    format!("{n}: {first}, {}", ask("second").await)
+                }) else {
+                    panic!("{n} does not ask")
+                };
+                assert_eq!(question, format!("first {n}"));
+                (n, slot, task)
+            })
+            .collect();
+        asking.reverse();
+        asking.rotate_left(123);
+        for (n, slot, task) in asking {
+            slot.replace(Some(Ok(format!("reply to {n}"))));
+            let Turn::Asks(_, slot, task) = task.go_on() else {
+                panic!("{n} does not ask again")
+            };
+            slot.replace(Some(Ok("done".into())));
+            let Turn::Done(done) = task.go_on() else {
+                panic!("{n} is not done")
+            };
+            assert_eq!(done, format!("{n}: reply to {n}, done"));
+        }
+    }
+
+    #[test]
+    fn what_was_thrown_arrives() {
+        let Turn::Asks(_, slot, task) = turn(ask("a")) else {
+            panic!("it does not ask")
+        };
+        slot.replace(Some(Err(JsValue::UNDEFINED)));
+        assert!(matches!(task.go_on(), Turn::Done(done) if done == "thrown"));
+    }
+
+    /// Waits for somebody who has kept the waker.
+    fn another() -> BoxFuture<'static, ()> {
+        let mut kept = Vec::new();
+        Box::pin(poll_fn(move |context| {
+            kept.push(context.waker().clone());
+            Poll::Pending
+        }))
+    }
+
+    #[test]
+    fn what_waits_for_more_asks_in_another_way() {
+        let both = turn(async { join(ask("a"), ask("b")).await.0 });
+        // The second is asked at once, in another way; here that takes no time.
+        assert!(matches!(both, Turn::Asks(question, ..) if question == "a"));
+        for waiting in [
+            turn(async { join(ask("a"), another()).await.0 }),
+            turn(async { join(another(), ask("a")).await.1 }),
+            turn(async {
+                let asks = (0..50).map(|_| async { join(ask("a"), another()).await.0 });
+                join_all(asks).await.concat()
+            }),
+        ] {
+            assert!(matches!(waiting, Turn::Waits(_)));
+        }
+        // Polled again before anybody could have replied.
+        let many = (0..50).map(|n| async move { ask(&n.to_string()).await });
+        let all = turn(async { join_all(many).await.join(",") });
+        assert!(matches!(all, Turn::Done(all) if all.starts_with("0 in another way,1 in")));
+    }
+
+    #[test]
+    fn a_question_that_was_dropped_is_not_asked() {
+        let dropped = turn(async {
+            drop(futures_util::FutureExt::now_or_never(ask("a")));
+            pending::<()>().await;
+            String::new()
+        });
+        assert!(matches!(dropped, Turn::Waits(_)));
+        let lost = turn(async {
+            let asked = pin!(ask("a"));
+            let first = pin!(async { "first".to_owned() });
+            select(asked, first).await.factor_first().0
+        });
+        assert!(matches!(lost, Turn::Done(first) if first == "first"));
+    }
+
+    #[test]
+    fn outside_of_a_turn_nobody_takes_a_question() {
+        let asked = futures_util::FutureExt::now_or_never(ask("a"));
+        assert_eq!(asked.as_deref(), Some("a in another way"));
+    }
+}
