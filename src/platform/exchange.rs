@@ -117,7 +117,9 @@ pub async fn whole(
 }
 
 fn lines(headers: &[(&'static str, String)]) -> String {
-    let lines = headers.iter().map(|(name, value)| format!("{name}: {value}"));
+    let lines = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"));
     lines.collect::<Vec<_>>().join("\n")
 }
 

@@ -47,7 +47,9 @@ pub fn ask(
         how.temperature.get_or_insert(version.temperature);
         how.max_tokens.get_or_insert(version.max_tokens);
         // 1 is what every provider does unless told.
-        how.top_p = how.top_p.or(Some(version.top_p).filter(|share| *share < 1.0));
+        how.top_p = how
+            .top_p
+            .or(Some(version.top_p).filter(|share| *share < 1.0));
     }
     let (fallback, deadline_ms) = (how.fallback, how.deadline_ms);
     let usual = Ask::new(who, ChatRequest { messages, how }, kind);
@@ -63,7 +65,10 @@ pub fn ask(
 
 /// The provider that is named, once everything is looked at that no question says for itself.
 fn provider(how: &Options) -> Result<Option<Provider>> {
-    if how.deadline_ms.is_some_and(|ms| !DEADLINES_MS.contains(&ms)) {
+    if how
+        .deadline_ms
+        .is_some_and(|ms| !DEADLINES_MS.contains(&ms))
+    {
         return Err(Error::field("deadline_ms", "must be 100 to 300000"));
     }
     if how.model.as_ref().is_some_and(|name| name.len() > 200) {

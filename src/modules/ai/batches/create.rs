@@ -59,7 +59,10 @@ pub async fn create(
         let options = common.options.clone();
         let ask = asking::ask(who.clone(), options, version.as_ref(), asked, &path)?;
         let cost_micro = engine::judge(&*permit.call, &catalogue, &ask, &path)?;
-        if cheapest.as_ref().is_none_or(|(_, least)| cost_micro < *least) {
+        if cheapest
+            .as_ref()
+            .is_none_or(|(_, least)| cost_micro < *least)
+        {
             cheapest = Some((ask, cost_micro));
         }
         tasks.push(New {

@@ -2,7 +2,9 @@
 
 use crate::http::types::Ident;
 use crate::modules::ai::engine::{Attempt, Completion};
-use celaest_domain::ai::chat::{Finish, Format, Message, Options, Replay, Tool, ToolCall, ToolChoice, Usage};
+use celaest_domain::ai::chat::{
+    Finish, Format, Message, Options, Replay, Tool, ToolCall, ToolChoice, Usage,
+};
 use celaest_domain::ai::provider::Provider;
 use garde::Validate;
 use schemars::JsonSchema;

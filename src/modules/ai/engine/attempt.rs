@@ -62,7 +62,13 @@ pub async fn ask(
     let http = wire::request(&target, &request, streams)?;
     let left = |end: i64| milliseconds(end - clock::now_ms());
     if !streams {
-        let answer = exchange::whole(&http.url, &http.headers, &http.body, left(end), MAX_ANSWER_BYTES);
+        let answer = exchange::whole(
+            &http.url,
+            &http.headers,
+            &http.body,
+            left(end),
+            MAX_ANSWER_BYTES,
+        );
         let Whole {
             status,
             headers,

@@ -208,7 +208,11 @@ impl Closing {
         let told = license::settle_call(host.env(), &self.granted.key, &self.settle).await;
         if let Err(error) = told {
             let error = Error::unavailable(error);
-            log::warn(host.name(), "a license was not told of a call's end", &error);
+            log::warn(
+                host.name(),
+                "a license was not told of a call's end",
+                &error,
+            );
         }
     }
 
@@ -344,7 +348,13 @@ mod tests {
         assert_eq!(usage_until(None, "", 40), (said(40, 0), true));
         assert_eq!(usage_until(None, "twelve words", 40), (said(40, 3), true));
         // What the provider said stands, unless it is of before the text came.
-        assert_eq!(usage_until(said(30, 3), "twelve words", 40), (said(30, 3), false));
-        assert_eq!(usage_until(said(30, 1), "twelve words", 40), (said(30, 3), true));
+        assert_eq!(
+            usage_until(said(30, 3), "twelve words", 40),
+            (said(30, 3), false)
+        );
+        assert_eq!(
+            usage_until(said(30, 1), "twelve words", 40),
+            (said(30, 3), true)
+        );
     }
 }

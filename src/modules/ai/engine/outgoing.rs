@@ -60,6 +60,9 @@ mod tests {
         assert_eq!(small[0], "[0,1,2,3,4,5,6,7,8,9]");
         assert_eq!(small[2], "[20,21,22]");
         let large = packed(vec!["x".repeat(60_000); 3]);
-        assert_eq!(large.iter().map(String::len).collect::<Vec<_>>(), [60_002; 3]);
+        assert_eq!(
+            large.iter().map(String::len).collect::<Vec<_>>(),
+            [60_002; 3]
+        );
     }
 }

@@ -3,7 +3,9 @@
 use crate::error::{Code, Error, Result};
 use crate::modules::ai::chat::model::{Receipt, Wish, some};
 use crate::modules::ai::engine::Completion;
-use celaest_domain::ai::chat::{Finish, Format, Message, Options, Tool, ToolCall, ToolChoice, Usage};
+use celaest_domain::ai::chat::{
+    Finish, Format, Message, Options, Tool, ToolCall, ToolChoice, Usage,
+};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -179,14 +181,34 @@ impl OpenAiChat {
         let calls_named = matches!(&self.function_call, Some(Value::Object(_)));
         for (field, asks, problem) in [
             ("n", self.n.is_some_and(|count| count != 1), "must be 1"),
-            ("frequency_penalty", nonzero(self.frequency_penalty), "must be 0"),
-            ("presence_penalty", nonzero(self.presence_penalty), "must be 0"),
+            (
+                "frequency_penalty",
+                nonzero(self.frequency_penalty),
+                "must be 0",
+            ),
+            (
+                "presence_penalty",
+                nonzero(self.presence_penalty),
+                "must be 0",
+            ),
             ("logprobs", self.logprobs == Some(true), "must be false"),
-            ("top_logprobs", self.top_logprobs.is_some_and(|count| count > 0), "must be 0"),
+            (
+                "top_logprobs",
+                self.top_logprobs.is_some_and(|count| count > 0),
+                "must be 0",
+            ),
             ("logit_bias", more(&self.logit_bias), "must be empty"),
-            ("modalities", self.modalities.iter().flatten().any(modality), "must be text alone"),
+            (
+                "modalities",
+                self.modalities.iter().flatten().any(modality),
+                "must be text alone",
+            ),
             ("audio", self.audio.is_some(), "is not available"),
-            ("web_search_options", self.web_search_options.is_some(), "is not available"),
+            (
+                "web_search_options",
+                self.web_search_options.is_some(),
+                "is not available",
+            ),
             ("moderation", self.moderation.is_some(), "is not available"),
             ("functions", more(&self.functions), "are called tools"),
             ("function_call", calls_named, "is called tool_choice"),

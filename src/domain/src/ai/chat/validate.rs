@@ -136,7 +136,8 @@ impl ChatRequest {
             "must be at least 1",
         );
         let stops = self.how.stop.len() <= MAX_STOPS
-            && self.how
+            && self
+                .how
                 .stop
                 .iter()
                 .all(|it| (1..=MAX_STOP).contains(&it.len()));
@@ -154,7 +155,11 @@ impl ChatRequest {
     }
 
     fn check_tools(&self, problems: &mut Problems) {
-        problems.unless(self.how.tools.len() <= MAX_TOOLS, "tools", "too many functions");
+        problems.unless(
+            self.how.tools.len() <= MAX_TOOLS,
+            "tools",
+            "too many functions",
+        );
         for (at, tool) in self.how.tools.iter().enumerate().take(MAX_TOOLS) {
             let function = &tool.function;
             let field = |name: &str| format!("tools[{at}].function.{name}");
@@ -177,7 +182,8 @@ impl ChatRequest {
         let choice = match &self.how.tool_choice {
             None | Some(ToolChoice::Mode(ToolMode::Auto | ToolMode::None)) => true,
             Some(ToolChoice::Mode(ToolMode::Required)) => !self.how.tools.is_empty(),
-            Some(ToolChoice::Named { function, .. }) => self.how
+            Some(ToolChoice::Named { function, .. }) => self
+                .how
                 .tools
                 .iter()
                 .any(|it| it.function.name == function.name),

@@ -41,7 +41,14 @@ pub(super) fn request(
     if !asked.how.tools.is_empty() {
         put(
             "tools",
-            Value::Array(asked.how.tools.iter().map(|it| tool(&it.function)).collect()),
+            Value::Array(
+                asked
+                    .how
+                    .tools
+                    .iter()
+                    .map(|it| tool(&it.function))
+                    .collect(),
+            ),
         );
         let (choice, instruction) = choice(target, asked);
         if let Some(choice) = choice {
@@ -56,7 +63,10 @@ pub(super) fn request(
     put("messages", Value::Array(messages(&asked.messages)));
     if quirks::takes_sampling(target, None) {
         // Of the two it takes one.
-        match (asked.how.temperature, asked.how.top_p.filter(|it| *it < 1.0)) {
+        match (
+            asked.how.temperature,
+            asked.how.top_p.filter(|it| *it < 1.0),
+        ) {
             (Some(temperature), _) => put("temperature", json!(temperature.min(1.0))),
             (None, Some(top_p)) => put("top_p", json!(top_p)),
             (None, None) => {}

@@ -70,7 +70,8 @@ pub(super) fn request(
         Value::Array(contents(&asked.messages, modern)),
     );
     if !asked.how.tools.is_empty() {
-        let functions: Vec<Value> = asked.how
+        let functions: Vec<Value> = asked
+            .how
             .tools
             .iter()
             .map(|it| function(&it.function))

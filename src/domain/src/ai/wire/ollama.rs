@@ -24,7 +24,10 @@ pub(super) fn request(
     set("top_p", asked.how.top_p.map(|it| json!(it)));
     set("num_predict", target.max_tokens(asked).map(|it| json!(it)));
     set("seed", asked.how.seed.map(|it| json!(it)));
-    set("stop", (!asked.how.stop.is_empty()).then(|| json!(asked.how.stop)));
+    set(
+        "stop",
+        (!asked.how.stop.is_empty()).then(|| json!(asked.how.stop)),
+    );
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(target.model));
     // It streams unless it is told not to.
@@ -49,7 +52,8 @@ pub(super) fn request(
         Some(ToolChoice::Mode(ToolMode::None)) => Vec::new(),
         Some(ToolChoice::Named { function, .. }) => {
             say(format!("You must call the tool {}.", function.name));
-            asked.how
+            asked
+                .how
                 .tools
                 .iter()
                 .filter(|it| it.function.name == function.name)

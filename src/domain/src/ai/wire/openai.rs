@@ -63,8 +63,10 @@ pub(super) fn request(
         if let Some(choice) = &asked.how.tool_choice {
             put("tool_choice", json!(choice));
         }
-        if let (Some(parallel), true) = (asked.how.parallel_tool_calls, provider != Provider::DeepSeek)
-        {
+        if let (Some(parallel), true) = (
+            asked.how.parallel_tool_calls,
+            provider != Provider::DeepSeek,
+        ) {
             put("parallel_tool_calls", json!(parallel));
         }
     }
