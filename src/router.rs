@@ -110,6 +110,7 @@ endpoints! {
     post   "/api/v1/ai/process"                             => ai::chat::process::process,                "processText",              "Processes a text with a prompt, as the dashboard asks for it";
     post   "/v1/chat/completions"                           => ai::openai::chat::chat,                    "createOpenAiChat",         "Answers a conversation, as OpenAI's clients ask for it";
     get    "/v1/models"                                     => ai::openai::models::list,                  "listOpenAiModels",         "The models that can be called, as OpenAI's clients ask for them";
+    get    "/v1/models/{key}"                               => ai::openai::models::read,                  "getOpenAiModel",           "A model that can be called, as OpenAI's clients ask for it";
     get    "/api/ai/providers"                              => ai::models::providers::list,               "listAiProviders",          "The AI providers, and which can be called now";
     get    "/api/ai/models"                                 => ai::models::list::list,                    "listAiModels",             "Lists AI models";
     post   "/api/ai/models"                                 => ai::models::create::create,                "createAiModel",            "Makes an AI model known";

@@ -28,6 +28,7 @@ for (const [, model] of MODELS) {
     assert.deepEqual([said.call, said.said], [['weather', { city: 'text' }], 'The tools say: sunny']);
     assert.deepEqual(said.parsed, { name: 'text', age: 1 });
     assert.ok(said.models.includes(model));
+    assert.equal(said.model, model);
     assert.deepEqual([said.unknown, said.wrong[0]], [[404, 'model_not_found'], 400]);
     assert.deepEqual(stack.ai.problems, []);
   });

@@ -110,6 +110,50 @@ test('models: what can be called, by its names', async () => {
   assert.equal(message.content, 'You said: One two three');
 });
 
+test('one model, by any of its names', async () => {
+  const { id, object, owned_by: owner, created } = await client.models.retrieve('gpt-a');
+  assert.deepEqual([id, object, owner], ['gpt-a', 'model', 'openai']);
+  assert.ok(created > 1_600_000_000);
+  assert.equal((await client.models.retrieve('smart')).owned_by, 'openai');
+  assert.equal((await client.models.retrieve('local/llama3.2')).id, 'local/llama3.2');
+  await fails(client.models.retrieve('nobody'), OpenAI.NotFoundError, 404, 'model_not_found');
+});
+
+test('what clients and frameworks send beside the question, and what it comes to', async () => {
+  const call = (more) => client.chat.completions.create(ask(more));
+  // Taken, and without an effect here.
+  for (const fields of [
+    { store: true, metadata: { chain: 'x' }, service_tier: 'auto', user: 'me', safety_identifier: 'me', prompt_cache_key: 'me', verbosity: 'low' },
+    { prompt_cache_retention: '24h', prompt_cache_options: {}, prediction: { type: 'content', content: 'One' } },
+    { n: 1, logprobs: false, top_logprobs: 0, logit_bias: {}, frequency_penalty: 0, presence_penalty: 0, modalities: ['text'], functions: [], function_call: 'auto' },
+    { stream_options: { include_usage: true, include_obfuscation: false } },
+    { tools: [], tool_choice: 'auto', stop: [] },
+    Object.fromEntries(['logit_bias', 'logprobs', 'top_logprobs', 'n', 'stop', 'seed', 'tools', 'tool_choice', 'response_format', 'audio', 'metadata',
+      'temperature', 'top_p', 'max_tokens', 'max_completion_tokens', 'service_tier', 'stream_options', 'user', 'web_search_options', 'moderation'].map((name) => [name, null])),
+  ]) assert.equal((await call(fields)).choices[0].message.content, 'You said: One two three', JSON.stringify(fields));
+  // Passed on, as the provider has it.
+  stack.ai.clear();
+  await call({ tools, parallel_tool_calls: false, seed: 7, stop: 'END', max_completion_tokens: 50, top_p: 0.5 });
+  const [{ body }] = stack.ai.calls;
+  assert.deepEqual([body.parallel_tool_calls, body.seed, body.stop, body.max_completion_tokens, body.top_p], [false, 7, ['END'], 50, 0.5]);
+  stack.ai.clear();
+  await call({ messages: [{ role: 'developer', content: 'Be short.' }, ...says('Hi')], reasoning_effort: 'low' });
+  assert.equal(stack.ai.calls[0].body.reasoning_effort, 'low');
+  assert.equal(stack.ai.calls[0].body.messages.length, 2);
+  // Refused by name, where it would change the answer.
+  stack.ai.clear();
+  for (const [field, value] of Object.entries({
+    n: 2, logprobs: true, top_logprobs: 3, logit_bias: { 50_256: -100 }, frequency_penalty: 0.5, presence_penalty: -0.5, modalities: ['text', 'audio'],
+    audio: { voice: 'alloy', format: 'mp3' }, web_search_options: {}, moderation: { model: 'x' }, functions: [{ name: 'f' }], function_call: { name: 'f' },
+  })) {
+    const error = await fails(call({ [field]: value }), OpenAI.BadRequestError, 400, 'validation_failed');
+    assert.equal(error.param, field);
+  }
+  const unknown = await fails(call({ surprise: 1 }), OpenAI.BadRequestError, 400, 'invalid_body');
+  assert.match(unknown.message, /surprise/);
+  assert.deepEqual([stack.ai.calls, stack.ai.problems], [[], []]);
+});
+
 /** Asserts the class, status, code and shape of an error. */
 async function fails(promise, Kind, status, code) {
   const error = await promise.then(() => assert.fail('must fail'), (caught) => caught);

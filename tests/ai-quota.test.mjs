@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { caller, good, refused, refusedFields } from './support/api.mjs';
-import { eventuallyHolds, openMesh, says, tenant, usedOf, wholeRecords } from './support/ai.mjs';
+import { eventsOf, eventuallyHolds, openMesh, says, streams, tenant, usedOf, wholeRecords } from './support/ai.mjs';
 import { tally } from './support/edge.mjs';
 import { withApiKey } from './support/world.mjs';
 
@@ -87,6 +87,30 @@ test('money has a limit too: what calls may cost is held, what they did cost is 
   }
   await wholeRecords(stack, home.license.id, all);
   assert.ok((await usedOf(stack, home.license.id)).cost_micro <= 100);
+});
+
+test('one after the other, what fits is never refused: of the money, and of the calls at a time', async () => {
+  const home = await tenant(stack, { limits: { max_ai_cost_usd_per_month: 0.000105, max_concurrent_tasks: 1 } });
+  stack.ai.on({}, { usage: { input: 1, output: 4 } });
+  // Each costs 9 millionths and holds three times as much until it ends.
+  let fitted = 0;
+  let answer;
+  for (;;) {
+    answer = await chat(home.as.admin, { max_tokens: 10 });
+    if (answer.status !== 200) break;
+    fitted += 1;
+    assert.ok(fitted <= 11);
+  }
+  const details = refused(answer, 429, 'QUOTA_EXCEEDED');
+  assert.ok(fitted >= 8, `${fitted}`);
+  assert.equal(Math.round(details.left * 1e6), 105 - fitted * 9, 'nothing is held of a call that ended');
+  // A stream gives back as soon.
+  const single = await tenant(stack, { limits: { max_concurrent_tasks: 1 } });
+  const token = await single.token('admin');
+  for (let n = 0; n < 5; n += 1) {
+    await eventsOf(await streams(stack, token, { messages: says('x'), model: 'model-a' }));
+    good(await chat(single.as.admin));
+  }
 });
 
 test('an API key has a budget of its own', async () => {

@@ -128,6 +128,36 @@ test('what a consumer says that does not hold the task any more changes nothing'
   assert.equal((await toldOf(stack, home.id)).length, 1);
 });
 
+test('thirty at once cancel a task, have it done again, or both: each gets an answer, and it is done once', async () => {
+  const home = await tenant(stack);
+  const as = home.as.developer;
+  const many = (count, call) => Promise.all(Array.from({ length: count }, call));
+  const cancel = (task) => as('DELETE', TASK, { id: task.id });
+  const retry = (task) => as('POST', `${TASK}/retry`, { id: task.id, body: {} });
+  const statuses = (answers) => answers.map(({ status }) => status).sort();
+  stack.ai.on({}, { status: 400 });
+  const failed = await handIn(as, { prompt: 'thirty' });
+  assert.equal((await ended(as, failed)).status, 'failed');
+  stack.ai.clear();
+  stack.ai.on({}, { text: 'ok', delay: 1_000 });
+  assert.deepEqual(statuses(await many(30, () => retry(failed))), [202, ...Array(29).fill(409)]);
+  assert.deepEqual(statuses(await many(30, () => cancel(failed))), Array(30).fill(204));
+  await eventually(async () => (await queued(stack, 'task_id = $1', [failed.id])).length === 0);
+  stack.ai.clear();
+  stack.ai.on({}, { text: 'ok', delay: 20 });
+  // Runners take it up, settle it and lose it meanwhile.
+  for (let round = 0; round < 6; round += 1) {
+    const answers = await many(30, (_, n) => (n % 2 ? cancel(failed) : retry(failed)));
+    assert.ok(answers.every(({ status }) => [202, 204, 409].includes(status)), JSON.stringify(statuses(answers)));
+  }
+  await eventually(async () => (await queued(stack, 'task_id = $1', [failed.id])).length === 0);
+  const last = await ended(as, failed);
+  if (last.status === 'cancelled') good(await retry(failed), 202);
+  assert.equal((await ended(as, failed)).status, 'completed');
+  const { rows: [{ events }] } = await stack.pg.query("SELECT count(*)::int AS events FROM audit_logs WHERE resource_id = $1 AND event = 'ai.task.retried'", [failed.id]);
+  assert.ok(events >= 2);
+});
+
 test('cancelling while answers come: each task is either cancelled or completed, and the batch adds up', async () => {
   const home = await tenant(stack, { limits: { max_batch_size: 100 } });
   const as = home.as.developer;

@@ -199,12 +199,53 @@ test('cancelled before and during: no answer, and what was used is known', async
 test('within the quota: what is beyond it fails with that, and is not asked', async () => {
   const fresh = await tenant(stack, { limits: { max_ai_requests_per_month: 3 } });
   const call = fresh.as.developer;
+  // All are handed in before the first is asked.
+  await stack.pg.query("INSERT INTO ai_task_turns (license_id, organization_id, held_until) VALUES ($1, $2, now() + interval '1 hour')", [fresh.license.id, fresh.id]);
   const tasks = [];
   for (let n = 0; n < 5; n += 1) tasks.push(await handIn(call, { prompt: `n ${n}` }));
+  await stack.pg.query('UPDATE ai_task_turns SET held_until = NULL WHERE license_id = $1', [fresh.license.id]);
+  await hurry(stack, 'organization_id = $1', [fresh.id]);
   const done = await Promise.all(tasks.map((task) => ended(call, task)));
   const count = (status) => done.filter((task) => task.status === status).length;
   assert.deepEqual([count('completed'), count('failed'), stack.ai.calls.length], [3, 2, 3]);
   assert.ok(done.filter(({ status }) => status === 'failed').every(({ error_code: code }) => code === 'QUOTA_EXCEEDED'));
+});
+
+test('what could not be asked now is refused when it is handed in, as whoever asks at once is', async () => {
+  const both = async (fresh, call = fresh.as.developer) => {
+    const answers = [await ask({ prompt: 'x', model: 'model-a' }, call), await call('POST', '/api/ai/chat', { body: { messages: says('x'), model: 'model-a' } })];
+    const batch = await call('POST', '/api/ai/batches', { body: { items: [{ prompt: 'x' }], model: 'model-a' } });
+    return [...answers, batch];
+  };
+  const spent = await tenant(stack, { limits: { max_ai_requests_per_month: 1 } });
+  good(await spent.as.developer('POST', '/api/ai/chat', { body: { messages: says('x'), model: 'model-a' } }));
+  for (const answer of await both(spent)) {
+    const details = refused(answer, 429, 'QUOTA_EXCEEDED');
+    assert.deepEqual([details.limit, details.most, details.left], ['max_ai_requests_per_month', 1, 0]);
+    assert.ok(Date.parse(details.resets_at) > Date.now() && Number(answer.headers.get('retry-after')) > 1);
+  }
+  const poor = await tenant(stack, { limits: { max_ai_cost_usd_per_month: 0 } });
+  for (const answer of await both(poor)) assert.equal(refused(answer, 429, 'QUOTA_EXCEEDED').limit, 'max_ai_cost_usd_per_month');
+  const rich = await tenant(stack);
+  const key = await withApiKey(stack, rich.users.developer, rich.id, { max_ai_cost_usd_per_month: '0' });
+  for (const answer of await both(rich, key)) assert.equal(refused(answer, 429, 'QUOTA_EXCEEDED').limit, 'api_key.max_ai_cost_usd_per_month');
+  const closed = await tenant(stack, { limits: { max_concurrent_tasks: 0 } });
+  for (const answer of await both(closed)) {
+    const details = refused(answer, 429, 'CONCURRENCY_LIMIT');
+    assert.deepEqual([details.limit, details.most], ['max_concurrent_tasks', 0]);
+  }
+  // Looking holds nothing: the one request and the one place are there still.
+  const one = await tenant(stack, { limits: { max_ai_requests_per_month: 2, max_concurrent_tasks: 1 } });
+  const task = await handIn(one.as.developer, { prompt: 'x', model: 'model-a' });
+  assert.equal((await ended(one.as.developer, task)).status, 'completed');
+  good(await one.as.developer('POST', '/api/ai/chat', { body: { messages: says('x'), model: 'model-a' } }));
+  // What was taken once is given again, whatever is left by then.
+  const last = await tenant(stack, { limits: { max_ai_requests_per_month: 1 } });
+  const headers = { 'idempotency-key': randomUUID() };
+  const taken = await last.as.developer('POST', TASKS, { body: { prompt: 'x', model: 'model-a' }, headers });
+  await ended(last.as.developer, good(taken, 202));
+  const again = await last.as.developer('POST', TASKS, { body: { prompt: 'x', model: 'model-a' }, headers });
+  assert.deepEqual([again.status, again.text], [202, taken.text]);
 });
 
 test('never more at a time than the license allows', async () => {
@@ -250,6 +291,7 @@ test('the same call again with its key hands in once', async () => {
   const headers = { 'idempotency-key': randomUUID() };
   const [one, two] = await Promise.all([1, 2].map(() => as('POST', TASKS, { body: { prompt: 'once' }, headers })));
   assert.equal(good(one, 202).id, good(two, 202).id);
+  assert.equal(one.text, two.text, 'given again to the byte');
   await ended(as, one.data);
   assert.equal(stack.ai.calls.length, 1);
 });

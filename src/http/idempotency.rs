@@ -275,7 +275,7 @@ fn associated(caller: Uuid, key: &str) -> Vec<u8> {
 
 fn store(tx: &mut Tx, caller: Uuid, key: &str, status: u16, response: &str) {
     tx.finally(
-        sql("UPDATE idempotency_keys SET status = $3::int, response = $4::jsonb, expires_at = now() + interval '24 hours'
+        sql("UPDATE idempotency_keys SET status = $3::int, response = $4::json, expires_at = now() + interval '24 hours'
              WHERE caller = $1 AND key = $2")
             .bind(caller)
             .bind(key)

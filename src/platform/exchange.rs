@@ -1,4 +1,4 @@
-//! A request to the outside whose answer is read piece by piece, with a bound on everything: how long it
+//! A request to the outside whose answer is read whole or piece by piece, with a bound on everything: how long it
 //! takes, how much there may be. Dropping it ends the request.
 
 use futures_util::future::{Either, select};
@@ -11,7 +11,8 @@ use worker::Delay;
 use worker::js_sys::{Promise, Reflect, Uint8Array, futures::JsFuture};
 use worker::web_sys::{AbortController, ReadableStreamDefaultReader, Response};
 
-// One step out of WebAssembly for a request, and one for what its answer begins with.
+// One step out of WebAssembly for a request, and one for what its answer begins with; of an answer that is wanted whole,
+// one for everything: a timer or a promise on this side costs as much as what it waits for.
 #[wasm_bindgen(
     inline_js = "export const send = (url, headers, body, signal) => fetch(url, { method: body === undefined ? 'GET' : 'POST', \
                  headers: Object.fromEntries(headers.split('\\n').filter(Boolean).map((line) => { const at = line.indexOf(': '); \
@@ -21,7 +22,16 @@ use worker::web_sys::{AbortController, ReadableStreamDefaultReader, Response};
                  for (let part = await reader.read(); !part.done; part = await reader.read()) { \
                  parts.push(part.value); bytes += part.value.length; if (bytes > most) return; } \
                  if (parts.length === 1) return parts[0]; const whole = new Uint8Array(bytes); let at = 0; \
-                 for (const part of parts) { whole.set(part, at); at += part.length; } return whole; };"
+                 for (const part of parts) { whole.set(part, at); at += part.length; } return whole; }; \
+                 const decoder = new TextDecoder(); \
+                 const asked = async (url, headers, body, ms, most, abort) => { let late = false; \
+                 const timer = setTimeout(() => { late = true; abort.abort(); }, ms); \
+                 try { const response = await send(url, headers, body, abort.signal); \
+                 const bytes = response.body ? await rest(response.body.getReader(), most) : new Uint8Array(); \
+                 if (bytes) return `${response.status}\n${head(response)}\n\n${decoder.decode(bytes)}`; \
+                 abort.abort(); return 'long'; } catch { return late ? 'late' : 'broken'; } finally { clearTimeout(timer); } }; \
+                 export const whole = (url, headers, body, ms, most) => { const abort = new AbortController(); \
+                 const answer = asked(url, headers, body, ms, most, abort); answer.stop = () => abort.abort(); return answer; };"
 )]
 extern "C" {
     #[wasm_bindgen(catch)]
@@ -35,6 +45,89 @@ extern "C" {
     fn head(response: &Response) -> String;
 
     fn rest(reader: &ReadableStreamDefaultReader, most: f64) -> Promise;
+
+    /// A promise of a whole answer, with a way to end its request.
+    #[wasm_bindgen(extends = Promise)]
+    type Asked;
+
+    #[wasm_bindgen(js_name = whole)]
+    fn ask(url: &str, headers: &str, body: &str, ms: f64, most: f64) -> Asked;
+
+    #[wasm_bindgen(method)]
+    fn stop(this: &Asked);
+}
+
+/// A whole answer.
+pub struct Whole {
+    /// HTTP status.
+    pub status: u16,
+    /// Its headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Its body; what is no UTF-8 in it is replaced.
+    pub body: String,
+}
+
+/// Ends the request unless its answer has come.
+struct Pending(Option<Asked>);
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(asked) = &self.0 {
+            asked.stop();
+        }
+    }
+}
+
+/// POSTs `body` and reads the answer, of at most `most` bytes, all of it within `patience`. Redirects are not followed.
+///
+/// # Errors
+/// [`Trouble`]; every status is an answer.
+pub async fn whole(
+    url: &str,
+    headers: &[(&'static str, String)],
+    body: &str,
+    patience: Duration,
+    most: usize,
+) -> Result<Whole, Trouble> {
+    let asked = ask(
+        url,
+        &lines(headers),
+        body,
+        patience.as_millis() as f64,
+        most as f64,
+    );
+    let answer = JsFuture::from(Promise::clone(&asked));
+    let mut pending = Pending(Some(asked));
+    let answer = answer.await;
+    pending.0 = None;
+    let text = answer.ok().and_then(|answer| answer.as_string());
+    let text = text.ok_or(Trouble::Broken)?;
+    match text.as_str() {
+        "late" => return Err(Trouble::Late),
+        "long" => return Err(Trouble::TooLong),
+        _ => {}
+    }
+    let (head, body) = text.split_once("\n\n").ok_or(Trouble::Broken)?;
+    let (status, headers) = head.split_once('\n').unwrap_or((head, ""));
+    Ok(Whole {
+        status: status.parse().map_err(|_| Trouble::Broken)?,
+        headers: pairs(headers),
+        body: body.to_owned(),
+    })
+}
+
+fn lines(headers: &[(&'static str, String)]) -> String {
+    let lines = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn pairs(lines: &str) -> Vec<(String, String)> {
+    let pairs = lines.lines().filter_map(|line| line.split_once(": "));
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// Why there is no answer, or no more of it.
@@ -95,21 +188,13 @@ impl Exchange {
         let Some(abort) = &guard.0 else {
             return Err(Trouble::Broken);
         };
-        let lines: Vec<String> = headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}"))
-            .collect();
-        let sent = send(url, &lines.join("\n"), body, &abort.signal());
+        let sent = send(url, &lines(headers), body, &abort.signal());
         let response = JsFuture::from(sent.map_err(|_| Trouble::Broken)?);
         let response = within(patience, response)
             .await?
             .map_err(|_| Trouble::Broken)?;
         let response: Response = response.dyn_into().map_err(|_| Trouble::Broken)?;
-        let headers = head(&response)
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let headers = pairs(&head(&response));
         let stream = response.body();
         let abort = guard.0.take().ok_or(Trouble::Broken)?;
         Ok(Self {

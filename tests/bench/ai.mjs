@@ -1,7 +1,7 @@
 // AI calls: what the worker adds to a provider's answer, beside a gateway that keeps nothing.
 //
-// Everybody asks the same fake provider in the same run: nobody in between, the gateway, and the worker, which
-// checks the caller, the license's quota and budget and the key's limits before each call, and writes down what
+// Everybody asks the same fake provider in the same run: nobody in between, the gateway, a JavaScript worker that makes as
+// many calls to objects as no AI call can do without, which is the platform's own floor, and the worker, which checks the caller, the license's quota and budget and the key's limits before each call, and writes down what
 // it cost after it. The fake answers at once, so what is measured is what is added.
 
 import http from 'node:http';
@@ -13,6 +13,7 @@ import { STATE } from '../../scripts/lib/paths.mjs';
 import { Service, freePort, run, until } from '../../scripts/lib/processes.mjs';
 import { load, once, request } from './load.mjs';
 import { median } from './lines.mjs';
+import { processorMs } from './workerd.mjs';
 
 const GATEWAY = '@portkey-ai/gateway';
 // With a newer server below it its streams end with 500.
@@ -28,6 +29,9 @@ const GAP_MS = 5;
 
 /** What the worker needs to call the fake alone. */
 export const varsFor = (fake) => ({ AI_BASE_URLS: `openai=${fake}/openai/v1`, OPENAI_API_KEYS: KEY });
+
+/** Where the fake is asked, for whoever asks it by itself. */
+export const providerAt = (fake) => `${fake}/openai/v1/chat/completions`;
 
 /** The model, and licenses that hold nobody up. */
 export async function prepare(client) {
@@ -61,7 +65,7 @@ export async function startGateway(note) {
     env: { ...process.env, NODE_ENV: 'production' },
   });
   await until(() => fetch(`http://127.0.0.1:${port}/`).then(() => true, () => false), PATIENCE_MS);
-  return { port, stop: () => service.stop() };
+  return { port, pid: service.pid, stop: () => service.stop() };
 }
 
 /** Tells the queues to deliver, as the platform does; returns what ends that, after everything was delivered. */
@@ -88,15 +92,16 @@ export function deliverEvery(port) {
 
 const question = { model: MODEL, messages: [{ role: 'user', content: 'Say hello to the bench.' }], max_completion_tokens: 100 };
 
-/** The three ways to the same answer. */
-function ways({ fake, gateway, core, apiKey }) {
+/** The ways to the same answer; `pid` is the process between asker and fake. */
+function ways({ fake, gateway, floor, core, pid, apiKey }) {
   return {
     direct: { title: 'the fake provider itself', port: fake.port, path: '/openai/v1/chat/completions', headers: { authorization: `Bearer ${KEY}` } },
     gateway: {
-      title: GATEWAY, port: gateway.port, path: '/v1/chat/completions',
+      title: GATEWAY, port: gateway.port, pid: gateway.pid, path: '/v1/chat/completions',
       headers: { authorization: `Bearer ${KEY}`, 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `${fake.url}/openai/v1` },
     },
-    core: { title: 'POST /v1/chat/completions, everything written down', port: core, path: '/v1/chat/completions', headers: { authorization: `Bearer ${apiKey}` } },
+    floor: { title: 'JavaScript worker, three object calls side by side', port: floor, pid, path: '/', headers: {} },
+    core: { title: 'POST /v1/chat/completions, everything written down', port: core, pid, path: '/v1/chat/completions', headers: { authorization: `Bearer ${apiKey}` } },
   };
 }
 
@@ -125,17 +130,19 @@ firstContent.agent = new http.Agent({ keepAlive: true });
 /**
  * Runs the ways one after the other in rounds: a slow minute hits all of them.
  *
- * @returns by way: `rate`, `p50`, `p99` under load and `first`, the median until the first content of a stream
+ * @returns by way: `rate`, `p50`, `p99`, `cpuMs` of a request under load and `first`, the median until the first content of a stream
  */
-export async function measureAi({ fake, gateway, core, apiKey, rounds, seconds, connections, streams = 30, note = () => {} }) {
-  const all = ways({ fake, gateway, core, apiKey });
+export async function measureAi({ fake, gateway, floor, core, pid, apiKey, rounds, seconds, connections, streams = 30, note = () => {} }) {
+  const all = ways({ fake, gateway, floor, core, pid, apiKey });
   const runs = Object.fromEntries(Object.keys(all).map((name) => [name, []]));
   const firsts = Object.fromEntries(Object.keys(all).map((name) => [name, []]));
   for (let round = 1; round <= rounds; round += 1) {
     for (const [name, way] of Object.entries(all)) {
       const line = { ...way, expects: 'You said: Say hello to the bench.', requests: [request({ ...way, method: 'POST', body: question })] };
       await once(line);
-      runs[name].push(await load({ ...line, connections, seconds }));
+      const before = way.pid ? processorMs(way.pid) : null;
+      const run = await load({ ...line, connections, seconds });
+      runs[name].push({ ...run, cpuMs: before === null ? NaN : (processorMs(way.pid) - before) / run.count });
     }
     note(`round ${round} of ${rounds}: ${Object.entries(runs).map(([name, list]) => `${name} ${Math.round(list.at(-1).rate)}/s`).join(' · ')}`);
   }
@@ -147,7 +154,7 @@ export async function measureAi({ fake, gateway, core, apiKey, rounds, seconds, 
   if (state.problems.length) throw new Error(`the fake provider was asked wrongly: ${state.problems[0]}`);
   const middle = (name, figure) => median(runs[name].map((one) => one[figure]));
   return Object.fromEntries(Object.entries(all).map(([name, { title }]) => [name, {
-    title, rate: middle(name, 'rate'), p50: middle(name, 'p50'), p99: middle(name, 'p99'), first: median(firsts[name]),
+    title, rate: middle(name, 'rate'), p50: middle(name, 'p50'), p99: middle(name, 'p99'), cpuMs: middle(name, 'cpuMs'), first: median(firsts[name]),
   }]));
 }
 
@@ -177,13 +184,15 @@ export async function drain({ core, apiKey, count }) {
 export function aiTable(figures, { drained, count }) {
   const row = (name, ...cells) => `${name.padEnd(54)}${cells.map((cell) => cell.padStart(12)).join('')}`;
   const ms = (number) => `${number.toFixed(2)} ms`;
-  const { direct, gateway, core } = figures;
+  const cpu = (number) => (Number.isNaN(number) ? '–' : ms(number));
+  const { direct, gateway, floor, core } = figures;
   const words = core.rate >= gateway.rate && core.p50 <= gateway.p50 && core.p99 <= gateway.p99 ? 'reached' : 'missed';
   return [
-    row('AI calls', 'requests/s', 'added p50', 'added p99', 'first token'),
-    ...[direct, gateway, core].map((one) => row(
-      one.title, Math.round(one.rate).toLocaleString('en'), ms(one.p50 - direct.p50), ms(one.p99 - direct.p99), ms(one.first - direct.first),
+    row('AI calls', 'requests/s', 'added p50', 'added p99', 'first token', 'CPU'),
+    ...[direct, gateway, floor, core].map((one) => row(
+      one.title, Math.round(one.rate).toLocaleString('en'), ms(one.p50 - direct.p50), ms(one.p99 - direct.p99), ms(one.first - direct.first), cpu(one.cpuMs),
     )),
+    `Of the floor, which knows nobody and writes nothing down: ${(core.rate / floor.rate).toFixed(2)} of its rate, ${(core.cpuMs / floor.cpuMs).toFixed(2)} of its CPU; the floor has ${(floor.rate / gateway.rate).toFixed(2)} of the gateway's rate.`,
     `At least as fast as the gateway, which keeps nothing: ${words} (${(core.rate / gateway.rate).toFixed(2)} of its rate).`,
     ...(drained ? [`${count.toLocaleString('en')} tasks were handed in and done at ${Math.round(drained).toLocaleString('en')} a second.`] : []),
   ].join('\n');

@@ -155,10 +155,10 @@ await bootstrap(async ({ packages }) => {
       running.push(fake);
       const gateway = await ai.startGateway(note);
       running.push(gateway);
-      const { ports, stop } = await start('ai', { vars: { ...vars, ...ai.varsFor(fake.url) }, delivering: true });
+      const { ports, pid, stop } = await start('ai', { vars: { ...vars, ...ai.varsFor(fake.url) }, delivering: true, provider: ai.providerAt(fake.url) });
       const delivered = ai.deliverEvery(ports.queue);
       const asked = { core: ports.core, apiKey };
-      const figures = await ai.measureAi({ ...asked, fake, gateway, rounds: ROUNDS, seconds: SECONDS, connections: CONNECTIONS, note });
+      const figures = await ai.measureAi({ ...asked, fake, gateway, floor: ports.floorAi, pid, rounds: ROUNDS, seconds: SECONDS, connections: CONNECTIONS, note });
       const drained = await ai.drain({ ...asked, count: TASKS });
       await delivered();
       for (const one of [gateway, fake, { stop }]) await one.stop();

@@ -58,7 +58,7 @@ ${classes.join('')}`;
 }
 
 /** The configuration in Cap'n Proto's text form. */
-async function configuration({ folder, ports, vars, database, counting, delivering }) {
+async function configuration({ folder, ports, vars, database, counting, delivering, provider }) {
   const config = readConfig({ config: join(ROOT, 'wrangler.toml') }, { hideWarnings: true });
   const objects = config.durable_objects.bindings;
   const { producers, consumers } = config.queues;
@@ -83,6 +83,7 @@ const config :Workerd.Config = (
     (name = "core", worker = .core),
     (name = "floor", worker = .floor),
     (name = "floor-sql", worker = .floorSql),
+    (name = "floor-ai", worker = .floorAi),
     (name = "queue", worker = .queue),
     (name = "postgres", external = (address = ${text(`127.0.0.1:${database.port}`)}, tcp = ())),
     (name = "objects", disk = (path = "objects", writable = true)),
@@ -91,7 +92,7 @@ const config :Workerd.Config = (
   ],
   sockets = ${list([
     socket('core', ports.core, '"core"'), socket('floor', ports.floor, '"floor"'), socket('floor-sql', ports.floorSql, '"floor-sql"'),
-    socket('queue', ports.queue, '"queue"'),
+    socket('floor-ai', ports.floorAi, '"floor-ai"'), socket('queue', ports.queue, '"queue"'),
     ...(counting ? [socket('counter', ports.counter, '(name = "core", entrypoint = "counter")')] : []),
   ])},
 );
@@ -112,6 +113,8 @@ const core :Workerd.Worker = (
 const floor :Workerd.Worker = ${await floor('floor')};
 
 const floorSql :Workerd.Worker = ${await floor('floor-sql', [hyperdrive('HYPERDRIVE')])};
+
+const floorAi :Workerd.Worker = ${await floor('floor-ai', [binding('PROVIDER', `text = ${text(provider)}`)])};
 
 const queue :Workerd.Worker = (
   ${date}, ${flags('service_binding_extra_handlers')},
@@ -137,14 +140,15 @@ export function processorMs(pid) {
  *
  * @param {boolean} [options.counting] with `counting.js` in front of the objects and queues that deliver
  * @param {boolean} [options.delivering] with queues that deliver, when they are told to
+ * @param {string} [options.provider] where the floor of AI calls asks
  * @returns {Promise<{ports: Record<string, number>, pid: number, stop: () => Promise<void>}>}
  */
-export async function startWorkerd({ folder, vars, database, counting = false, delivering = false }) {
+export async function startWorkerd({ folder, vars, database, counting = false, delivering = false, provider = '' }) {
   mkdirSync(join(folder, 'objects'), { recursive: true });
   const ports = {};
-  for (const name of ['core', 'floor', 'floorSql', 'queue', 'counter']) ports[name] = await freePort();
+  for (const name of ['core', 'floor', 'floorSql', 'floorAi', 'queue', 'counter']) ports[name] = await freePort();
   const file = join(folder, 'bench.capnp');
-  writeFileSync(file, await configuration({ folder, ports, vars, database, counting, delivering }));
+  writeFileSync(file, await configuration({ folder, ports, vars, database, counting, delivering, provider }));
 
   const lines = [];
   const service = await Service.start(WORKERD, ['serve', '--experimental', file], {

@@ -51,6 +51,7 @@ print(json.dumps({
     "said": said,
     "parsed": parsed.model_dump(),
     "models": [model.id for model in client.models.list()],
+    "model": client.models.retrieve(MODEL).id,
     "unknown": fails(openai.NotFoundError, model="nobody"),
     "wrong": fails(openai.BadRequestError, temperature=-1),
 }))

@@ -34,4 +34,5 @@ export default {
   'POST /api/v1/ai/process': { ...uses, make: prompted },
   'POST /v1/chat/completions': { ...uses, make: openAi },
   'GET /v1/models': { ...uses, belongsToNoTenant: true },
+  'GET /v1/models/{key}': { ...uses, belongsToNoTenant: true, make: async () => ({ key: 'gpt-5.4-mini' }) },
 };

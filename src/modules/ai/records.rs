@@ -8,11 +8,12 @@ use crate::db::{Query, sql};
 use crate::error::{Error, Result};
 use crate::modules::ai::prompts::measure::MEASURED;
 use crate::modules::licenses::close_periods;
-use crate::run::{self, Run, together};
+use crate::run::{self, Run};
 use celaest_domain::license_key::LicenseKey;
 use celaest_durable::license::{self, Confirmed};
 use futures_util::future::join_all;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
@@ -30,11 +31,20 @@ struct Names {
 /// # Errors
 /// When a record is malformed, the database fails or an object cannot be told; the records come again then.
 pub async fn consume(run: &Run, bodies: &[&str]) -> Result<()> {
-    let records = together(bodies)?;
     let mut licenses = BTreeSet::new();
+    let mut records = Vec::new();
     for body in bodies {
-        licenses.insert(run::of::<Names>(body)?.license_id);
+        // A worker's come several as a list, an object's one by one.
+        let some: Vec<Box<RawValue>> = match body.starts_with('[') {
+            true => run::of(body)?,
+            false => vec![run::of(body)?],
+        };
+        for record in &some {
+            licenses.insert(run::of::<Names>(record.get())?.license_id);
+        }
+        records.extend(some);
     }
+    let records = serde_json::to_string(&records).map_err(Error::internal)?;
     let licenses: Vec<Uuid> = licenses.into_iter().collect();
     let mut tx = run.begin();
     for _ in 0..MOST_PERIODS {

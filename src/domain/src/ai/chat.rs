@@ -20,10 +20,30 @@ pub use validate::{IMAGES, MAX_TOOLS, Problem, estimate_text};
 
 /// A question to a model.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
 pub struct ChatRequest {
     /// The conversation so far, the newest last.
+    #[serde(default)]
     pub messages: Vec<Message>,
+    /// How it is asked.
+    #[serde(flatten)]
+    pub how: Options,
+}
+
+/// How a model is asked. What a stored prompt says stands unless it is said here.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "AiTaskOptions"))]
+#[serde(default)]
+pub struct Options {
+    /// The model's name or alias. Default the stored prompt's, or the first by priority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Only models of this provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Whether another model may answer in the place of the first. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<bool>,
     /// How freely it is answered, 0 to 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
@@ -39,9 +59,9 @@ pub struct ChatRequest {
     /// For answers that can be repeated, where the provider can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<i64>,
-    /// What shape the answer has.
-    #[serde(rename = "response_format", skip_serializing_if = "Format::is_text")]
-    pub format: Format,
+    /// What shape the answer has: `text`, `json_object`, or `json_schema`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<Format>,
     /// The functions that the model may ask to be called.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
@@ -51,9 +71,20 @@ pub struct ChatRequest {
     /// Whether it may call several at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel_tool_calls: Option<bool>,
-    /// How long to think, where the model can: `none`, `minimal`, `low`, `medium`, `high`.
+    /// How long to think, where the model can: `none`, `minimal`, `low`, `medium`, `high`, `xhigh`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<String>,
+    /// How long one turn may take, all its attempts together, in milliseconds: 100 to 300000, default 120000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u32>,
+}
+
+impl Options {
+    /// What shape the answer has.
+    #[must_use]
+    pub fn format(&self) -> &Format {
+        self.response_format.as_ref().unwrap_or(&Format::Text)
+    }
 }
 
 /// What a model answered, whole.

@@ -31,9 +31,9 @@ pub async fn cancel(
     let mut cancelled = 0;
     loop {
         let query = cancel_some(&tx, id);
-        let some: u64 = tx.value(query).await?;
+        let (seen, some): (u64, u64) = tx.value(query).await?;
         cancelled += some;
-        if some < STEP {
+        if seen < STEP {
             break;
         }
     }
@@ -43,14 +43,19 @@ pub async fn cancel(
     permit.commit(tx, NoContent::done()).await
 }
 
-/// Cancels some tasks of a batch. Their places in the queue are held first, as whoever settles them does.
+/// Cancels some tasks of a batch: how many were looked at, and how many were cancelled. They are held before their places
+/// in the queue, as everybody does.
 fn cancel_some(tx: &Tx, batch: Uuid) -> Query {
     sql(
-        "WITH place AS MATERIALIZED (
-           SELECT q.task_id, q.task_created_at, q.lease FROM ai_task_queue q
+        "WITH seen AS MATERIALIZED (
+           SELECT t.id FROM ai_task_queue q
+           JOIN processed_tasks t ON t.id = q.task_id AND t.created_at = q.task_created_at
            WHERE q.batch_id = $1::uuid AND NOT q.is_cancelled
              AND ($2::uuid IS NULL OR q.organization_id = $2::uuid) AND ($3::uuid IS NULL OR q.user_id = $3::uuid)
-           ORDER BY q.task_id LIMIT $4::bigint FOR UPDATE
+           ORDER BY t.id LIMIT $4::bigint FOR NO KEY UPDATE OF t
+         ), place AS MATERIALIZED (
+           SELECT q.task_id, q.task_created_at, q.lease FROM seen s JOIN ai_task_queue q ON q.task_id = s.id
+           WHERE q.batch_id = $1::uuid AND NOT q.is_cancelled ORDER BY q.task_id FOR UPDATE OF q
          ), held AS (
            UPDATE ai_task_queue q SET is_cancelled = true FROM place p WHERE q.task_id = p.task_id AND p.lease IS NOT NULL
          ), free AS (
@@ -59,7 +64,7 @@ fn cancel_some(tx: &Tx, batch: Uuid) -> Query {
            UPDATE processed_tasks t SET status = 'cancelled', completed_at = now() FROM place p
            WHERE t.id = p.task_id AND t.created_at = p.task_created_at AND t.batch_id = $1::uuid
            RETURNING t.id)
-         SELECT to_json(count(*))::text FROM task",
+         SELECT json_build_array((SELECT count(*) FROM seen), (SELECT count(*) FROM task))::text",
     )
     .bind(batch)
     .bind(tx.scope().organization())

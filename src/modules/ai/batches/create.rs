@@ -9,7 +9,7 @@ use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::permit::{AiUse, Permit};
 use crate::http::reply::Accepted;
-use crate::modules::ai::asking::{Options, who};
+use crate::modules::ai::asking::who;
 use crate::modules::ai::tasks::asking::{self, Asked, Item};
 use crate::modules::ai::tasks::drain;
 use crate::modules::ai::tasks::license;
@@ -45,6 +45,7 @@ pub async fn create(
     let (who, catalogue) = (who(&permit), models::catalogue(&*permit.call).await?);
     let at = queries::now();
     let mut tasks = Vec::with_capacity(new.items.len());
+    let mut cheapest = None;
     for (place, item) in new.items.into_iter().enumerate() {
         let path = format!("items[{place}].");
         let mut variables = common.variables.clone();
@@ -57,7 +58,13 @@ pub async fn create(
         };
         let options = common.options.clone();
         let ask = asking::ask(who.clone(), options, version.as_ref(), asked, &path)?;
-        engine::judge(&*permit.call, &catalogue, &ask, &path)?;
+        let cost_micro = engine::judge(&*permit.call, &catalogue, &ask, &path)?;
+        if cheapest
+            .as_ref()
+            .is_none_or(|(_, least)| cost_micro < *least)
+        {
+            cheapest = Some((ask, cost_micro));
+        }
         tasks.push(New {
             id: queries::id(at, place)?,
             batch_index: Some(place),
@@ -65,13 +72,18 @@ pub async fn create(
             request: Asked {
                 messages: item.messages.unwrap_or_default(),
                 variables: item.variables,
-                options: Options::default(),
+                ..Asked::default()
             },
             metadata: item.metadata,
         });
     }
 
+    let admitted = match &cheapest {
+        Some((ask, cost_micro)) => license.admits(&permit, ask, *cost_micro).await,
+        None => Ok(()),
+    };
     let mut tx = permit.begin_once(key).await?;
+    admitted?;
     let id = queries::id(at, 0)?;
     let version = version.map(|version| version.id);
     let set = Set::new()

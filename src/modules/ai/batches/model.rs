@@ -2,10 +2,9 @@
 
 use crate::http::checks;
 use crate::http::types::Ident;
-use crate::modules::ai::asking::Options;
 use crate::modules::ai::tasks::license::MOST_IN_BATCH;
 use crate::modules::ai::tasks::model::{MAX_INPUT, Status};
-use celaest_domain::ai::chat::Message;
+use celaest_domain::ai::chat::{Message, Options};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

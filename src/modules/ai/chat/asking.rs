@@ -3,7 +3,7 @@
 use super::model::Wish;
 use crate::error::{Error, Result};
 use crate::http::permit::Access;
-use crate::modules::ai::asking::who;
+use crate::modules::ai::asking;
 use crate::modules::ai::engine::Ask;
 use crate::modules::ai::prompts::{active, render};
 use celaest_domain::ai::chat::Message;
@@ -33,7 +33,7 @@ pub async fn ask(
     } else if !wish.variables.is_empty() {
         return Err(Error::field("variables", "need a prompt, by prompt_slug"));
     }
-    let usual = wish.how.ask(who(access), version.as_ref(), all, kind)?;
+    let usual = asking::ask(wish.how, asking::who(access), version.as_ref(), all, kind)?;
     Ok(Ask {
         license: wish.license,
         retries: wish.retries.unwrap_or(usual.retries),

@@ -1,10 +1,9 @@
 //! What goes in and out of the doors to the engine.
 
 use crate::http::types::Ident;
-use crate::modules::ai::asking::Options;
 use crate::modules::ai::engine::{Attempt, Completion};
 use celaest_domain::ai::chat::{
-    Finish, Format, Message, Replay, Tool, ToolCall, ToolChoice, Usage,
+    Finish, Format, Message, Options, Replay, Tool, ToolCall, ToolChoice, Usage,
 };
 use celaest_domain::ai::provider::Provider;
 use garde::Validate;

@@ -4,7 +4,7 @@ use super::images;
 use crate::modules::ai::models::Model;
 use crate::modules::ai::pool::Lent;
 use crate::platform::clock;
-use crate::platform::exchange::{Exchange, Trouble};
+use crate::platform::exchange::{self, Exchange, Trouble, Whole};
 use celaest_domain::ai::chat::{Answer, ChatRequest, Usage};
 use celaest_domain::ai::failure::Failure;
 use celaest_domain::ai::wire::{self, Event, Head, MAX_ANSWER_BYTES, Target};
@@ -61,10 +61,24 @@ pub async fn ask(
     let request = images::put_in(request, model.provider, end).await?;
     let http = wire::request(&target, &request, streams)?;
     let left = |end: i64| milliseconds(end - clock::now_ms());
-    let first = match streams {
-        true => end.min(clock::now_ms() + i64::from(patience.first_ms)),
-        false => end,
-    };
+    if !streams {
+        let answer = exchange::whole(
+            &http.url,
+            &http.headers,
+            &http.body,
+            left(end),
+            MAX_ANSWER_BYTES,
+        );
+        let Whole {
+            status,
+            headers,
+            body,
+        } = answer.await.map_err(failure)?;
+        let head = Head { status, headers };
+        let answer = wire::answer(model.provider, &head, body.as_bytes(), clock::now_ms())?;
+        return Ok(Got::Whole(Box::new(answer)));
+    }
+    let first = end.min(clock::now_ms() + i64::from(patience.first_ms));
     let mut exchange = Exchange::open(&http.url, &http.headers, Some(&http.body), left(first))
         .await
         .map_err(failure)?;
@@ -72,7 +86,7 @@ pub async fn ask(
         status: exchange.status,
         headers: std::mem::take(&mut exchange.headers),
     };
-    if !streams || head.status != 200 {
+    if head.status != 200 {
         let body = exchange.rest(MAX_ANSWER_BYTES, left(end)).await;
         let body = body.map_err(failure)?;
         let answer = wire::answer(model.provider, &head, &body, clock::now_ms())?;

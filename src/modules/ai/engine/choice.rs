@@ -63,14 +63,14 @@ pub fn models(
             .is_none_or(|provider| model.provider == provider)
     };
     let preferred = ask.preferred.and_then(|id| catalogue.by_id(id));
-    let named: Vec<Arc<Model>> = match (ask.model.as_deref(), preferred) {
+    let named: Vec<Arc<Model>> = match (ask.request.how.model.as_deref(), preferred) {
         (Some(name), _) => catalogue.named(name),
         (None, Some(model)) => vec![model.clone()],
         (None, None) => catalogue.models.clone(),
     };
     let named: Vec<_> = named.into_iter().filter(of_provider).collect();
     if named.is_empty() {
-        let details = json!({ "model": ask.model, "provider": ask.provider });
+        let details = json!({ "model": ask.request.how.model, "provider": ask.provider });
         return Err(Error::new(Code::ModelNotFound).with_details(details));
     }
     let others = catalogue.models.iter().filter(|model| {
@@ -82,7 +82,7 @@ pub fn models(
         match fits(model, &ask.request, tokens, streams) {
             Ok(()) => chosen.push(model.clone()),
             // A model that was named is to answer as it is asked: nobody else stands in for what it cannot do.
-            Err(problem) if place == 0 && ask.model.is_some() && named.len() == 1 => {
+            Err(problem) if place == 0 && ask.request.how.model.is_some() && named.len() == 1 => {
                 return Err(problem);
             }
             Err(problem) => {
@@ -113,10 +113,10 @@ fn fits(model: &Model, request: &ChatRequest, tokens: u64, streams: bool) -> Res
     {
         return cannot("messages", "has images, which the model cannot see");
     }
-    if !can.function_calling && !request.tools.is_empty() {
+    if !can.function_calling && !request.how.tools.is_empty() {
         return cannot("tools", "are nothing that the model can call");
     }
-    let json = match request.format {
+    let json = match request.how.format() {
         Format::Text => true,
         Format::Json => can.json_mode,
         Format::Schema { .. } => can.json_mode || can.json_schema,
@@ -127,7 +127,7 @@ fn fits(model: &Model, request: &ChatRequest, tokens: u64, streams: bool) -> Res
     if streams && !can.streaming {
         return cannot("stream", "is nothing that the model can do");
     }
-    let answer = u64::from(request.max_tokens.unwrap_or(0));
+    let answer = u64::from(request.how.max_tokens.unwrap_or(0));
     if let Some(most) = model
         .max_tokens_output
         .filter(|most| answer > u64::from(*most))

@@ -13,10 +13,14 @@ use celaest_domain::ai::cost;
 use celaest_domain::ai::failure::Failure;
 use celaest_durable::license::{self, Ended, Record, Settle, SettleCall};
 use futures_util::future::join;
+use futures_util::poll;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
+use worker::Delay;
 
 /// The most of a question and of an answer that is kept, in bytes: a message of the queue has a limit.
 const MAX_INPUT: usize = 24_000;
@@ -82,6 +86,32 @@ pub(super) struct Facts<'a> {
 pub(super) fn price(model: &Model, usage: Option<Usage>, at: i64) -> Option<i64> {
     let micro = cost::micro_dollars(&model.prices, usage?, at)?;
     i64::try_from(micro).ok()
+}
+
+/// Tells everybody of a call's end, and whoever asked of its answer. What the license holds for the call is on its way
+/// back before the answer: whoever asks again because of it finds it there. Everything else follows the answer.
+pub(super) async fn around(
+    host: &impl Host,
+    closing: Option<Closing>,
+    answer: impl Future<Output = ()>,
+) {
+    match closing {
+        None => answer.await,
+        Some(closing) => {
+            let mut settled = pin!(closing.settle(host));
+            // It leaves with the first look at it.
+            let is_settled = poll!(settled.as_mut()).is_ready();
+            answer.await;
+            // The answer leaves before the rest.
+            Delay::from(Duration::ZERO).await;
+            let settled = async {
+                if !is_settled {
+                    settled.await;
+                }
+            };
+            join(settled, closing.record(host)).await;
+        }
+    }
 }
 
 impl Closing {
@@ -168,38 +198,42 @@ impl Closing {
     }
 
     /// Tells everybody. Whoever does not hear of it finds out alone, a little later.
-    pub async fn close(self, host: &impl Host) {
-        let env = host.env();
-        let settled = async {
-            host.count_object_call();
-            let told = license::settle_call(env, &self.granted.key, &self.settle).await;
-            told.map_err(Error::unavailable)
-        };
+    pub async fn close(&self, host: &impl Host) {
+        join(self.settle(host), self.record(host)).await;
+    }
+
+    /// Tells the license's object.
+    async fn settle(&self, host: &impl Host) {
+        host.count_object_call();
+        let told = license::settle_call(host.env(), &self.granted.key, &self.settle).await;
+        if let Err(error) = told {
+            let error = Error::unavailable(error);
+            log::warn(
+                host.name(),
+                "a license was not told of a call's end",
+                &error,
+            );
+        }
+    }
+
+    /// Tells PostgreSQL and the key's pool.
+    async fn record(&self, host: &impl Host) {
         let record = self.record.as_ref();
         if let Some(record) = record.and_then(|record| serde_json::to_string(record).ok()) {
             outgoing::send(host, record);
         }
-        let lent = async {
-            let Some((lent, used)) = &self.lent else {
-                return Ok(());
-            };
-            let outcome = Outcome {
-                failure: used.failure.as_ref(),
-                given_up: used.given_up,
-                usage: used.usage,
-                latency_ms: u64::try_from(used.latency_ms).unwrap_or(0),
-                cost_micros: used.cost_micro.and_then(|micro| u64::try_from(micro).ok()),
-            };
-            pool::settle(host, lent, &outcome).await
+        let Some((lent, used)) = &self.lent else {
+            return;
         };
-        let (settled, lent) = join(settled, lent).await;
-        for (what, outcome) in [
-            ("a license was not told of a call's end", settled),
-            ("a key was not given back", lent),
-        ] {
-            if let Err(error) = outcome {
-                log::warn(host.name(), what, &error);
-            }
+        let outcome = Outcome {
+            failure: used.failure.as_ref(),
+            given_up: used.given_up,
+            usage: used.usage,
+            latency_ms: u64::try_from(used.latency_ms).unwrap_or(0),
+            cost_micros: used.cost_micro.and_then(|micro| u64::try_from(micro).ok()),
+        };
+        if let Err(error) = pool::settle(host, lent, &outcome).await {
+            log::warn(host.name(), "a key was not given back", &error);
         }
     }
 }
@@ -233,7 +267,7 @@ fn more(facts: &Facts<'_>, end: &End<'_>, usage: Option<Usage>, estimated: bool)
         End::Gone { content, .. } | End::Broken { content, .. } => (*content, [].as_slice(), None),
         End::Failed(_) => ("", [].as_slice(), None),
     };
-    let whole_json = match (&request.format, output.len() <= MAX_OUTPUT) {
+    let whole_json = match (request.how.format(), output.len() <= MAX_OUTPUT) {
         (Format::Json | Format::Schema { .. }, true) => serde_json::from_str(output).ok(),
         _ => None,
     };
@@ -295,4 +329,32 @@ fn clip(text: &str, most: usize) -> String {
         kept.push(c);
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_leaves_pays_for_what_was_read_and_written() {
+        let said = |input, output| {
+            Some(Usage {
+                input,
+                output,
+                ..Usage::default()
+            })
+        };
+        // Nothing was said and nothing had come: the question was read, as far as anybody can count it.
+        assert_eq!(usage_until(None, "", 40), (said(40, 0), true));
+        assert_eq!(usage_until(None, "twelve words", 40), (said(40, 3), true));
+        // What the provider said stands, unless it is of before the text came.
+        assert_eq!(
+            usage_until(said(30, 3), "twelve words", 40),
+            (said(30, 3), false)
+        );
+        assert_eq!(
+            usage_until(said(30, 1), "twelve words", 40),
+            (said(30, 3), true)
+        );
+    }
 }

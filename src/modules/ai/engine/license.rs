@@ -20,6 +20,8 @@ use uuid::Uuid;
 const ATTEMPTS: usize = 8;
 /// Licenses whose keys an isolate remembers: beyond that it forgets all.
 const MOST_REMEMBERED: usize = 10_000;
+/// A budget that is used up with nothing used of it.
+const NO_MONEY: i64 = -1;
 /// How much longer than the call itself its end may take to be told, in milliseconds.
 const GRACE_MS: i64 = 10_000;
 
@@ -140,53 +142,119 @@ async fn reserve_in(
     cost_micro: i64,
     streams: bool,
 ) -> Result<Granted> {
-    let key = LicenseKey::parse(&license.key).map_err(|_| Error::internal("a key that is none"))?;
+    let key = parsed(license)?;
+    let mut reserve = asked(host, ask, call, license.id, cost_micro)?;
+    if streams {
+        reserve.patience_ms += super::stream::MOST_MS;
+    }
+    let (organization, left) = granted(knock(host, &key, reserve).await?)?;
+    Ok(Granted {
+        id: license.id,
+        key,
+        organization,
+        left,
+    })
+}
+
+/// Whether the license would let a task in now, as it lets calls in, but for how many there are at a time: those wait.
+///
+/// # Errors
+/// Why not.
+pub async fn admits(host: &impl Host, ask: &Ask, license: &License, cost_micro: i64) -> Result<()> {
+    let budget_micro = ask.who.key.and_then(|key| key.budget_micro);
+    let reserve = ReserveCall {
+        // Nobody fits into it, and it is looked at last: the object says what is used, and reserves nothing.
+        key_budget_micro: Some(NO_MONEY),
+        ..asked(host, ask, Uuid::new_v4(), license.id, cost_micro)?
+    };
+    match knock(host, &parsed(license)?, reserve).await? {
+        CallAnswer::Full {
+            limit: Limit::KeyBudget,
+            used,
+            resets_at,
+            ..
+        } => match budget_micro {
+            Some(most) if used.saturating_add(cost_micro.max(1)) > most => {
+                Err(full(Limit::KeyBudget, most, used, resets_at))
+            }
+            _ => Ok(()),
+        },
+        answer => granted(answer).map(drop),
+    }
+}
+
+/// The refusal of a license that lets nothing in at all.
+pub fn closed() -> Error {
+    full(Limit::Concurrency, 0, 0, 0)
+}
+
+fn parsed(license: &License) -> Result<LicenseKey> {
+    LicenseKey::parse(&license.key).map_err(|_| Error::internal("a key that is none"))
+}
+
+/// What the license's object is asked.
+fn asked(
+    host: &impl Host,
+    ask: &Ask,
+    call: Uuid,
+    license_id: Uuid,
+    cost_micro: i64,
+) -> Result<ReserveCall<'static>> {
     let who = &ask.who;
-    let config = host.config()?;
-    let patience_ms = i64::from(ask.deadline_ms) + GRACE_MS;
-    let meta = ask.meta(call);
+    Ok(ReserveCall {
+        call: ask.meta(call),
+        license_id,
+        organization_id: who.organization,
+        owner_id: who.owner,
+        cost_micro,
+        key_budget_micro: who.key.and_then(|key| key.budget_micro),
+        patience_ms: i64::from(ask.deadline_ms) + GRACE_MS,
+        snapshot_ttl_s: host.config()?.snapshot_ttl_seconds,
+        supply: None,
+    })
+}
+
+/// Whom it let in, and what remains.
+fn granted(answer: CallAnswer) -> Result<(Uuid, Left)> {
+    match answer {
+        CallAnswer::Granted {
+            organization_id,
+            left,
+        } => Ok((organization_id, left)),
+        CallAnswer::Refused(verdict) => Err(refused(&verdict)),
+        CallAnswer::Full {
+            limit,
+            most,
+            used,
+            resets_at,
+        } => Err(full(limit, most, used, resets_at)),
+        CallAnswer::Repeated => Err(Code::CallRepeated.into()),
+        CallAnswer::Missing => Err(Code::LicenseNotFound.into()),
+        CallAnswer::Unavailable => Err(Error::unavailable("no snapshot of the license")),
+        CallAnswer::NeedSnapshot(_) => Err(Error::unavailable("the license keeps changing")),
+    }
+}
+
+/// Asks the object, and PostgreSQL for what it does not know.
+async fn knock(
+    host: &impl Host,
+    key: &LicenseKey,
+    reserve: ReserveCall<'static>,
+) -> Result<CallAnswer> {
     let mut known = Known::Nothing;
     for _ in 0..ATTEMPTS {
-        let reserve = ReserveCall {
-            call: meta.clone(),
-            license_id: license.id,
-            organization_id: who.organization,
-            owner_id: who.owner,
-            cost_micro,
-            key_budget_micro: who.key.and_then(|key| key.budget_micro),
-            patience_ms: match streams {
-                true => patience_ms + super::stream::MOST_MS,
-                false => patience_ms,
-            },
-            snapshot_ttl_s: config.snapshot_ttl_seconds,
-            supply: known.supply(),
-        };
         host.count_object_call();
-        let answer = license::reserve_call(host.env(), &key, &reserve).await;
+        let answer = match known.supply() {
+            None => license::reserve_call(host.env(), key, &reserve).await,
+            supply => {
+                let supplied = ReserveCall {
+                    supply,
+                    ..reserve.clone()
+                };
+                license::reserve_call(host.env(), key, &supplied).await
+            }
+        };
         match answer.map_err(Error::unavailable)? {
-            CallAnswer::Granted {
-                organization_id,
-                left,
-            } => {
-                return Ok(Granted {
-                    id: license.id,
-                    key,
-                    organization: organization_id,
-                    left,
-                });
-            }
-            CallAnswer::Refused(verdict) => return Err(refused(&verdict)),
-            CallAnswer::Full {
-                limit,
-                most,
-                used,
-                resets_at,
-            } => return Err(full(limit, most, used, resets_at)),
-            CallAnswer::Repeated => return Err(Code::CallRepeated.into()),
-            CallAnswer::Missing => return Err(Code::LicenseNotFound.into()),
-            CallAnswer::Unavailable => {
-                return Err(Error::unavailable("no snapshot of the license"));
-            }
             CallAnswer::NeedSnapshot(wanted) => {
                 // The pool may be reading on the other connection.
                 let database = host.database().beside();
@@ -199,6 +267,7 @@ async fn reserve_in(
                     Err(_) => Known::Unavailable,
                 };
             }
+            answer => return Ok(answer),
         }
     }
     Err(Error::unavailable("the license keeps changing"))
@@ -216,7 +285,8 @@ fn full(limit: Limit, most: i64, used: i64, resets_at: i64) -> Error {
     if limit == Limit::Concurrency {
         let details = json!({ "limit": "max_concurrent_tasks", "most": most, "used": used });
         return Error {
-            retry_after: Some(1),
+            // None at a time is none until somebody changes the license.
+            retry_after: Some(if most > 0 { 1 } else { 3_600 }),
             ..Error::new(Code::ConcurrencyLimit).with_details(details)
         };
     }

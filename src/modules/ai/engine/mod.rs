@@ -24,6 +24,7 @@ use crate::db::{Background, Database};
 use crate::error::Error;
 use crate::modules::ai::host::Host;
 use crate::modules::ai::models::Catalogue;
+use crate::platform::clock;
 use celaest_domain::ai::chat::ChatRequest;
 use celaest_domain::ai::provider::Provider;
 use celaest_durable::license::CallMeta;
@@ -31,9 +32,8 @@ use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
 use std::rc::Rc;
-use std::time::Duration;
 use uuid::Uuid;
-use worker::{Delay, Env};
+use worker::Env;
 
 /// All attempts of a call together, unless the caller says otherwise.
 pub const DEADLINE_MS: u32 = 30_000;
@@ -92,10 +92,8 @@ pub struct Ask {
     pub who: Who,
     /// The license that is used; the organization's default one where none is named.
     pub license: Option<Uuid>,
-    /// The question.
+    /// The question, and the model that is named in it: its id, name or alias. The default by priority where none is.
     pub request: ChatRequest,
-    /// The model's id, name or alias; the default by priority where none is named.
-    pub model: Option<String>,
     /// The model that is asked first where none is named, if it is there.
     pub preferred: Option<Uuid>,
     /// Only models of this provider.
@@ -129,7 +127,6 @@ impl Ask {
             who,
             license: None,
             request,
-            model: None,
             preferred: None,
             provider: None,
             prompt: None,
@@ -162,15 +159,15 @@ impl Ask {
 }
 
 /// Whether a question could be asked now, as far as that is known before its license and a key are: for one that is
-/// asked later. `path` stands before what is wrong with its messages.
+/// asked later. `path` stands before what is wrong with its messages. Returns what it may cost, in millionths of a dollar.
 ///
 /// # Errors
 /// Why not, as whoever asks at once is told.
-pub fn judge(host: &impl Host, catalogue: &Catalogue, ask: &Ask, path: &str) -> Result<(), Error> {
+pub fn judge(host: &impl Host, catalogue: &Catalogue, ask: &Ask, path: &str) -> Result<i64, Error> {
     let tokens = ask.request.estimate_tokens();
     choice::checked(ask, host.config()?.webhook_allow_private)
         .and_then(|()| choice::models(catalogue, ask, tokens, false))
-        .map(drop)
+        .map(|models| run::held(&models[0], ask, tokens, clock::now_ms()))
         .map_err(|error| choice::within(path, error))
 }
 
@@ -198,12 +195,7 @@ pub async fn answer(call: &Rc<Call>, mut ask: Ask) -> Result<Completion, Failed>
     // Apart from the request, so that it comes to its end even when that does not.
     call.background(async move {
         let (outcome, closing) = run::whole(&host, ask).await;
-        let _ = tell.send(outcome);
-        if let Some(closing) = closing {
-            // The answer leaves first.
-            Delay::from(Duration::ZERO).await;
-            closing.close(&host).await;
-        }
+        closing::around(&host, closing, async { drop(tell.send(outcome)) }).await;
         host.database.close();
     });
     match told.await {

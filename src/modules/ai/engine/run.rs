@@ -400,16 +400,16 @@ fn wanted<'a>(ask: &Ask, model: &'a Model, tokens: u64, tried: &'a [Uuid]) -> Wa
         provider: model.provider,
         organization: ask.who.organization,
         model: &model.model_id,
-        tokens: tokens + u64::from(ask.request.max_tokens.unwrap_or(0)),
+        tokens: tokens + u64::from(ask.request.how.max_tokens.unwrap_or(0)),
         tried,
     }
 }
 
 /// What a call may cost, for budgets; nothing where no price is known.
-fn held(model: &Model, ask: &Ask, tokens: u64, now: i64) -> i64 {
+pub(super) fn held(model: &Model, ask: &Ask, tokens: u64, now: i64) -> i64 {
     let usage = Usage {
         input: tokens,
-        output: u64::from(ask.request.max_tokens.unwrap_or(HELD_TOKENS)),
+        output: u64::from(ask.request.how.max_tokens.unwrap_or(HELD_TOKENS)),
         ..Usage::default()
     };
     price(model, Some(usage), now).unwrap_or(0)

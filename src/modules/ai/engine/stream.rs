@@ -1,7 +1,7 @@
 //! An answer piece by piece.
 
 use super::attempt::{Flow, Got, milliseconds};
-use super::closing::{Closing, End};
+use super::closing::{self, Closing, End};
 use super::run::{self, Begun};
 use super::{Ask, Attempt, Beside, Completion, Failed};
 use crate::call::Call;
@@ -58,7 +58,7 @@ pub(super) async fn open(call: &Rc<Call>, ask: Ask) -> Result<Streaming, Failed>
     call.background(async move {
         match run::begin(&host, ask, true).await {
             Ok(begun) => {
-                let (pieces, reader) = mpsc::channel(WAITING);
+                let (mut pieces, reader) = mpsc::channel(WAITING);
                 let _ = tell.send(Ok(Streaming {
                     call: begun.call.id,
                     provider: begun.model.provider,
@@ -66,13 +66,18 @@ pub(super) async fn open(call: &Rc<Call>, ask: Ask) -> Result<Streaming, Failed>
                     attempts: begun.call.attempts.clone(),
                     pieces: reader,
                 }));
-                pump(begun, pieces).await.close(&host).await;
+                let (closing, last) = pump(begun, &mut pieces).await;
+                let told = async {
+                    if let Some(last) = last {
+                        let _ = pieces.send(last).await;
+                    }
+                    pieces.close_channel();
+                };
+                closing::around(&host, Some(closing), told).await;
             }
             Err(stopped) => {
-                let _ = tell.send(Err(stopped.failed));
-                if let Some(closing) = stopped.closing {
-                    closing.close(&host).await;
-                }
+                let told = async { drop(tell.send(Err(stopped.failed))) };
+                closing::around(&host, stopped.closing, told).await;
             }
         }
         host.database.close();
@@ -90,7 +95,8 @@ enum Stop {
     Failed(Failure),
 }
 
-async fn pump(begun: Begun, mut pieces: mpsc::Sender<Piece>) -> Closing {
+/// Hands on what comes; returns what is to be told of it, and the piece that is its end.
+async fn pump(begun: Begun, pieces: &mut mpsc::Sender<Piece>) -> (Closing, Option<Piece>) {
     let Begun {
         got,
         model,
@@ -101,10 +107,13 @@ async fn pump(begun: Begun, mut pieces: mpsc::Sender<Piece>) -> Closing {
     let key = lent.key_id;
     let mut flow = match got {
         Got::Flow(flow) => flow,
-        Got::Whole(_) => return Closing::given_back(call.granted, call.id, Some(lent)),
+        Got::Whole(_) => {
+            let closing = Closing::given_back(call.granted, call.id, Some(lent));
+            return (closing, None);
+        }
     };
     let stop = {
-        let flowing = pin!(flows(&mut flow, &mut pieces, call.ask.between_tokens_ms));
+        let flowing = pin!(flows(&mut flow, pieces, call.ask.between_tokens_ms));
         match call.ask.gone.clone() {
             None => flowing.await,
             Some(gone) => match select(flowing, gone).await {
@@ -122,34 +131,35 @@ async fn pump(begun: Begun, mut pieces: mpsc::Sender<Piece>) -> Closing {
         Stop::Finished => {
             // An end without an answer does not get here.
             let Some(answer) = flow.ended.take() else {
-                return Closing::given_back(call.granted, call.id, Some(lent));
+                let closing = Closing::given_back(call.granted, call.id, Some(lent));
+                return (closing, None);
             };
-            let completion = call.completion((*answer).clone(), &model, key);
-            let _ = pieces.send(Piece::End(Box::new(completion))).await;
-            Closing::of(
-                call.facts(last, Some(lent), latency_ms),
-                &End::Answered(&answer),
-            )
+            let facts = call.facts(last, Some(lent), latency_ms);
+            let closing = Closing::of(facts, &End::Answered(&answer));
+            let completion = call.completion(*answer, &model, key);
+            (closing, Some(Piece::End(Box::new(completion))))
         }
         Stop::Gone => {
             let end = End::Gone {
                 usage: flow.usage(),
                 content: flow.content(),
             };
-            Closing::of(call.facts(last, Some(lent), latency_ms), &end)
+            let facts = call.facts(last, Some(lent), latency_ms);
+            (Closing::of(facts, &end), None)
         }
         Stop::Failed(failure) => {
             let error = Error::new(Code::ProvidersFailed).with_details(json!({
                 "provider": model.provider, "model": model.model_id, "reason": failure.code,
             }));
-            let _ = pieces.send(Piece::Failed(error.clone())).await;
             let end = End::Broken {
                 error: &error,
                 failure: &failure,
                 usage: flow.usage(),
                 content: flow.content(),
             };
-            Closing::of(call.facts(last, Some(lent), latency_ms), &end)
+            let facts = call.facts(last, Some(lent), latency_ms);
+            let closing = Closing::of(facts, &end);
+            (closing, Some(Piece::Failed(error)))
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What OpenAI's clients send and read.
 
 use crate::error::{Code, Error, Result};
-use crate::modules::ai::asking::Options;
 use crate::modules::ai::chat::model::{Receipt, Wish, some};
 use crate::modules::ai::engine::Completion;
-use celaest_domain::ai::chat::{Finish, Format, Message, Tool, ToolCall, ToolChoice, Usage};
+use celaest_domain::ai::chat::{
+    Finish, Format, Message, Options, Tool, ToolCall, ToolChoice, Usage,
+};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,32 @@ pub struct OpenAiChat {
     /// `false` alone.
     #[serde(default)]
     pub logprobs: Option<bool>,
+    /// 0 alone.
+    #[serde(default)]
+    pub top_logprobs: Option<u32>,
+    /// Empty.
+    #[serde(default)]
+    #[schemars(with = "Option<Map<String, Value>>")]
+    pub logit_bias: Option<Value>,
+    /// Nothing: see `tools`.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<Value>>")]
+    pub functions: Option<Value>,
+    /// Nothing: see `tool_choice`.
+    #[serde(default)]
+    pub function_call: Option<Value>,
+    /// Nothing.
+    #[serde(default)]
+    #[schemars(with = "Option<Map<String, Value>>")]
+    pub audio: Option<Value>,
+    /// Nothing.
+    #[serde(default)]
+    #[schemars(with = "Option<Map<String, Value>>")]
+    pub web_search_options: Option<Value>,
+    /// Nothing.
+    #[serde(default)]
+    #[schemars(with = "Option<Map<String, Value>>")]
+    pub moderation: Option<Value>,
     /// `text` alone.
     #[serde(default)]
     pub modalities: Option<Vec<String>>,
@@ -95,6 +122,17 @@ pub struct OpenAiChat {
     /// Not used.
     #[serde(default)]
     pub prompt_cache_key: Option<String>,
+    /// Not used.
+    #[serde(default)]
+    pub prompt_cache_retention: Option<String>,
+    /// Not used.
+    #[serde(default)]
+    #[schemars(with = "Option<Map<String, Value>>")]
+    pub prompt_cache_options: Option<Value>,
+    /// Not used.
+    #[serde(default)]
+    #[schemars(with = "Option<Map<String, Value>>")]
+    pub prediction: Option<Value>,
     /// Not used.
     #[serde(default)]
     pub service_tier: Option<String>,
@@ -134,29 +172,60 @@ impl OpenAiChat {
         options.is_some_and(|options| options.include_usage == Some(true))
     }
 
+    /// What would change the answer and is not the same everywhere is taken only where it changes nothing.
+    fn asks_for_nothing_else(&self) -> Result<()> {
+        let nonzero = |number: Option<f64>| number.is_some_and(|number| number != 0.0);
+        let is_empty = |value: &Value| *value == json!({}) || *value == json!([]);
+        let more = |value: &Option<Value>| value.as_ref().is_some_and(|value| !is_empty(value));
+        let modality = |kind: &String| kind != "text";
+        let calls_named = matches!(&self.function_call, Some(Value::Object(_)));
+        for (field, asks, problem) in [
+            ("n", self.n.is_some_and(|count| count != 1), "must be 1"),
+            (
+                "frequency_penalty",
+                nonzero(self.frequency_penalty),
+                "must be 0",
+            ),
+            (
+                "presence_penalty",
+                nonzero(self.presence_penalty),
+                "must be 0",
+            ),
+            ("logprobs", self.logprobs == Some(true), "must be false"),
+            (
+                "top_logprobs",
+                self.top_logprobs.is_some_and(|count| count > 0),
+                "must be 0",
+            ),
+            ("logit_bias", more(&self.logit_bias), "must be empty"),
+            (
+                "modalities",
+                self.modalities.iter().flatten().any(modality),
+                "must be text alone",
+            ),
+            ("audio", self.audio.is_some(), "is not available"),
+            (
+                "web_search_options",
+                self.web_search_options.is_some(),
+                "is not available",
+            ),
+            ("moderation", self.moderation.is_some(), "is not available"),
+            ("functions", more(&self.functions), "are called tools"),
+            ("function_call", calls_named, "is called tool_choice"),
+        ] {
+            if asks {
+                return Err(Error::field(field, problem));
+            }
+        }
+        Ok(())
+    }
+
     /// The question and how it is asked.
     ///
     /// # Errors
     /// 422 for what none of the providers can do, 400 for a message that is none.
     pub fn wish(self) -> Result<(Wish, Vec<Message>)> {
-        let cannot = |field: &str, problem: &str| Err(Error::field(field, problem));
-        if self.n.is_some_and(|count| count != 1) {
-            return cannot("n", "must be 1");
-        }
-        for (field, penalty) in [
-            ("frequency_penalty", self.frequency_penalty),
-            ("presence_penalty", self.presence_penalty),
-        ] {
-            if penalty.is_some_and(|penalty| penalty != 0.0) {
-                return cannot(field, "must be 0");
-            }
-        }
-        if self.logprobs == Some(true) {
-            return cannot("logprobs", "must be false");
-        }
-        if self.modalities.iter().flatten().any(|kind| kind != "text") {
-            return cannot("modalities", "must be text alone");
-        }
+        self.asks_for_nothing_else()?;
         let mut messages = Vec::with_capacity(self.messages.len());
         for (place, mut message) in self.messages.into_iter().enumerate() {
             message.retain(|name, _| !IGNORED.contains(&name.as_str()));

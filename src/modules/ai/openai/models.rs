@@ -1,9 +1,10 @@
-//! `GET /v1/models`
+//! `GET /v1/models` and `GET /v1/models/{key}`
 
-use crate::error::Result;
+use crate::error::{Code, Result};
+use crate::http::params::Key;
 use crate::http::permit::{AiUse, Light};
 use crate::http::reply::Bare;
-use crate::modules::ai::models;
+use crate::modules::ai::models::{self, Model};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -21,7 +22,7 @@ pub struct OpenAiModels {
 /// A model.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "OpenAiModel")]
-struct OpenAiModel {
+pub struct OpenAiModel {
     /// Its provider's name for it, or an alias.
     id: String,
     /// `model`.
@@ -30,6 +31,18 @@ struct OpenAiModel {
     created: i64,
     /// Its provider.
     owned_by: String,
+}
+
+impl OpenAiModel {
+    /// By one of its names.
+    fn of(id: String, model: &Model) -> Self {
+        Self {
+            id,
+            object: "model",
+            created: model.created_s,
+            owned_by: model.provider.to_string(),
+        }
+    }
 }
 
 /// Lists what can be called.
@@ -41,12 +54,7 @@ pub async fn list(permit: Light<AiUse>) -> Result<Bare<OpenAiModels>> {
         let names = std::iter::once(&model.model_id).chain(&model.aliases);
         for name in names {
             if seen.insert(name.clone()) {
-                data.push(OpenAiModel {
-                    id: name.clone(),
-                    object: "model",
-                    created: model.created_s,
-                    owned_by: model.provider.to_string(),
-                });
+                data.push(OpenAiModel::of(name.clone(), model));
             }
         }
     }
@@ -54,4 +62,13 @@ pub async fn list(permit: Light<AiUse>) -> Result<Bare<OpenAiModels>> {
         object: "list",
         data,
     }))
+}
+
+/// One that can be called, by any of its names: of an alias, the first that would answer.
+pub async fn read(permit: Light<AiUse>, Key(name): Key) -> Result<Bare<OpenAiModel>> {
+    let catalogue = models::catalogue(&*permit.call).await?;
+    match catalogue.named(&name).first() {
+        Some(model) => Ok(Bare(OpenAiModel::of(name, model))),
+        None => Err(Code::ModelNotFound.into()),
+    }
 }

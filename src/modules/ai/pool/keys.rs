@@ -13,10 +13,14 @@ use celaest_domain::ai::provider::Provider;
 use celaest_domain::hex::hex;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Characters of a key that are shown.
 const HINT: usize = 4;
+/// Keys that an isolate keeps open: beyond that it forgets all.
+const MOST_OPENED: usize = 1_000;
 /// A shorter key shows none: they would be too much of it.
 const SHORT: usize = 12;
 
@@ -77,6 +81,35 @@ pub fn open(config: &Config, id: Uuid, sealed: &str, key_version: u32) -> Result
         .and_then(|key| String::from_utf8(key).ok())
         .map(Secret::new)
         .ok_or_else(|| Error::unavailable(format!("key {id} does not open with ENCRYPTION_KEY")))
+}
+
+thread_local! {
+    /// Keys that were opened, by their rows, with what they were opened from: a call of its own for each would open the
+    /// same ones over and over.
+    static OPENED: RefCell<HashMap<Uuid, (String, u32, Secret)>> = RefCell::default();
+}
+
+/// [`open`] for a key that is used often.
+///
+/// # Errors
+/// As [`open`].
+pub fn opened(config: &Config, id: Uuid, sealed: &str, key_version: u32) -> Result<Secret> {
+    let known = OPENED.with_borrow(|opened| {
+        let same = opened.get(&id);
+        let same = same.filter(|(from, version, _)| from == sealed && *version == key_version);
+        same.map(|(.., secret)| secret.clone())
+    });
+    if let Some(secret) = known {
+        return Ok(secret);
+    }
+    let secret = open(config, id, sealed, key_version)?;
+    OPENED.with_borrow_mut(|opened| {
+        if opened.len() >= MOST_OPENED {
+            opened.clear();
+        }
+        opened.insert(id, (sealed.to_owned(), key_version, secret.clone()));
+    });
+    Ok(secret)
 }
 
 /// The group of a key that says nothing of it: keys of one account share its limits with some providers.

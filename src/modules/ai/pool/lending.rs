@@ -163,7 +163,7 @@ async fn of_pool(host: &impl Host, wanted: &Wanted<'_>, owner: Option<Uuid>) -> 
         };
         let config = host.config()?;
         let key_id = given.lease.key_id;
-        match keys::open(config, key_id, &given.sealed, given.key_version) {
+        match keys::opened(config, key_id, &given.sealed, given.key_version) {
             Ok(secret) => {
                 return Ok(Reserved::Key(Box::new(Lent {
                     key_id,

@@ -8,7 +8,7 @@ use crate::modules::ai::host::Host;
 use crate::modules::ai::models::Model;
 use crate::platform::clock;
 use crate::platform::fetch::{self, Beginning};
-use celaest_domain::ai::chat::{ChatRequest, Message, Role};
+use celaest_domain::ai::chat::{ChatRequest, Message, Options, Role};
 use celaest_domain::ai::failure::Failure;
 use celaest_domain::ai::provider::Provider;
 use celaest_domain::ai::wire::{self, Head, HttpRequest, Target};
@@ -143,8 +143,10 @@ async fn listing(target: &Target<'_>) -> Found {
 fn ping() -> ChatRequest {
     ChatRequest {
         messages: vec![Message::text(Role::User, "ping")],
-        max_tokens: Some(TOKENS),
-        ..ChatRequest::default()
+        how: Options {
+            max_tokens: Some(TOKENS),
+            ..Options::default()
+        },
     }
 }
 

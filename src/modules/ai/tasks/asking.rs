@@ -2,11 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::http::permit::Access;
-use crate::modules::ai::asking::Options;
 use crate::modules::ai::engine::{Ask, Who};
 use crate::modules::ai::prompts::active::{self, Version};
 use crate::modules::ai::prompts::render;
-use celaest_domain::ai::chat::{Message, Role};
+use celaest_domain::ai::chat::{Message, Options, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -95,7 +94,7 @@ pub fn ask(
     let deadline_ms = options.deadline_ms.unwrap_or(DEADLINE_MS);
     Ok(Ask {
         deadline_ms,
-        ..options.ask(who, version, messages, "task")?
+        ..crate::modules::ai::asking::ask(options, who, version, messages, "task")?
     })
 }
 

@@ -35,7 +35,8 @@ pub async fn create(
     let options = new.options.clone();
     let ask = asking::ask(who(&permit), options, version.as_ref(), item, "")?;
     let catalogue = models::catalogue(&*permit.call).await?;
-    engine::judge(&*permit.call, &catalogue, &ask, "")?;
+    let cost_micro = engine::judge(&*permit.call, &catalogue, &ask, "")?;
+    let admitted = license.admits(&permit, &ask, cost_micro).await;
 
     let at = queries::now();
     let id = queries::id(at, 0)?;
@@ -51,6 +52,7 @@ pub async fn create(
         metadata: new.metadata,
     };
     let mut tx = permit.begin_once(key).await?;
+    admitted?;
     let call = &permit.call;
     let handed = Handed {
         organization: license.organization,

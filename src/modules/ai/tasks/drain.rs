@@ -12,13 +12,13 @@ use crate::db::outbox;
 use crate::error::{Code, Error, Result};
 use crate::language::Language;
 use crate::log;
-use crate::modules::ai::asking::Options;
 use crate::modules::ai::engine::{self, Ask, CallerKey, Completion, Failed, TaskRef, Who};
 use crate::modules::ai::prompts::active::{self, Version};
 use crate::modules::ai::tasks::asking::{self, Item};
 use crate::platform::{clock, queues, random};
 use crate::run::{self, Run};
 use celaest_domain::access::{Permission, Role, effective};
+use celaest_domain::ai::chat::Options;
 use celaest_domain::ai::task::{self, Next};
 use celaest_durable::task_runner;
 use futures_util::FutureExt;
@@ -287,7 +287,7 @@ async fn turn_of(host: Run, turn: Turn, versions: Versions) -> Settled {
         ..Settled::default()
     };
     let attempts = turn.attempts;
-    let wants_json = options(&turn).wants_json();
+    let wants_json = !options(&turn).format().is_text();
     let asked = match ask(&host, turn, &versions).await {
         Ok(ask) => engine::complete(&host, ask).await,
         Err(error) => Err(Failed::refused(error)),

@@ -1,9 +1,10 @@
 //! The license that tasks use: it is looked at when they are handed in, so that nobody waits for what cannot be
-//! done. When they are done, its object decides.
+//! done, and its object says whether a call would be let in now. When they are done, it decides.
 
 use crate::db::sql;
 use crate::error::{Code, Error, Result};
 use crate::http::permit::Access;
+use crate::modules::ai::engine::{self, Ask};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -21,11 +22,36 @@ pub struct License {
     pub organization: Uuid,
     /// Tasks that a batch may have.
     pub batch: usize,
+    /// Where its object is.
+    key: String,
+    /// It allows none at a time.
+    is_closed: bool,
+}
+
+impl License {
+    /// Whether it lets in, now, what costs so many millionths of a dollar. Tell it only to whoever does not get an
+    /// answer that was given before.
+    ///
+    /// # Errors
+    /// What whoever asks at once is told. How many there are at a time is none: tasks wait for that, unless there may
+    /// never be one.
+    pub async fn admits(&self, access: &Access, ask: &Ask, cost_micro: i64) -> Result<()> {
+        if self.is_closed {
+            return Err(engine::license::closed());
+        }
+        let license = engine::license::License {
+            id: self.id,
+            key: self.key.clone(),
+        };
+        engine::license::admits(&*access.call, ask, &license, cost_micro).await
+    }
 }
 
 #[derive(Deserialize)]
 struct Found {
     id: Uuid,
+    key: String,
+    is_closed: bool,
     organization_id: Uuid,
     verdict: Option<String>,
     batch: Option<i64>,
@@ -47,7 +73,10 @@ pub async fn of(access: &Access, named: Option<Uuid>) -> Result<License> {
     }
     let found: Option<Found> = tx
         .only_row(
-            sql("SELECT l.id, l.organization_id,
+            sql("SELECT l.id, l.license_key AS key, l.organization_id,
+                   (SELECT CASE WHEN jsonb_typeof(c.most) = 'number' THEN floor(c.most::numeric) = 0 ELSE false END
+                    FROM (SELECT coalesce(l.custom_limits->'max_concurrent_tasks', p.limits->'max_concurrent_tasks') AS most) c)
+                   AS is_closed,
                    CASE WHEN l.status NOT IN ('active', 'trial') THEN upper(l.status::text)
                      WHEN l.expires_at <= now() THEN 'EXPIRED'
                      WHEN l.status = 'trial' AND l.trial_ends_at <= now() THEN 'TRIAL_EXPIRED'
@@ -86,5 +115,7 @@ pub async fn of(access: &Access, named: Option<Uuid>) -> Result<License> {
         id: found.id,
         organization: found.organization_id,
         batch: most.min(MOST_IN_BATCH),
+        key: found.key,
+        is_closed: found.is_closed,
     })
 }

@@ -2,8 +2,7 @@
 
 use crate::http::checks;
 use crate::http::types::Ident;
-use crate::modules::ai::asking::Options;
-use celaest_domain::ai::chat::Message;
+use celaest_domain::ai::chat::{Message, Options};
 pub use celaest_domain::ai::task::Status;
 use garde::Validate;
 use schemars::JsonSchema;

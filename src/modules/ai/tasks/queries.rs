@@ -144,19 +144,20 @@ struct Parts {
     batch_id: Option<Uuid>,
 }
 
-/// Reads a task and holds it until the transaction ends. Whoever settles it holds its place in the queue first, and
-/// so does this.
+/// Reads a task and holds it until the transaction ends, and then its place in the queue, if it has one. Whoever takes
+/// it up, settles it or cancels its batch holds them in the same order: the place may come to be only while its task
+/// is waited for, so it cannot be the first.
 ///
 /// # Errors
 /// 404 when it is not there or not the caller's.
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
+    let query = mine(tx).id(id).lock(COLUMNS);
+    let row: Raw<Task> = tx.one(query, Code::TaskNotFound).await?;
     let place = Rows::of("ai_task_queue", "q")
         .when("q.organization_id = {}::uuid", tx.scope().organization())
         .when("q.user_id = {}::uuid", tx.scope().owner())
         .when("q.task_id = {}::uuid", Some(id));
     let _: Option<Value> = tx.row(place.lock("q.task_id")).await?;
-    let query = mine(tx).id(id).lock(COLUMNS);
-    let row: Raw<Task> = tx.one(query, Code::TaskNotFound).await?;
     let parts: Parts = json::read(row.text()).map_err(Error::internal)?;
     Ok(Locked {
         row,

@@ -8,10 +8,10 @@ use crate::db::facts::{Action, Fact, Message};
 use crate::db::{Query, Tx, sql};
 use crate::error::{Code, Result};
 use crate::language::Language;
-use crate::modules::ai::asking::Options;
 use crate::modules::ai::batches::queries::COLUMNS as BATCH;
 use crate::modules::ai::tasks::asking::Asked;
 use crate::modules::ai::tasks::queries::COLUMNS;
+use celaest_domain::ai::chat::Options;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -141,10 +141,12 @@ pub fn claim(room: usize) -> Query {
              ON b.organization_id = f.organization_id
            ORDER BY turn, f.served_at, f.task_id LIMIT $1::bigint * 2
          ), mine AS (
-           -- Whoever takes tasks at the same time takes others.
+           -- Whoever takes tasks at the same time takes others, and nobody waits for one that is being changed.
            SELECT q.task_id FROM ai_task_queue q JOIN next n ON n.task_id = q.task_id
+           JOIN processed_tasks t ON t.id = q.task_id AND t.created_at = q.task_created_at
            WHERE q.due_at <= now() AND NOT q.is_cancelled
-           ORDER BY n.turn, n.served_at, q.task_id LIMIT $1::bigint FOR UPDATE OF q SKIP LOCKED
+           ORDER BY n.turn, n.served_at, q.task_id LIMIT $1::bigint
+           FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF q SKIP LOCKED
          ), task AS (
            UPDATE processed_tasks t SET status = 'processing', started_at = now(),
              queue_time_ms = (extract(epoch FROM now() - q.queued_at) * 1000)::integer, retry_count = least(q.attempts, $3::integer - 1)
@@ -257,10 +259,14 @@ pub fn settle(settled: &[Settled]) -> Query {
            SELECT * FROM jsonb_to_recordset($1::jsonb) AS d(task_id uuid, lease uuid, status text, wait_s integer,
              hold_s integer, output_raw text, output_json jsonb, outcome jsonb, error_code text, error_message text,
              tokens_input integer, tokens_output integer, cost_micro numeric, model_id uuid, pool_key uuid, ai_ms integer)
+         ), ours AS MATERIALIZED (
+           SELECT t.id FROM ai_task_queue q JOIN told d ON d.task_id = q.task_id AND d.lease = q.lease
+           JOIN processed_tasks t ON t.id = q.task_id AND t.created_at = q.task_created_at
+           ORDER BY t.id FOR NO KEY UPDATE OF t
          ), held AS MATERIALIZED (
            SELECT q.task_id, q.task_created_at, q.license_id, q.organization_id, q.attempts, q.is_cancelled,
              q.is_cancelled OR d.status <> 'retrying' AS has_ended
-           FROM ai_task_queue q JOIN told d ON d.task_id = q.task_id AND d.lease = q.lease
+           FROM ours o JOIN ai_task_queue q ON q.task_id = o.id JOIN told d ON d.task_id = q.task_id AND d.lease = q.lease
            ORDER BY q.task_id FOR UPDATE OF q
          ), ended AS (
            DELETE FROM ai_task_queue q USING held h WHERE q.task_id = h.task_id AND h.has_ended

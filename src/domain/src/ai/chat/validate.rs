@@ -125,18 +125,19 @@ impl ChatRequest {
             value.is_none_or(|it| it.is_finite() && (0.0..=most).contains(&it))
         };
         problems.unless(
-            within(self.temperature, 2.0),
+            within(self.how.temperature, 2.0),
             "temperature",
             "must be from 0 to 2",
         );
-        problems.unless(within(self.top_p, 1.0), "top_p", "must be from 0 to 1");
+        problems.unless(within(self.how.top_p, 1.0), "top_p", "must be from 0 to 1");
         problems.unless(
-            self.max_tokens != Some(0),
+            self.how.max_tokens != Some(0),
             "max_tokens",
             "must be at least 1",
         );
-        let stops = self.stop.len() <= MAX_STOPS
+        let stops = self.how.stop.len() <= MAX_STOPS
             && self
+                .how
                 .stop
                 .iter()
                 .all(|it| (1..=MAX_STOP).contains(&it.len()));
@@ -145,7 +146,7 @@ impl ChatRequest {
             "stop",
             "up to 4 texts, none of them empty or longer than 500 bytes",
         );
-        let effort = self.reasoning_effort.as_deref();
+        let effort = self.how.reasoning_effort.as_deref();
         problems.unless(
             effort.is_none_or(|it| EFFORTS.contains(&it)),
             "reasoning_effort",
@@ -154,12 +155,16 @@ impl ChatRequest {
     }
 
     fn check_tools(&self, problems: &mut Problems) {
-        problems.unless(self.tools.len() <= MAX_TOOLS, "tools", "too many functions");
-        for (at, tool) in self.tools.iter().enumerate().take(MAX_TOOLS) {
+        problems.unless(
+            self.how.tools.len() <= MAX_TOOLS,
+            "tools",
+            "too many functions",
+        );
+        for (at, tool) in self.how.tools.iter().enumerate().take(MAX_TOOLS) {
             let function = &tool.function;
             let field = |name: &str| format!("tools[{at}].function.{name}");
             problems.unless(is_name(&function.name), field("name"), NAME);
-            let twice = self.tools[..at]
+            let twice = self.how.tools[..at]
                 .iter()
                 .any(|it| it.function.name == function.name);
             problems.unless(
@@ -174,16 +179,17 @@ impl ChatRequest {
                 "must be a JSON schema of an object",
             );
         }
-        let choice = match &self.tool_choice {
+        let choice = match &self.how.tool_choice {
             None | Some(ToolChoice::Mode(ToolMode::Auto | ToolMode::None)) => true,
-            Some(ToolChoice::Mode(ToolMode::Required)) => !self.tools.is_empty(),
+            Some(ToolChoice::Mode(ToolMode::Required)) => !self.how.tools.is_empty(),
             Some(ToolChoice::Named { function, .. }) => self
+                .how
                 .tools
                 .iter()
                 .any(|it| it.function.name == function.name),
         };
         problems.unless(choice, "tool_choice", "there is no such function in tools");
-        if let Format::Schema { json_schema } = &self.format {
+        if let Format::Schema { json_schema } = self.how.format() {
             let field = |name: &str| format!("response_format.json_schema.{name}");
             problems.unless(is_name(&json_schema.name), field("name"), NAME);
             problems.unless(
@@ -198,13 +204,13 @@ impl ChatRequest {
     #[must_use]
     pub fn estimate_tokens(&self) -> u64 {
         let messages: u64 = self.messages.iter().map(tokens_of_message).sum();
-        let tools = self.tools.iter().map(|tool| {
+        let tools = self.how.tools.iter().map(|tool| {
             let function = &tool.function;
             let text = |it: &Option<String>| it.as_deref().map_or(0, estimate_text);
             let parameters = function.parameters.as_ref().map_or(0, estimate_json);
             8 + estimate_text(&function.name) + text(&function.description) + parameters
         });
-        let schema = match &self.format {
+        let schema = match self.how.format() {
             Format::Schema { json_schema } => 8 + estimate_json(&json_schema.schema),
             _ => 0,
         };

@@ -30,7 +30,7 @@ pub(super) fn request(
     put("max_tokens", json!(most));
     let rules = asked.messages.iter().filter(|it| it.role.is_system());
     let mut system: Vec<String> = rules.map(|it| it.content.to_text()).collect();
-    match &asked.format {
+    match asked.how.format() {
         Format::Schema { json_schema } if quirks::takes_schema(target) => put(
             "output_config",
             json!({ "format": { "type": "json_schema", "schema": json_schema.schema } }),
@@ -38,10 +38,17 @@ pub(super) fn request(
         // There is no mode without a schema.
         format => system.extend(in_words(format)),
     }
-    if !asked.tools.is_empty() {
+    if !asked.how.tools.is_empty() {
         put(
             "tools",
-            Value::Array(asked.tools.iter().map(|it| tool(&it.function)).collect()),
+            Value::Array(
+                asked
+                    .how
+                    .tools
+                    .iter()
+                    .map(|it| tool(&it.function))
+                    .collect(),
+            ),
         );
         let (choice, instruction) = choice(target, asked);
         if let Some(choice) = choice {
@@ -56,14 +63,17 @@ pub(super) fn request(
     put("messages", Value::Array(messages(&asked.messages)));
     if quirks::takes_sampling(target, None) {
         // Of the two it takes one.
-        match (asked.temperature, asked.top_p.filter(|it| *it < 1.0)) {
+        match (
+            asked.how.temperature,
+            asked.how.top_p.filter(|it| *it < 1.0),
+        ) {
             (Some(temperature), _) => put("temperature", json!(temperature.min(1.0))),
             (None, Some(top_p)) => put("top_p", json!(top_p)),
             (None, None) => {}
         }
     }
-    if !asked.stop.is_empty() {
-        put("stop_sequences", json!(asked.stop));
+    if !asked.how.stop.is_empty() {
+        put("stop_sequences", json!(asked.how.stop));
     }
     if stream {
         put("stream", json!(true));
@@ -89,7 +99,7 @@ fn tool(function: &crate::ai::chat::ToolFunction) -> Value {
 /// The choice as a field, and in words where the model cannot be forced.
 fn choice(target: &Target<'_>, asked: &ChatRequest) -> (Option<Value>, Option<String>) {
     let can = quirks::takes_forced_tools(target.model);
-    let (mut field, words) = match &asked.tool_choice {
+    let (mut field, words) = match &asked.how.tool_choice {
         Some(ToolChoice::Mode(ToolMode::None)) => (json!({ "type": "none" }), None),
         Some(ToolChoice::Mode(ToolMode::Required)) if can => (json!({ "type": "any" }), None),
         Some(ToolChoice::Named { function, .. }) if can => {
@@ -104,10 +114,10 @@ fn choice(target: &Target<'_>, asked: &ChatRequest) -> (Option<Value>, Option<St
             (json!({ "type": "auto" }), Some(words))
         }
         Some(ToolChoice::Mode(ToolMode::Auto)) => (json!({ "type": "auto" }), None),
-        None if asked.parallel_tool_calls == Some(false) => (json!({ "type": "auto" }), None),
+        None if asked.how.parallel_tool_calls == Some(false) => (json!({ "type": "auto" }), None),
         None => return (None, None),
     };
-    if asked.parallel_tool_calls == Some(false) && field["type"] != "none" {
+    if asked.how.parallel_tool_calls == Some(false) && field["type"] != "none" {
         field["disable_parallel_tool_use"] = json!(true);
     }
     (Some(field), words)

@@ -27,21 +27,21 @@ pub(super) fn request(
             config.insert(name.to_owned(), value);
         }
     };
-    set("temperature", asked.temperature.map(|it| json!(it)));
-    set("topP", asked.top_p.map(|it| json!(it)));
+    set("temperature", asked.how.temperature.map(|it| json!(it)));
+    set("topP", asked.how.top_p.map(|it| json!(it)));
     set(
         "maxOutputTokens",
         target.max_tokens(asked).map(|it| json!(it)),
     );
-    set("seed", asked.seed.map(|it| json!(it)));
+    set("seed", asked.how.seed.map(|it| json!(it)));
     set(
         "stopSequences",
-        (!asked.stop.is_empty()).then(|| json!(asked.stop)),
+        (!asked.how.stop.is_empty()).then(|| json!(asked.how.stop)),
     );
     let rules = asked.messages.iter().filter(|it| it.role.is_system());
     let mut system: Vec<String> = rules.map(|it| it.content.to_text()).collect();
     // Up to 2.5 it takes either functions or JSON.
-    match (&asked.format, modern || asked.tools.is_empty()) {
+    match (asked.how.format(), modern || asked.how.tools.is_empty()) {
         (Format::Text, _) => {}
         (Format::Schema { json_schema }, true) if quirks::takes_schema(target) => {
             set("responseMimeType", Some(json!("application/json")));
@@ -69,8 +69,9 @@ pub(super) fn request(
         "contents".to_owned(),
         Value::Array(contents(&asked.messages, modern)),
     );
-    if !asked.tools.is_empty() {
+    if !asked.how.tools.is_empty() {
         let functions: Vec<Value> = asked
+            .how
             .tools
             .iter()
             .map(|it| function(&it.function))
@@ -79,7 +80,7 @@ pub(super) fn request(
             "tools".to_owned(),
             json!([{ "functionDeclarations": functions }]),
         );
-        if let Some(choice) = &asked.tool_choice {
+        if let Some(choice) = &asked.how.tool_choice {
             body.insert(
                 "toolConfig".to_owned(),
                 json!({ "functionCallingConfig": calling(choice) }),

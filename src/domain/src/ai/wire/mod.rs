@@ -55,6 +55,7 @@ impl Target<'_> {
     /// The most tokens to ask for: no more than the model has.
     fn max_tokens(&self, request: &ChatRequest) -> Option<u32> {
         request
+            .how
             .max_tokens
             .map(|most| most.min(self.max_output.unwrap_or(most)))
     }

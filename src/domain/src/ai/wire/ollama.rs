@@ -20,11 +20,14 @@ pub(super) fn request(
             options.insert(name.to_owned(), value);
         }
     };
-    set("temperature", asked.temperature.map(|it| json!(it)));
-    set("top_p", asked.top_p.map(|it| json!(it)));
+    set("temperature", asked.how.temperature.map(|it| json!(it)));
+    set("top_p", asked.how.top_p.map(|it| json!(it)));
     set("num_predict", target.max_tokens(asked).map(|it| json!(it)));
-    set("seed", asked.seed.map(|it| json!(it)));
-    set("stop", (!asked.stop.is_empty()).then(|| json!(asked.stop)));
+    set("seed", asked.how.seed.map(|it| json!(it)));
+    set(
+        "stop",
+        (!asked.how.stop.is_empty()).then(|| json!(asked.how.stop)),
+    );
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(target.model));
     // It streams unless it is told not to.
@@ -34,7 +37,7 @@ pub(super) fn request(
     }
     let mut messages = Vec::new();
     let mut say = |text: String| messages.push(json!({ "role": "system", "content": text }));
-    match &asked.format {
+    match asked.how.format() {
         Format::Text => {}
         Format::Schema { json_schema } if quirks::takes_schema(target) => {
             body.insert("format".to_owned(), json_schema.schema.clone());
@@ -45,11 +48,12 @@ pub(super) fn request(
         }
     }
     // There is no choice to be set: what may not be called is left out, what must be is asked for.
-    let tools: Vec<_> = match &asked.tool_choice {
+    let tools: Vec<_> = match &asked.how.tool_choice {
         Some(ToolChoice::Mode(ToolMode::None)) => Vec::new(),
         Some(ToolChoice::Named { function, .. }) => {
             say(format!("You must call the tool {}.", function.name));
             asked
+                .how
                 .tools
                 .iter()
                 .filter(|it| it.function.name == function.name)
@@ -59,7 +63,7 @@ pub(super) fn request(
             if *choice == Some(ToolChoice::Mode(ToolMode::Required)) {
                 say("You must call a tool.".to_owned());
             }
-            asked.tools.iter().collect()
+            asked.how.tools.iter().collect()
         }
     };
     if !tools.is_empty() {

@@ -17,7 +17,7 @@ pub(super) fn request(
     stream: bool,
 ) -> (String, &'static str, Value) {
     let provider = target.provider;
-    let has_tools = !asked.tools.is_empty();
+    let has_tools = !asked.how.tools.is_empty();
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| {
         body.insert(name.to_owned(), value);
@@ -35,10 +35,10 @@ pub(super) fn request(
     }
     let effort = effort(target, asked);
     if quirks::takes_sampling(target, effort) {
-        if let Some(temperature) = asked.temperature {
+        if let Some(temperature) = asked.how.temperature {
             put("temperature", json!(temperature));
         }
-        if let Some(top_p) = asked.top_p {
+        if let Some(top_p) = asked.how.top_p {
             put("top_p", json!(top_p));
         }
     }
@@ -52,19 +52,21 @@ pub(super) fn request(
         };
         put(name, json!(most));
     }
-    if !asked.stop.is_empty() {
-        put("stop", json!(asked.stop));
+    if !asked.how.stop.is_empty() {
+        put("stop", json!(asked.how.stop));
     }
-    if let (Some(seed), true) = (asked.seed, provider != Provider::DeepSeek) {
+    if let (Some(seed), true) = (asked.how.seed, provider != Provider::DeepSeek) {
         put("seed", json!(seed));
     }
     if has_tools {
-        put("tools", json!(asked.tools));
-        if let Some(choice) = &asked.tool_choice {
+        put("tools", json!(asked.how.tools));
+        if let Some(choice) = &asked.how.tool_choice {
             put("tool_choice", json!(choice));
         }
-        if let (Some(parallel), true) = (asked.parallel_tool_calls, provider != Provider::DeepSeek)
-        {
+        if let (Some(parallel), true) = (
+            asked.how.parallel_tool_calls,
+            provider != Provider::DeepSeek,
+        ) {
             put("parallel_tool_calls", json!(parallel));
         }
     }
@@ -87,10 +89,10 @@ pub(super) fn request(
 
 /// How long to think, in the words of those that take it.
 fn effort<'a>(target: &Target<'_>, asked: &'a ChatRequest) -> Option<&'a str> {
-    let effort = asked.reasoning_effort.as_deref();
+    let effort = asked.how.reasoning_effort.as_deref();
     match target.provider {
         Provider::OpenAi
-            if !asked.tools.is_empty() && quirks::tools_forbid_thinking(target.model) =>
+            if !asked.how.tools.is_empty() && quirks::tools_forbid_thinking(target.model) =>
         {
             effort.or(Some("none"))
         }
@@ -106,14 +108,14 @@ fn effort<'a>(target: &Target<'_>, asked: &'a ChatRequest) -> Option<&'a str> {
 /// whose thoughts are not with them.
 fn must_not_think(asked: &ChatRequest) -> bool {
     let forced = matches!(
-        asked.tool_choice,
+        asked.how.tool_choice,
         Some(ToolChoice::Mode(ToolMode::Required) | ToolChoice::Named { .. })
     );
     let thoughtless = |it: &Message| {
         !it.tool_calls.is_empty() && !matches!(it.replay, Some(Replay::DeepSeek { .. }))
     };
     forced
-        || asked.reasoning_effort.as_deref() == Some("none")
+        || asked.how.reasoning_effort.as_deref() == Some("none")
         || asked.messages.iter().any(thoughtless)
 }
 
@@ -124,7 +126,7 @@ fn format(
     stream: bool,
 ) -> (Option<Value>, Option<String>) {
     let object = || Some(json!({ "type": "json_object" }));
-    match &asked.format {
+    match asked.how.format() {
         Format::Text => (None, None),
         // Without the word in the question it is refused.
         Format::Json => {
@@ -132,14 +134,14 @@ fn format(
                 .messages
                 .iter()
                 .any(|it| it.content.to_text().to_ascii_lowercase().contains("json"));
-            (object(), in_words(&asked.format).filter(|_| !said))
+            (object(), in_words(asked.how.format()).filter(|_| !said))
         }
         Format::Schema { .. } => {
-            let alone = !stream && asked.tools.is_empty();
+            let alone = !stream && asked.how.tools.is_empty();
             let held = quirks::takes_schema(target) && (alone || target.provider != Provider::Groq);
             match held {
-                true => (Some(json!(asked.format)), None),
-                false => (object(), in_words(&asked.format)),
+                true => (Some(json!(asked.how.format())), None),
+                false => (object(), in_words(asked.how.format())),
             }
         }
     }
