@@ -360,7 +360,8 @@ const fn bit(permission: Permission) -> u128 {
 }
 
 /// Whoever may see or do the first may see or do the second: it is a part of it, and needs no scope of its own.
-const IMPLIED: &[(Permission, Permission)] = &[(Permission::AnalyticsRead, Permission::AnalyticsOwn)];
+const IMPLIED: &[(Permission, Permission)] =
+    &[(Permission::AnalyticsRead, Permission::AnalyticsOwn)];
 
 fn scope_bits(scope: &str) -> u128 {
     let matches = |permission: &&Permission| match scope.strip_suffix(":*") {
