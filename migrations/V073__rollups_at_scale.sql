@@ -209,8 +209,9 @@ $$;
 
 -- As in V071; each organization's facts are found by its index, and what was added up by that of one breakdown.
 CREATE OR REPLACE FUNCTION analytics_backfill(since timestamptz, until timestamptz) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
+    was text := app_switch('system');
     marked bigint := 0;
     more   bigint;
     source record;
@@ -245,6 +246,7 @@ BEGIN
         GET DIAGNOSTICS more = ROW_COUNT;
         marked := marked + more;
     END LOOP;
+    PERFORM app_switch(was);
     RETURN marked;
 END
 $$;
@@ -253,8 +255,9 @@ $$;
 
 -- What is measured of AI begins up to a month earlier than what changed: of before there are quarters it stays.
 CREATE OR REPLACE FUNCTION roi_note() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
+    was text := app_switch('system');
     first timestamptz := rollup_horizon() + interval '32 days';
 BEGIN
     IF TG_OP = 'INSERT' THEN
@@ -264,6 +267,7 @@ BEGIN
         INSERT INTO roi_due (organization_id, quarter)
         SELECT DISTINCT o.organization_id, o.at FROM old_rows o WHERE o.span = 15 AND o.at >= first;
     END IF;
+    PERFORM app_switch(was);
     RETURN NULL;
 END
 $$;
@@ -271,8 +275,9 @@ $$;
 -- Takes away quarters of before so many whole months as system_config has under analytics.quarters_kept_months, batch
 -- rows of a kind at most; returns how many rows went. From the first step on nobody reads them.
 CREATE FUNCTION analytics_prune(batch integer) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
+    was text := app_switch('system');
     kept    integer := coalesce((SELECT (c.value #>> '{}')::int FROM system_config c
         WHERE c.key = 'analytics.quarters_kept_months' AND c.value #>> '{}' ~ '^[1-9][0-9]{0,2}$'), 25);
     horizon timestamptz;
@@ -285,6 +290,7 @@ BEGIN
     END IF;
     -- Somebody is adding up: the next run does this.
     IF NOT pg_try_advisory_xact_lock(hashtextextended('analytics_aggregate', 0)) THEN
+        PERFORM app_switch(was);
         RETURN 0;
     END IF;
     -- It never goes back: what is gone is gone.
@@ -299,6 +305,7 @@ BEGIN
         GET DIAGNOSTICS more = ROW_COUNT;
         gone := gone + more;
     END LOOP;
+    PERFORM app_switch(was);
     RETURN gone;
 END
 $$;
