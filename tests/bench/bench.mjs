@@ -131,7 +131,7 @@ await bootstrap(async ({ packages }) => {
         ({ key: apiKey } = await insertApiKey(client, vars, { user: ADMIN, organization: ACME }));
         await insertAuditRows(client);
         await ai.prepare(client);
-        if (!onlyAi) sold = await selling.prepare(client, vars, PRODUCTS);
+        if (!onlyAi && !onlyAnalytics) sold = await selling.prepare(client, vars, PRODUCTS);
         // For the floor, which has no tenants: a view sees what its owner sees.
         await client.query(`CREATE VIEW bench_licenses AS SELECT * FROM licenses; GRANT SELECT ON bench_licenses TO ${APP_ROLE}; ANALYZE`);
       });
