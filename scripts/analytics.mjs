@@ -11,7 +11,7 @@ const USAGE = 'usage: npm run analytics:backfill -- --from <YYYY-MM-DD> [--to <Y
 const DAY = 86_400_000;
 /** Days that are marked at a time, and quarters of an hour that are added up at a time. */
 const DAYS = 31;
-const QUARTERS = 500;
+const QUARTERS = 2_000;
 
 /** A day in UTC, in Unix milliseconds. */
 function dayOf(text) {

@@ -62,6 +62,21 @@ describe('a report', () => {
     assert.deepEqual(rows.filter((row) => row.section === 'period').map(({ key: at, revenue }) => ({ at, value: revenue })), report.series[0].points);
   });
 
+  test('with what it is compared with, row by row', async () => {
+    const asked = { from: day(22), to: day(21), granularity: 'day', compare: 'previous' };
+    const answer = await file({ ...asked, report: 'sales_by_product', metric: 'revenue', format: 'jsonl' });
+    const rows = answer.text.trimEnd().split('\n').map((line) => JSON.parse(line));
+    const report = good(await home.as.admin('GET', '/api/analytics/sales/by-product', { query: { ...asked, metric: 'revenue' } }));
+    const of = (section) => rows.filter((row) => row.section === section);
+    assert.deepEqual(of('compare_period').map(({ key }) => key), [report.compare.from]);
+    assert.equal(of('compare_total')[0].revenue, report.compare.totals.revenue);
+    const later = { ...asked, from: day(21), to: day(20), report: 'sales_by_product', metric: 'revenue', format: 'jsonl' };
+    const next = (await file(later)).text.trimEnd().split('\n').map((line) => JSON.parse(line));
+    assert.deepEqual(next.filter(({ section }) => section.endsWith('total')).map(({ section, revenue }) => [section, revenue]), [['total', -50], ['compare_total', 70]]);
+    const [one] = next.filter(({ section }) => section === 'compare_product');
+    assert.deepEqual([one.label, one.revenue], ['=HYPERLINK("http://evil.test","x")', 50]);
+  });
+
   test('only one measure, in the zone', async () => {
     const { text } = await file({ ...three, report: 'sales', metric: 'revenue', timezone: 'America/Bogota' });
     assert.deepEqual(text.split('\r\n').slice(0, 2), ['section,key,label,revenue', `period,${day(23)}T05:00:00+00:00,,0`]);
@@ -98,6 +113,7 @@ describe('all of a period', () => {
 
   test('is an archive that others open, with every report as it is alone', async (t) => {
     const { response, bytes } = await archive(await home.token('admin'), three);
+    await archive(await home.token('admin'), { ...three, compare: 'year' });
     const files = unpacked(bytes);
     if (!files) return t.skip('there is neither python3 nor unzip');
     assert.deepEqual(Object.keys(files).sort(), [

@@ -225,7 +225,8 @@ describe('who sees what', () => {
     await stack.pg.query("SELECT analytics_backfill('-infinity', 'infinity')");
     for (const kind of Object.keys(KINDS)) {
       const [{ organization_id: organization, quarter }] = (await stack.pg.query('SELECT * FROM analytics_marks WHERE kind = $1 AND organization_id = $2 LIMIT 1', [kind, it.seller])).rows;
-      const facts = async (settings) => (await asked(`SELECT * FROM analytics_${kind}_quarter($1, $2)`, [organization, quarter], settings)).length;
+      const facts = async (settings) => (await asked(
+        `SELECT * FROM analytics_${kind}_open($1, $3, $2::timestamptz, $2::timestamptz + interval '15 minutes', ARRAY[$2::timestamptz])`, [organization, quarter, Object.keys(KINDS[kind].breakdowns)[0]], settings)).length;
       for (const settings of [{}, { access: 'tenant' }, { organization_id: organization }, { access: 'tenant', organization_id: it.buyer }]) {
         assert.equal(await facts(settings), 0, `${kind} with ${JSON.stringify(settings)}`);
       }

@@ -118,6 +118,23 @@ describe('the rows of a period', () => {
     assert.equal((await row('daily', THE_DAY, home.users.client)).tasks_completed, '2');
   });
 
+  test('are measured by what the organization says of itself', async () => {
+    const before_ = await row('daily', THE_DAY);
+    const of = (analytics) => query("UPDATE organizations SET settings = settings || jsonb_build_object('analytics', $2::jsonb) WHERE id = $1", [home.id, JSON.stringify(analytics)]);
+    const again = async () => {
+      await query('INSERT INTO roi_due (organization_id, quarter) VALUES ($1, $2)', [home.id, EVENING]);
+      await stack.triggerCron(ROI);
+      return row('daily', THE_DAY);
+    };
+    await of({ manual_minutes_per_task: 40, infrastructure_cost_usd_per_month: 0 });
+    const day = await again();
+    assert.deepEqual([day.manual_equivalent_minutes, day.cost_manual_equivalent], ['400', '200.00']);
+    assert.deepEqual([day.metadata.infrastructure_usd, day.metadata.hourly_rate_usd, day.metadata.manual_minutes_per_task], ['0.00', 30, 40]);
+    await of({});
+    const after = await again();
+    assert.deepEqual([after.manual_equivalent_minutes, after.money_saved, after.metadata], [before_.manual_equivalent_minutes, before_.money_saved, before_.metadata]);
+  });
+
   test('have no return where nothing was spent, and say why', async () => {
     await query(`DELETE FROM system_config WHERE key = 'analytics.infrastructure_cost_usd_per_month'`);
     await query('UPDATE processed_tasks SET cost_usd = 0 WHERE organization_id = $1', [home.id]);

@@ -297,6 +297,19 @@ describe('people', () => {
     assert.deepEqual(values(line(lagos, 'dau')), [0, 1, 0, 0, 0, 0, 1, 1, 0, 0]);
   });
 
+  test('whoever comes from elsewhere is nobody of it', async () => {
+    const query = { from: day(24), to: day(23), granularity: 'day' };
+    const boss = await createSuperAdmin(stack);
+    for (const user of [boss, home.users.admin]) {
+      await insert(stack, 'audit_logs', {
+        organization_id: local.id, user_id: user, action: 'read', event: 'test.noted', resource_type: 'test', created_at: `${day(24)}T12:00:00Z`,
+      });
+    }
+    const { totals } = await ask('users/active', query, local.as.admin);
+    assert.deepEqual([totals.dau, totals.active_users], [2, 2]);
+    assert.equal((await ask('users', query, local.as.admin)).totals.active_users, 2);
+  });
+
   test('who came, and how many there are', async () => {
     const report = await ask('users', { from: day(34), to: day(24), granularity: 'day' }, local.as.admin);
     assert.deepEqual([report.totals.new_users, report.totals.users], [1, 2]);
@@ -341,6 +354,31 @@ describe('what came of what was spent', () => {
     assert.deepEqual([totals.cost_infrastructure, totals.costs, totals.profit, totals.roi], [40, 60, 40, 66.67]);
     const two = await ask('roi', { from: '2026-04-30', to: '2026-05-02', granularity: 'week' }, local.as.admin);
     assert.ok(Math.abs(two.totals.cost_infrastructure - (40 / 30 + 40 / 31)) < 0.001);
+  });
+
+  test('by what the organization says of itself, and else the system', async () => {
+    const set = async (analytics) => good(await local.as.admin('PATCH', '/api/organizations/{id}', { id: local.id, body: { settings: { analytics } } }));
+    const totals = async () => (await ask('roi', asked, local.as.admin)).totals;
+    await set({ manual_minutes_per_task: 60 });
+    // Ten hours of people less ten minutes of models.
+    let found = await totals();
+    assert.deepEqual([found.time_saved_hours, found.cost_manual_equivalent, found.cost_infrastructure], [9.8333, 300, 40]);
+    await set({ manual_minutes_per_task: 60, hourly_rate_usd: 12, infrastructure_cost_usd_per_month: 5 });
+    found = await totals();
+    assert.deepEqual([found.cost_manual_equivalent, found.money_saved, found.value_generated_usd, found.cost_infrastructure], [120, 100, 118, 5]);
+    assert.equal((await ask('roi/by-product', asked, local.as.admin)).totals.money_saved, 100);
+    // All together, each by its own.
+    const boss = await signedIn(stack, await createSuperAdmin(stack));
+    const of = async (query) => (await ask('roi', { ...asked, ...query }, boss)).totals;
+    const whole = await of({});
+    const others = (await stack.pg.query('SELECT id FROM organizations WHERE deleted_at IS NULL')).rows;
+    const each = await Promise.all(others.map(({ id }) => of({ organization_id: id })));
+    for (const name of ['cost_manual_equivalent', 'money_saved', 'cost_infrastructure', 'tasks_completed']) {
+      const sum = each.reduce((all, one) => all + one[name], 0);
+      assert.ok(Math.abs(whole[name] - sum) < 0.05, `${name}: ${whole[name]} and ${sum}`);
+    }
+    await set(undefined);
+    assert.equal((await totals()).cost_manual_equivalent, 60);
   });
 });
 
@@ -399,7 +437,8 @@ describe('questions that have no answer', () => {
     await wrong({ from: '2014-01-01', to: '2026-01-01' }, 'from');
     for (const text of ['yesterday', '2026-13-01', '1950-01-01', '']) await wrong({ from: text }, 'from');
     await wrong({ to: '2026-02-30' }, 'to');
-    for (const zone of ['Mars/Olympus', '+05:30', 'UTC+3', "'; DROP TABLE orders --", '']) await wrong({ timezone: zone }, 'timezone');
+    for (const zone of ['Mars/Olympus', '+05:30', 'UTC+3', "'; DROP TABLE orders --", '', 'Factory', 'europe/madrid', 'EUROPE/Madrid', 'posixrules', 'localtime',
+      'right/Europe/Madrid', 'posix/Europe/Madrid', 'CET']) await wrong({ timezone: zone }, 'timezone');
     await wrong({ granularity: 'decade' }, 'granularity');
     await wrong({ compare: 'never' }, 'compare');
     await wrong({ currency: 'dollars' }, 'currency');

@@ -46,6 +46,7 @@ describe('founding', () => {
       settings: {
         timezone: 'Europe/Madrid', locale: 'es-ES', feature_flags: ['new_dashboard'],
         branding: { primary_color: '#3B82F6', secondary_color: '#000000', logo_url: 'https://cdn.acme.test/l.svg', favicon_url: 'https://cdn.acme.test/f.ico' },
+        analytics: { manual_minutes_per_task: 30, hourly_rate_usd: 0, infrastructure_cost_usd_per_month: 10_000_000 },
       },
     };
     const made = good(await found(body), 201);
@@ -136,11 +137,12 @@ describe('a change', () => {
       [{ settings: { timezone: 'Mars' } }, 'settings.timezone'], [{ settings: { locale: 'ES' } }, 'settings.locale'],
       [{ settings: { branding: { primary_color: 'blue' } } }, 'settings.branding.primary_color'],
       [{ settings: { branding: { logo_url: 'http://x.test/l.png' } } }, 'settings.branding.logo_url'],
+      [{ settings: { analytics: { hourly_rate_usd: 10_001 } } }, 'settings.analytics.hourly_rate_usd'],
       [{ settings: { feature_flags: [''] } }, 'settings.feature_flags'], [{ settings: { feature_flags: Array(101).fill('x') } }, 'settings.feature_flags'],
     ]) {
       refusedFields(await change(body), ...fields);
     }
-    for (const settings of [{ theme: 'dark' }, { branding: { font: 'x' } }, { branding: [] }, [], 'x', { feature_flags: 'x' }, { timezone: 1 }]) {
+    for (const settings of [{ theme: 'dark' }, { branding: { font: 'x' } }, { branding: [] }, { analytics: { roi: 1 } }, { analytics: { hourly_rate_usd: -1 } }, [], 'x', { feature_flags: 'x' }, { timezone: 1 }]) {
       refused(await change({ settings }), 400, 'INVALID_BODY');
     }
     refused(await change({ slug: other.slug }), 409, 'SLUG_TAKEN');

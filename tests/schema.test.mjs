@@ -356,8 +356,8 @@ describe('row-level security', () => {
       SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace
         AND has_function_privilege('celaest_app', oid, 'EXECUTE')`);
     assert.deepEqual(definers.toSorted(), [
-      'analytics_aggregate', 'analytics_ai_quarter', 'analytics_collisions_quarter', 'analytics_people_quarter', 'analytics_sales_quarter',
-      'analytics_subscriptions_quarter', 'analytics_validations_quarter', 'audit_horizon', 'audit_horizon', 'coupon_by_code', 'download_by_link', 'ensure_partitions', 'ensure_partitions_of', 'generate_invoice_number',
+      'analytics_aggregate', 'analytics_ai_open', 'analytics_collisions_open', 'analytics_people_open', 'analytics_prune', 'analytics_sales_open',
+      'analytics_subscriptions_open', 'analytics_validations_open', 'audit_horizon', 'audit_horizon', 'coupon_by_code', 'download_by_link', 'ensure_partitions', 'ensure_partitions_of', 'generate_invoice_number',
       'generate_order_number', 'increment_api_key_usage', 'next_invoice_number', 'prune_growing', 'redeem_coupon', 'release_coupon',
       'seller_details']);
   });

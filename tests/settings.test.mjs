@@ -11,6 +11,7 @@ const DEFAULTS = {
   'analytics.hourly_rate_usd': 25,
   'analytics.infrastructure_cost_usd_per_month': 0,
   'analytics.manual_minutes_per_task': 15,
+  'analytics.quarters_kept_months': 25,
   'api.rate_limit_per_min': 1_000_000,
   'api_keys.max_per_user': 20,
   'api_keys.max_rate_per_min': 1_000,

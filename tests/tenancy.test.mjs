@@ -48,7 +48,7 @@ const MODULES = {
   analytics: {
     analytics_marks: tenants, subscription_movements: tenants, rollup_sales: tenants, rollup_subscriptions: tenants, rollup_ai: owned('user_id'),
     rollup_validations: tenants, rollup_collisions: tenants, rollup_people: owned('user_id'), roi_due: tenants,
-    roi_metrics_parts: owned('user_id'),
+    roi_metrics_parts: owned('user_id'), rollup_horizon: everybodys,
   },
   marketplace: {
     product_categories: everybodys, products: tenants, v_products_published: tenants, product_releases: tenants,

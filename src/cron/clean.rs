@@ -1,7 +1,7 @@
 //! Keeps partitions ahead of the calendar and throws away what has served its purpose, in small steps:
 //! each is a transaction of its own and locks few rows for a short time.
 
-use crate::db::sql;
+use crate::db::{Query, sql};
 use crate::error::Result;
 use crate::log;
 use crate::run::Run;
@@ -91,6 +91,9 @@ pub async fn clean(run: &Run) -> Result<u64> {
     for statement in SWEPT {
         outcome = outcome.and(repeated(run, statement, None, &mut gone).await);
     }
+    // Nothing to do while facts are being added up: then the next run does.
+    let quarters = || sql("SELECT to_json(analytics_prune($1::int))::text").bind(STEP);
+    outcome = outcome.and(pruned(run, quarters, &mut gone).await);
     let retentions: Vec<Retention> = run
         .begin()
         .only_rows(sql(
@@ -109,7 +112,13 @@ pub async fn clean(run: &Run) -> Result<u64> {
     {
         let done = match AGED.iter().find(|(name, _)| *name == table_name) {
             Some((_, statement)) => repeated(run, statement, Some(days), &mut gone).await,
-            None if grows => pruned(run, &table_name, days, &mut gone).await,
+            None if grows => {
+                let months = || {
+                    let query = sql("SELECT to_json(prune_growing($1, $2::int, $3::int))::text");
+                    query.bind(&table_name).bind(days).bind(STEP)
+                };
+                pruned(run, months, &mut gone).await
+            }
             None => Ok(()),
         };
         if let Err(error) = &done {
@@ -162,11 +171,9 @@ async fn repeated(run: &Run, statement: &str, days: Option<i32>, gone: &mut u64)
     Ok(())
 }
 
-async fn pruned(run: &Run, table: &str, days: i32, gone: &mut u64) -> Result<()> {
+async fn pruned(run: &Run, step: impl Fn() -> Query, gone: &mut u64) -> Result<()> {
     for _ in 0..STEPS {
-        let query = sql("SELECT to_json(prune_growing($1, $2::int, $3::int))::text");
-        let query = query.bind(table).bind(days).bind(STEP);
-        let deleted: u64 = run.begin().only_value(query).await?;
+        let deleted: u64 = run.begin().only_value(step()).await?;
         *gone += deleted;
         if deleted < u64::from(STEP) {
             break;

@@ -1,12 +1,13 @@
 //! The zones of the world, as the runtime knows them.
 
+use celaest_domain::analytics::period::may_be_zone;
 use wasm_bindgen::JsValue;
 use worker::js_sys::{Array, Function, Object, Reflect, global};
 
-/// Whether there is a zone with this name in the IANA time zone database.
+/// Whether there is a zone with this name in the IANA time zone database, however it is written.
 pub fn is_zone(name: &str) -> bool {
     // The runtime takes offsets as well, which PostgreSQL reads the other way round.
-    name.starts_with(|first: char| first.is_ascii_alphabetic()) && formatted(name).is_some()
+    may_be_zone(name) && formatted(name).is_some()
 }
 
 /// A formatter for the zone: there is none for one that is not known.

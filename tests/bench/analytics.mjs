@@ -1,66 +1,41 @@
-// What the numbers of a business cost to ask for, over more and more facts: the time of an answer, and the rows that
-// its statements read. The facts are of the same 300 days at every size: what grows is the history in each of them.
+// What the numbers of a business cost to ask for: the time of an answer, and what its statements read.
+//
+// As its history grows: facts of the same density are added before those that there are, so that a million are eight
+// years, and the same questions are asked of the same days. And as its days fill up: more facts in the same 300 days.
+// A day has a cell for each thing that is told apart, then, and no more: what can be read at most is printed.
 
 import { readFileSync } from 'node:fs';
 import { transactionsOf } from '../support/statements.mjs';
+import { addUp, prepareHistory, sow } from './business.mjs';
 
-const GLOBEX = '10000000-0000-4000-8000-000000000002';
+/** Facts a day while the history grows: ten thousand a month of thirty days. */
+const PER_DAY = 10_000 / 30;
+/** The days that fill up, and are all that the longest question asks about. */
 const DAYS = 300;
-/** Facts written in one statement. */
-const STEP = 50_000;
 /** Requests before those that count, and those that do. */
 const WARM = 5;
 const COUNTED = 40;
+/** How much more an answer may cost with a hundred times the history. */
+const AIM = 1.5;
 
 const day = (ago) => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
+const question = (report, about, more) => ({ about, path: `/api/analytics/${report}?${new URLSearchParams({ from: day(about), to: day(0), ...more })}` });
 
-/** The questions: what is asked of all facts at any size. */
-const questions = () => ({
-  'dashboard, 30 days': `/api/analytics/dashboard?from=${day(30)}&to=${day(0)}`,
-  'sales by day, 30 days': `/api/analytics/sales/by-period?granularity=day&from=${day(30)}&to=${day(0)}`,
-  'the same in Madrid': `/api/analytics/sales/by-period?granularity=day&timezone=Europe/Madrid&from=${day(30)}&to=${day(0)}`,
-  'sales by month, 300 days, Madrid': `/api/analytics/sales/by-period?granularity=month&timezone=Europe/Madrid&from=${day(DAYS)}&to=${day(0)}`,
-});
+/** The questions, and how many days they are about. */
+const QUESTIONS = {
+  'dashboard, 30 days': question('dashboard', 30),
+  'sales by day, 30 days': question('sales/by-period', 30, { granularity: 'day' }),
+  'the same in Madrid': question('sales/by-period', 30, { granularity: 'day', timezone: 'Europe/Madrid' }),
+  'AI by provider and day, 30 days': question('ai-usage/by-provider', 30, { granularity: 'day' }),
+  'sales by month, 300 days, Madrid': question('sales/by-period', DAYS, { granularity: 'month', timezone: 'Europe/Madrid' }),
+};
 
-/** A number from 0 to `most` - 1 that is the same for the same n. */
-const draw = (name, most) => `((hashtextextended(n::text || '${name}', 0) & 2147483647) % ${most})`;
-const at = `(date_trunc('day', now()) - make_interval(secs => ${draw('at', DAYS * 86_400)}::float8))`;
-
-/** Facts number `first` to `last`: a quarter orders, a quarter AI tasks, half validations. */
-async function sow(client, organization, first, last) {
-  const ids = { organization, buyer: GLOBEX };
-  const one = async (name, sql) => { [ids[name]] = (await client.query(sql)).rows.map(({ id }) => id); };
-  await one('person', `SELECT id FROM users_profile WHERE organization_id = '${GLOBEX}' LIMIT 1`);
-  const { rows: products } = await client.query('SELECT id FROM products WHERE organization_id = $1', [organization]);
-  await one('license', `SELECT id FROM licenses WHERE organization_id = '${organization}' AND product_id IS NOT NULL LIMIT 1`);
-  const { rows: people } = await client.query('SELECT id FROM users_profile WHERE organization_id = $1', [organization]);
-  const { rows: models } = await client.query('SELECT id FROM ai_models LIMIT 4');
-  const pick = (list, name) => `(ARRAY[${list.map(({ id }) => `'${id}'`)}]::uuid[])[1 + ${draw(name, list.length)}]`;
-  for (let from = first; from <= last; from += STEP) {
-    const numbers = (remainders) => `generate_series(${from}, ${Math.min(last, from + STEP - 1)}) AS n WHERE n % 4 IN (${remainders})`;
-    await client.query(`
-      WITH n AS (SELECT n, md5('order' || n)::uuid AS id, ${at} AS at, 100 + ${draw('price', 9_900)} AS cents FROM ${numbers([0])}), made AS (
-        INSERT INTO orders (id, organization_id, user_id, seller_id, status, currency, subtotal, total, created_at, completed_at)
-        SELECT id, '${GLOBEX}', '${ids.person}', '${organization}', 'completed', (ARRAY['USD', 'EUR'])[1 + ${draw('currency', 2)}], cents / 100.0, cents / 100.0, at, at FROM n)
-      INSERT INTO order_items (order_id, organization_id, product_id, name, unit_price, total, list_total, net_total)
-      SELECT id, '${GLOBEX}', ${pick(products, 'product')}, 'x', cents / 100.0, cents / 100.0, cents / 100.0, cents / 100.0 FROM n`);
-    await client.query(`
-      INSERT INTO processed_tasks (organization_id, user_id, license_id, model_id, status, tokens_input, tokens_output, cost_usd, execution_time_ms, created_at, completed_at)
-      SELECT '${organization}', ${pick(people, 'person')}, '${ids.license}', ${pick(models, 'model')}, (ARRAY['completed', 'completed', 'failed']::task_status[])[1 + ${draw('status', 3)}],
-        ${draw('in', 4_000)}, ${draw('out', 4_000)}, ${draw('cost', 9_000)} / 1e6, 200 + ${draw('ms', 9_000)}, ${at}, ${at} FROM ${numbers([1])}`);
-    await client.query(`
-      INSERT INTO license_validations (license_id, organization_id, ip_address, is_valid, failure_reason, country, device_info, created_at)
-      SELECT '${ids.license}', '${organization}', '192.0.2.1', v = 0, CASE WHEN v > 0 THEN 'IP_LIMIT_REACHED' END,
-        (ARRAY['AR', 'ES', 'MX', 'US'])[1 + ${draw('country', 4)}], jsonb_build_object('app_version', '1.' || ${draw('version', 5)}), at
-      FROM (SELECT n, ${draw('verdict', 3)} AS v, ${at} AS at FROM ${numbers([2, 3])}) AS n`);
-  }
-}
-
-/** The rows that the scans of a plan looked at. */
-function rowsRead(node) {
-  const isScan = /Scan$/.test(node['Node Type']) && !/^(Subquery|CTE|Values|Function|Result)/.test(node['Node Type']);
+/** The rows that the scans of a plan looked at; what an index alone leads to is counted where it is read. */
+function rowsRead(node, parent) {
+  const type = node['Node Type'];
+  const isScan = /Scan$/.test(type) && !/^(Subquery|CTE|Values|Function|Result)/.test(type) && !(type === 'Bitmap Index Scan' && parent === 'Bitmap Heap Scan');
   const here = isScan ? (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0)) * node['Actual Loops'] : 0;
-  return here + (node.Plans ?? []).reduce((sum, plan) => sum + rowsRead(plan), 0);
+  return here + (node.Plans ?? []).reduce((sum, plan) => sum + rowsRead(plan, type), 0);
 }
 
 /** What the statements of one request read: rows and buffers. */
@@ -93,46 +68,107 @@ async function readBy(client, log, ask) {
   return { rows: Math.round(rows), buffers, statements };
 }
 
-/** Asks each question over each number of facts; gives a list of `{ facts, question, ms, rows, buffers, statements }`. */
-export async function measureAnalytics({ client, log, port, token, organization, sizes, note }) {
+/**
+ * The most rows that a question about sales can read: those of each thing that is told apart, in each of the days, hours
+ * and quarters that its points are made of.
+ */
+const MOST = `SELECT (sum(extract(epoch FROM s.upper_end - s.lower_end) / 60 / s.span) * (
+    SELECT count(*) FROM (SELECT DISTINCT r.currency, r.kind FROM rollup_sales r WHERE r.breakdown = 'total') AS t))::int AS most
+  FROM generate_series(date_trunc($3, $1::timestamp), $2::timestamp - interval '1 second', ('1 ' || $3)::interval) AS b
+  CROSS JOIN LATERAL analytics_spans(greatest(b, $1::timestamp) AT TIME ZONE $4, least(b + ('1 ' || $3)::interval, $2::timestamp) AT TIME ZONE $4) AS s`;
+
+/** Asks each question of a history of so many days; gives a list of `{ facts, question, ms, rows, buffers, statements, most }`. */
+async function askAll({ client, log, port, token, facts, days }) {
   const figures = [];
-  let there = 0;
-  for (const facts of sizes) {
-    note(`${facts.toLocaleString('en')} facts`);
-    await sow(client, organization, there + 1, facts);
-    there = facts;
-    await client.query("SELECT set_config('celaest.access', 'system', false)");
-    for (let taken = 1; taken > 0;) [{ taken }] = (await client.query('SELECT analytics_aggregate(5000) AS taken')).rows;
-    await client.query('DELETE FROM roi_due');
-    await client.query('VACUUM ANALYZE');
-    for (const [question, path] of Object.entries(questions())) {
-      const ask = async () => {
-        const began = performance.now();
-        const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { authorization: `Bearer ${token}` } });
-        const text = await response.text();
-        if (response.status !== 200) throw new Error(`${path}: ${response.status} ${text.slice(0, 300)}`);
-        return performance.now() - began;
-      };
-      for (let n = 0; n < WARM; n += 1) await ask();
-      const times = [];
-      for (let n = 0; n < COUNTED; n += 1) times.push(await ask());
-      const ms = times.sort((a, b) => a - b)[COUNTED / 2];
-      figures.push({ facts, question, ms, ...await readBy(client, log, ask) });
-    }
+  for (const [question, { about, path }] of Object.entries(QUESTIONS)) {
+    // Of a history that is shorter there would be less to read.
+    if (about > days) continue;
+    const ask = async () => {
+      const began = performance.now();
+      const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { authorization: `Bearer ${token}` } });
+      const text = await response.text();
+      if (response.status !== 200) throw new Error(`${path}: ${response.status} ${text.slice(0, 300)}`);
+      return performance.now() - began;
+    };
+    for (let n = 0; n < WARM; n += 1) await ask();
+    const times = [];
+    for (let n = 0; n < COUNTED; n += 1) times.push(await ask());
+    const ms = times.sort((a, b) => a - b)[COUNTED / 2];
+    const { from, to, granularity, timezone = 'UTC' } = Object.fromEntries(new URL(path, 'http://x').searchParams);
+    const most = path.includes('/sales/') ? (await client.query(MOST, [from, to, granularity, timezone])).rows[0].most : undefined;
+    figures.push({ facts, question, ms, most, ...await readBy(client, log, ask) });
   }
   return figures;
 }
 
-/** The figures as a table; each with how it compares with the fewest facts. */
-export function analyticsTable(figures) {
-  const lines = [['question', 'facts', 'ms', 'times', 'rows read', 'times', 'pages', 'statements']];
-  for (const question of new Set(figures.map((one) => one.question))) {
-    const of = figures.filter((one) => one.question === question);
-    for (const { facts, ms, rows, buffers, statements } of of) {
-      const times = (value, first) => (value / first).toFixed(2);
-      lines.push([question, facts.toLocaleString('en'), ms.toFixed(1), times(ms, of[0].ms), String(rows), times(rows, of[0].rows), String(buffers), String(statements)]);
-    }
+/**
+ * Measures both. `vendors` are two of them, each with its `organization`, its `buyer` and a `token`: that whose history
+ * grows, and that whose days fill up. Gives lists of what `askAll` gives, and of how much each step was to add up.
+ */
+export async function measureAnalytics({ client, url, log, port, vendors, sizes, note }) {
+  const figures = { longer: [], denser: [] };
+  const made = [];
+  await client.query("SELECT set_config('celaest.access', 'system', false)");
+  await prepareHistory(client);
+  const step = async (kind, vendor, { there, facts, days, perDay, until }) => {
+    const count = facts.toLocaleString('en');
+    note(`${count} facts of ${days} days: written`);
+    await sow(client, { ...vendor, first: there + 1, last: facts, perDay });
+    await client.query('VACUUM ANALYZE');
+    note(`${count} facts of ${days} days: added up`);
+    const seconds = await addUp(url, { from: day(days), to: day(until) });
+    // The return on AI is measured by a job of its own.
+    await client.query('DELETE FROM roi_due');
+    await client.query('VACUUM ANALYZE');
+    const { rows: [size] } = await client.query(`SELECT sum(pg_total_relation_size(oid))::float8 / 1e6 AS mb, sum(reltuples)::int AS cells
+      FROM pg_class WHERE relkind = 'r' AND relname ~ '^rollup_'`);
+    made.push({ kind, facts: facts - there, days, seconds, ...size });
+    note(`${count} facts of ${days} days: asked about`);
+    figures[kind].push(...await askAll({ client, log, port, token: vendor.token, facts, days }));
+  };
+  let there = 0;
+  for (const facts of sizes) {
+    await step('longer', vendors[0], { there, facts, days: Math.round(facts / PER_DAY), perDay: PER_DAY, until: Math.round(there / PER_DAY) });
+    there = facts;
   }
+  // A million facts in these days would be added up for minutes, and read no more rows than there can be.
+  for (const facts of sizes.slice(0, 2)) await step('denser', vendors[1], { there: 0, facts, days: DAYS, perDay: facts / DAYS, until: 0 });
+  return { figures, made };
+}
+
+const aligned = (lines) => {
   const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
   return lines.map((line) => line.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join('  ')).join('\n');
+};
+
+/** Figures as a table, each beside those of the fewest facts; says whether all of them are `aim` times those at most. */
+function tableOf(figures, aim) {
+  const lines = [['question', 'facts', 'ms', 'times', 'rows read', 'times', 'at most', 'pages', 'statements']];
+  let worst = 0;
+  for (const question of new Set(figures.map((one) => one.question))) {
+    const of = figures.filter((one) => one.question === question);
+    for (const { facts, ms, rows, most, buffers, statements } of of) {
+      const times = [ms / of[0].ms, rows / of[0].rows];
+      worst = Math.max(worst, ...times);
+      lines.push([question, facts.toLocaleString('en'), ms.toFixed(1), times[0].toFixed(2), String(rows), times[1].toFixed(2), most === undefined ? '' : String(most),
+        String(buffers), String(statements)]);
+    }
+  }
+  const words = aim && `\nFlat within ${aim}: ${worst.toFixed(2)}, ${worst <= aim ? 'reached' : 'missed'}.`;
+  return `${aligned(lines)}${words ?? ''}`;
+}
+
+/** All of it as text. */
+export function analyticsTable({ figures, made }) {
+  const steps = made.map(({ kind, facts, days, seconds, cells, mb }) => [
+    kind === 'longer' ? 'a longer history' : 'fuller days', facts.toLocaleString('en'), String(days), seconds.toFixed(0), Math.round(facts / seconds).toLocaleString('en'),
+    cells.toLocaleString('en'), mb.toFixed(0)]);
+  return `The history grows, ${Math.round(PER_DAY)} facts a day:
+${tableOf(figures.longer, AIM)}
+
+The same ${DAYS} days fill up:
+${tableOf(figures.denser)}
+
+Added up by analytics:backfill, and what all of that takes:
+${aligned([['', 'facts', 'days', 'seconds', 'facts/s', 'rows', 'MB'], ...steps])}`;
 }

@@ -17,6 +17,8 @@ const AUDIT_ROWS = 60_000;
 const KEYS = 1000;
 const ACME = '10000000-0000-4000-8000-000000000001';
 const ADMIN = '20000000-0000-4000-8000-000000000002';
+const GLOBEX = '10000000-0000-4000-8000-000000000002';
+const GLOBEX_MANAGER = '20000000-0000-4000-8000-000000000004';
 const UNLIMITED = '4000000000';
 /** Longest that the costs of one row are counted. */
 const COUNT_SECONDS = 10;
@@ -130,7 +132,7 @@ await bootstrap(async ({ packages }) => {
         ({ key: apiKey } = await insertApiKey(client, vars, { user: ADMIN, organization: ACME }));
         await insertAuditRows(client);
         await ai.prepare(client);
-        if (!onlyAi) sold = await selling.prepare(client, vars, PRODUCTS);
+        if (!onlyAi && !onlyAnalytics) sold = await selling.prepare(client, vars, PRODUCTS);
         // For the floor, which has no tenants: a view sees what its owner sees.
         await client.query(`CREATE VIEW bench_licenses AS SELECT * FROM licenses; GRANT SELECT ON bench_licenses TO ${APP_ROLE}; ANALYZE`);
       });
@@ -201,7 +203,9 @@ await bootstrap(async ({ packages }) => {
         await withClient(owner.url, async (client) => {
           await client.query(`ALTER ROLE ${APP_ROLE} IN DATABASE ${DATABASE} SET log_statement = 'all'`);
           const { ports } = await start('analytics');
-          figures = await measureAnalytics({ client, log: owner.log, port: ports.core, token, organization: ACME, sizes: SIZES, note });
+          const other = await signToken(claimsOf(vars, GLOBEX_MANAGER, {}, 12 * 3600), { key: vars.SUPABASE_JWT_SECRET });
+          const vendors = [{ organization: ACME, buyer: GLOBEX, token }, { organization: GLOBEX, buyer: ACME, token: other }];
+          figures = await measureAnalytics({ client, url: owner.url, log: owner.log, port: ports.core, vendors, sizes: SIZES, note });
         });
       });
       process.stdout.write(`\n${analyticsTable(figures)}\n\nMedians of requests one after the other; rows and pages are what PostgreSQL read for one.\n`);

@@ -38,6 +38,9 @@ export const GRANTED = {
   viewer: EVERYBODY,
 };
 
+/** What is a part of a permission, and needs no scope of its own beside it. */
+export const INCLUDED = { 'analytics:read': ['analytics:own'] };
+
 /** Whether a role holds a permission. */
 export const holds = (role, permission) => GRANTED[role].includes(permission);
 

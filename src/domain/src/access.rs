@@ -359,6 +359,10 @@ const fn bit(permission: Permission) -> u128 {
     1 << permission as u8
 }
 
+/// Whoever may see or do the first may see or do the second: it is a part of it, and needs no scope of its own.
+const IMPLIED: &[(Permission, Permission)] =
+    &[(Permission::AnalyticsRead, Permission::AnalyticsOwn)];
+
 fn scope_bits(scope: &str) -> u128 {
     let matches = |permission: &&Permission| match scope.strip_suffix(":*") {
         Some(resource) => permission
@@ -367,10 +371,12 @@ fn scope_bits(scope: &str) -> u128 {
             .is_some_and(|(of, _)| of == resource),
         None => scope == "*" || permission.as_str() == scope,
     };
-    Permission::ALL
+    let named = Permission::ALL
         .iter()
         .filter(matches)
-        .fold(0, |bits, one| bits | bit(*one))
+        .fold(0, |bits, one| bits | bit(*one));
+    let implied = IMPLIED.iter().filter(|(all, _)| named & bit(*all) != 0);
+    implied.fold(named, |bits, (_, part)| bits | bit(*part))
 }
 
 /// Whether a scope names anything: `*`, `resource:*` or `resource:verb`.

@@ -54,6 +54,8 @@ pub enum Key {
     AnalyticsHourlyRateUsd,
     /// `analytics.infrastructure_cost_usd_per_month`
     AnalyticsInfrastructureCostUsdPerMonth,
+    /// `analytics.quarters_kept_months`
+    AnalyticsQuartersKeptMonths,
     /// `email.from`
     EmailFrom,
     /// `email.api_url`
@@ -144,10 +146,11 @@ impl Kind {
 
 impl Key {
     /// Every setting, in the order they are shown.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AnalyticsHourlyRateUsd,
         Self::AnalyticsInfrastructureCostUsdPerMonth,
         Self::AnalyticsManualMinutesPerTask,
+        Self::AnalyticsQuartersKeptMonths,
         Self::ApiRateLimitPerMin,
         Self::ApiKeysMaxPerUser,
         Self::ApiKeysMaxRatePerMin,
@@ -202,6 +205,7 @@ impl Key {
             Self::AnalyticsInfrastructureCostUsdPerMonth => {
                 "analytics.infrastructure_cost_usd_per_month"
             }
+            Self::AnalyticsQuartersKeptMonths => "analytics.quarters_kept_months",
             Self::EmailFrom => "email.from",
             Self::EmailApiUrl => "email.api_url",
             Self::EmailApiKey => "email.api_key",
@@ -240,6 +244,7 @@ impl Key {
                 min: 0,
                 max: 10_000_000,
             },
+            Self::AnalyticsQuartersKeptMonths => Kind::Integer { min: 2, max: 240 },
             Self::EmailFrom => Kind::Email,
             Self::EmailApiUrl => Kind::HttpsUrl,
             Self::EmailApiKey => Kind::Text { max: 500 },
@@ -290,6 +295,9 @@ impl Key {
             Self::AnalyticsInfrastructureCostUsdPerMonth => {
                 "What running everything costs in a month beside AI, in US dollars"
             }
+            Self::AnalyticsQuartersKeptMonths => {
+                "Months after which sums by quarter of an hour are deleted, and those by hour and day are left"
+            }
             Self::EmailFrom => "The sender of e-mail",
             Self::EmailApiUrl => "Where e-mail is handed over to its provider",
             Self::EmailApiKey => "The key of the e-mail provider",
@@ -327,6 +335,7 @@ impl Key {
             Self::AnalyticsManualMinutesPerTask => 15.into(),
             Self::AnalyticsHourlyRateUsd => 25.into(),
             Self::AnalyticsInfrastructureCostUsdPerMonth => 0.into(),
+            Self::AnalyticsQuartersKeptMonths => 25.into(),
             Self::ApiKeysMaxPerUser | Self::WebhooksMaxPerOrganization => 20.into(),
             Self::ApiKeysMaxRatePerMin => 1_000.into(),
             Self::ApiRateLimitPerMin | Self::EmailFrom | Self::EmailApiUrl | Self::EmailApiKey => {

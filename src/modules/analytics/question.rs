@@ -149,6 +149,14 @@ pub fn unknown_zone() -> Error {
     )
 }
 
+/// The period does not lie on whole hours, and is of before there is anything less.
+pub fn no_quarters() -> Error {
+    Error::field(
+        "from",
+        "is of a time that is only kept by the hour: ask in a zone that is whole hours from UTC, from and to whole hours",
+    )
+}
+
 /// The period ends before it begins, which with a date and a moment only PostgreSQL finds out.
 pub fn backward() -> Error {
     Error::field("from", "must be before `to`")

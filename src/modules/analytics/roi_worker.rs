@@ -22,8 +22,19 @@ const STEPS: usize = 2_000;
 struct Due {
     organization: Uuid,
     timezone: String,
+    /// What it has set for itself.
+    own: Own,
     /// Days of which something was added up anew.
     days: Vec<NaiveDate>,
+}
+
+/// Rates of an organization of its own; the system's count where there are none.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Own {
+    manual_minutes_per_task: Option<u64>,
+    hourly_rate_usd: Option<u64>,
+    infrastructure_cost_usd_per_month: Option<u64>,
 }
 
 /// What there is of a period: of all, of a product or of a person.
@@ -58,17 +69,25 @@ pub async fn measure(run: &Run) -> Result<u64> {
         ))
         .await?;
     let number = |key| settings.get(key).as_u64().unwrap_or_default();
-    let rates = Rates {
-        minutes_per_task: number(Key::AnalyticsManualMinutesPerTask),
-        hourly_usd: number(Key::AnalyticsHourlyRateUsd),
-    };
-    let infrastructure = number(Key::AnalyticsInfrastructureCostUsdPerMonth);
     let mut done = 0;
     for _ in 0..STEPS {
         let mut tx = run.begin();
         let Some(due) = take(&mut tx).await? else {
             break;
         };
+        let own = &due.own;
+        let set = |own: Option<u64>, key| own.unwrap_or_else(|| number(key));
+        let rates = Rates {
+            minutes_per_task: set(
+                own.manual_minutes_per_task,
+                Key::AnalyticsManualMinutesPerTask,
+            ),
+            hourly_usd: set(own.hourly_rate_usd, Key::AnalyticsHourlyRateUsd),
+        };
+        let infrastructure = set(
+            own.infrastructure_cost_usd_per_month,
+            Key::AnalyticsInfrastructureCostUsdPerMonth,
+        );
         let facts = facts(&mut tx, &due).await?;
         let rows = facts
             .iter()
@@ -90,7 +109,7 @@ async fn take(tx: &mut Tx) -> Result<Option<Due>> {
     .await?;
     tx.value(
         sql("WITH whose AS (
-               SELECT o.id, coalesce((SELECT z.name FROM pg_timezone_names z WHERE z.name = o.settings->>'timezone'), 'UTC') AS zone
+               SELECT o.id, coalesce(o.settings->'analytics', '{}') AS own, coalesce((SELECT z.name FROM pg_timezone_names z WHERE z.name = o.settings->>'timezone'), 'UTC') AS zone
                FROM organizations o WHERE o.id = (SELECT d.organization_id FROM roi_due d ORDER BY d.id LIMIT 1)
              ), day AS (
                SELECT DISTINCT (d.quarter AT TIME ZONE w.zone)::date AS day FROM roi_due d JOIN whose w ON w.id = d.organization_id
@@ -99,7 +118,7 @@ async fn take(tx: &mut Tx) -> Result<Option<Due>> {
                DELETE FROM roi_due d USING whose w
                WHERE d.organization_id = w.id AND (d.quarter AT TIME ZONE w.zone)::date IN (SELECT day FROM day)
              )
-             SELECT coalesce((SELECT json_build_object('organization', w.id, 'timezone', w.zone,
+             SELECT coalesce((SELECT json_build_object('organization', w.id, 'timezone', w.zone, 'own', w.own,
                'days', (SELECT json_agg(day ORDER BY day) FROM day))::text FROM whose w), 'null')")
         .bind(DAYS),
     )
@@ -131,6 +150,7 @@ async fn facts(tx: &mut Tx, due: &Due) -> Result<Vec<Facts>> {
              ), whole AS (
                SELECT p.period_type, p.first,
                  (SELECT count(*) FROM (SELECT FROM analytics_people($1::uuid, 'user', p.since, p.until) f
+                    JOIN users_profile m ON m.id = f.user_id AND m.organization_id = f.organization_id
                     GROUP BY f.user_id HAVING sum(f.acts) > 0) u) AS active_users,
                  (SELECT count(*) FROM users_profile u WHERE u.organization_id = $1::uuid AND u.created_at >= p.since
                     AND u.created_at < p.until) AS new_users,

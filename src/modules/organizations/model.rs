@@ -70,10 +70,33 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(dive)]
     pub branding: Option<Branding>,
+    /// What its return on AI is measured by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(dive)]
+    pub analytics: Option<Rates>,
     /// What is switched on for it in its own front end.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[garde(custom(flags))]
     pub feature_flags: Option<Vec<String>>,
+}
+
+/// What an organization's return on AI is measured by; the system's settings `analytics.…` count for what it leaves out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema, Validate)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "OrganizationRates")]
+pub struct Rates {
+    /// Minutes that a person needs for what one AI task does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(max = 1_440))]
+    pub manual_minutes_per_task: Option<u32>,
+    /// What an hour of that person costs, in US dollars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(max = 10_000))]
+    pub hourly_rate_usd: Option<u32>,
+    /// What running everything costs in a month beside AI, in US dollars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[garde(range(max = 10_000_000))]
+    pub infrastructure_cost_usd_per_month: Option<u32>,
 }
 
 /// How an organization looks.

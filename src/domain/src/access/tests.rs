@@ -46,6 +46,18 @@ fn profile_scopes_add_and_key_scopes_narrow() {
 }
 
 #[test]
+fn whoever_sees_all_numbers_sees_the_own_ones() {
+    let both = Permissions::of(&[Permission::AnalyticsRead, Permission::AnalyticsOwn]);
+    let may = effective(Role::Manager, NO_SCOPES, Some(&["analytics:read"]));
+    assert_eq!(may, both);
+    let may = effective(Role::Manager, NO_SCOPES, Some(&["analytics:own"]));
+    assert_eq!(may, Permissions::of(&[Permission::AnalyticsOwn]));
+    // A key has no more than whoever made it.
+    let may = effective(Role::Client, NO_SCOPES, Some(&["analytics:read"]));
+    assert_eq!(may, Permissions::of(&[Permission::AnalyticsOwn]));
+}
+
+#[test]
 fn scopes_are_matched_whole() {
     for scope in ["*", "licenses:*", "licenses:read"] {
         assert!(is_known_scope(scope), "{scope}");

@@ -15,6 +15,17 @@ const USUAL_DAYS: i64 = 30;
 /// Facts are summed up by quarters of an hour: every zone is whole quarters away from UTC.
 const QUARTER_SECONDS: i64 = 900;
 
+/// Names that are no zones of the IANA database, or that PostgreSQL takes for an offset all year round, which the zones
+/// of these names are not.
+const NO_ZONES: [&str; 5] = ["Factory", "CET", "EET", "MET", "WET"];
+
+/// Whether a zone may have this name: those of the IANA database begin with a capital letter, and what lies beside it in
+/// its folder (`localtime`, `posixrules`, `right/…`) does not. Which there are, and how they are written, PostgreSQL knows.
+#[must_use]
+pub fn may_be_zone(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_uppercase()) && !NO_ZONES.contains(&name)
+}
+
 /// How long each point stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Granularity {
@@ -260,6 +271,26 @@ mod tests {
         assert_eq!(found.to, Some(edge("2026-03-01T11:15:00Z")));
         for text in ["2026-3-1", "2026-02-30", "yesterday", "1969-12-31", ""] {
             assert_eq!(Edge::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn zones_are_those_of_places() {
+        for name in ["UTC", "Europe/Madrid", "Etc/GMT+5", "EST5EDT", "GB-Eire"] {
+            assert!(may_be_zone(name), "{name}");
+        }
+        for name in [
+            "",
+            "europe/madrid",
+            "localtime",
+            "posixrules",
+            "posix/UTC",
+            "right/UTC",
+            "Factory",
+            "CET",
+            "+05:30",
+        ] {
+            assert!(!may_be_zone(name), "{name}");
         }
     }
 

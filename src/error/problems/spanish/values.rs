@@ -399,6 +399,10 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "is not an IANA time zone, as America/Mexico_City",
         "no es una zona horaria IANA, como America/Mexico_City",
     ),
+    (
+        "is of a time that is only kept by the hour: ask in a zone that is whole hours from UTC, from and to whole hours",
+        "es de un tiempo que solo se guarda por horas: pregunte en una zona a horas enteras de UTC, de hora en hora",
+    ),
     ("must be before `to`", "debe ser anterior a `to`"),
     (
         "must be at most {} years before `to`",

@@ -24,6 +24,7 @@ const BUCKETS: &str = "asked AS MATERIALIZED (
       WHEN length($2) = 10 THEN $2::timestamp AT TIME ZONE $4 ELSE $2::timestamptz END AS to_at) AS t, LATERAL (
     SELECT CASE WHEN $1 IS NULL THEN (date_trunc('day', (t.to_at - interval '1 second') AT TIME ZONE $4) - interval '29 days') AT TIME ZONE $4
       WHEN length($1) = 10 THEN $1::timestamp AT TIME ZONE $4 ELSE $1::timestamptz END AS from_at) AS f
+  WHERE is_zone_as_written($4)
 ), spans AS MATERIALIZED (
   SELECT 0 AS which, from_at, to_at FROM asked WHERE from_at < to_at
   UNION ALL
@@ -81,6 +82,7 @@ impl Report {
             .bind(question.plan_id)
             .bind(question.provider.as_deref())
             .on(UNKNOWN_ZONE, question::unknown_zone())
+            .on(NO_QUARTERS, question::no_quarters())
             .on(
                 TOO_SLOW,
                 Error {
@@ -154,7 +156,7 @@ impl Report {
             ));
             // What is of no time cannot be compared.
             let before = from.replace(ASKED, COMPARED);
-            let is_compared = form == Form::Answer && question.compare.is_some() && before != from;
+            let is_compared = question.compare.is_some() && before != from;
             if is_compared {
                 text.push_str(&format!(
                     ", h{index} AS MATERIALIZED (SELECT {key}::text AS key{values} FROM {before} GROUP BY {key})"
@@ -244,6 +246,8 @@ impl Report {
     }
 }
 
+/// There are no quarters of an hour that far back (`analytics_has_quarters()`).
+const NO_QUARTERS: &str = "CA001";
 /// PostgreSQL knows no such zone.
 const UNKNOWN_ZONE: &str = "22023";
 /// PostgreSQL gave up, as it does while a long time waits to be added up: the job that does so runs each minute.
@@ -368,13 +372,29 @@ fn table(measures: &[&Measure], groups: &[Grouped], form: Form) -> String {
             "SELECT 1, 0, {} FROM totals t WHERE t.which = 0",
             row("t", "total", "NULL", "NULL")
         ),
+        // The same of the other period, where one was asked for.
+        format!(
+            "SELECT 2, c.place, {} FROM cells c WHERE c.which = 1",
+            row("c", "compare_period", "to_json(c.from_at) #>> '{}'", "NULL")
+        ),
+        format!(
+            "SELECT 3, 0, {} FROM totals t WHERE t.which = 1",
+            row("t", "compare_total", "NULL", "NULL")
+        ),
     ];
-    for (index, (group, ..)) in groups.iter().enumerate() {
+    for (index, (group, _, _, is_compared)) in groups.iter().enumerate() {
+        let (part, by) = (2 * index + 4, group.by);
         rows.push(format!(
-            "SELECT {}, k.place, {} FROM g{index} k",
-            index + 2,
-            row("k", group.by, "k.key", "k.label")
+            "SELECT {part}, k.place, {} FROM g{index} k",
+            row("k", by, "k.key", "k.label")
         ));
+        if *is_compared {
+            let compared = row("c", &format!("compare_{by}"), "k.key", "k.label");
+            rows.push(format!(
+                "SELECT {}, k.place, {compared} FROM g{index} k JOIN h{index} c ON c.key IS NOT DISTINCT FROM k.key",
+                part + 1
+            ));
+        }
     }
     format!(
         "SELECT json_agg(r.line ORDER BY r.part, r.place) FROM ({}) AS r",

@@ -33,8 +33,24 @@ const STICKINESS: Measure = measure(
 )
 .or("nobody_active");
 
+/// The people of the organization itself who did something: whoever comes from elsewhere to help is nobody of it.
+macro_rules! active_in {
+    ($range:literal) => {
+        concat!(
+            "SELECT f.user_id FROM analytics_people($6::uuid, 'user', ",
+            $range,
+            ".from_at, ",
+            $range,
+            ".to_at) f
+    JOIN users_profile u ON u.id = f.user_id AND u.organization_id = f.organization_id
+    WHERE f.{mine} GROUP BY f.user_id HAVING sum(f.acts) > 0"
+        )
+    };
+}
+
 /// Who came when, by the bucket, and how many there were at the end of each: whoever was invited came when they accepted.
-const CAME: &str = "came AS MATERIALIZED (
+const CAME: &str = concat!(
+    "came AS MATERIALIZED (
   SELECT u.id, u.role::text AS role, coalesce(u.activated_at, u.created_at) AS at, u.deleted_at FROM users_profile u
   WHERE u.{mine} AND (u.invited_at IS NULL OR u.activated_at IS NOT NULL)
 ), moves AS (
@@ -50,19 +66,23 @@ const CAME: &str = "came AS MATERIALIZED (
   FROM buckets b LEFT JOIN moves m ON m.which = b.which AND m.place = b.place
   UNION ALL
   SELECT b.which, b.place, NULL, NULL, NULL, a.user_id FROM buckets b CROSS JOIN LATERAL (
-    SELECT f.user_id FROM analytics_people($6::uuid, 'user', b.from_at, b.to_at) f WHERE f.{mine}
-    GROUP BY f.user_id HAVING sum(f.acts) > 0) AS a)";
+    ",
+    active_in!("b"),
+    ") AS a)"
+);
 
 /// Who was active on each day of the zone, and by that how many were within the last 1, 7 and 30 of them: each counts from
 /// a day on which they were active until the window has passed, or until they are again.
-const WINDOWS: &str = "calendar AS MATERIALIZED (
+const WINDOWS: &str = concat!(
+    "calendar AS MATERIALIZED (
   SELECT d.day::date AS day, d.day AT TIME ZONE $4 AS from_at, (d.day + interval '1 day') AT TIME ZONE $4 AS to_at FROM (
     SELECT DISTINCT generate_series(date_trunc('day', e.from_at AT TIME ZONE $4) - interval '29 days',
       least(e.to_at, now()) AT TIME ZONE $4 - interval '1 second', interval '1 day') AS day FROM edges e) AS d
 ), acts AS MATERIALIZED (
   SELECT c.day, a.user_id FROM calendar c CROSS JOIN LATERAL (
-    SELECT f.user_id FROM analytics_people($6::uuid, 'user', c.from_at, c.to_at) f WHERE f.{mine}
-    GROUP BY f.user_id HAVING sum(f.acts) > 0) AS a
+    ",
+    active_in!("c"),
+    ") AS a
 ), running AS MATERIALIZED (
   SELECT w.days, m.day, sum(sum(m.n)) OVER (PARTITION BY w.days ORDER BY m.day) AS people
   FROM (SELECT user_id, day, lead(day) OVER (PARTITION BY user_id ORDER BY day) AS next FROM acts) AS a
@@ -79,8 +99,10 @@ const WINDOWS: &str = "calendar AS MATERIALIZED (
   FROM ends e
   UNION ALL
   SELECT b.which, b.place, a.user_id, NULL, NULL, NULL FROM buckets b CROSS JOIN LATERAL (
-    SELECT f.user_id FROM analytics_people($6::uuid, 'user', b.from_at, b.to_at) f WHERE f.{mine}
-    GROUP BY f.user_id HAVING sum(f.acts) > 0) AS a)";
+    ",
+    active_in!("b"),
+    ") AS a)"
+);
 
 /// `GET /api/analytics/users`
 pub const USERS: Report = Report {

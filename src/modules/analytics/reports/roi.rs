@@ -93,21 +93,28 @@ const VALUE: Measure = measure(
     concat!(
         "round(",
         saved_minutes!(),
-        " * coalesce(max(f.hourly_rate), 0) / 60, 2)"
+        " * coalesce(sum(f.completed * f.hourly_rate) / nullif(sum(f.completed), 0), 0) / 60, 2)"
     ),
 );
 
-/// What was set, or else the defaults of these settings, per organization; and how many of them bear what the
-/// infrastructure costs.
+/// What each organization has set in its own settings, or else the system's, or else the defaults; and what running
+/// everything costs all of them that are asked about.
 macro_rules! rates {
     () => {
-        "rates AS MATERIALIZED (
+        "settings AS MATERIALIZED (
   SELECT coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.manual_minutes_per_task'), {manual_minutes}) AS manual_minutes,
     coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.hourly_rate_usd'), {hourly_rate}) AS hourly_rate,
-    coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.infrastructure_cost_usd_per_month'), {infrastructure})
-      * CASE WHEN $6 IS NULL THEN (SELECT count(*) FROM organizations o WHERE o.deleted_at IS NULL) ELSE 1 END AS infrastructure
+    coalesce(sum(v.n) FILTER (WHERE v.key = 'analytics.infrastructure_cost_usd_per_month'), {infrastructure}) AS infrastructure
   FROM (SELECT c.key, (c.value #>> '{}')::numeric AS n FROM system_config c WHERE c.key LIKE 'analytics.%'
           AND jsonb_typeof(c.value) = 'number') AS v
+), rates AS MATERIALIZED (
+  SELECT o.id AS organization_id, o.deleted_at,
+    coalesce((o.settings #>> '{analytics,manual_minutes_per_task}')::numeric, s.manual_minutes) AS manual_minutes,
+    coalesce((o.settings #>> '{analytics,hourly_rate_usd}')::numeric, s.hourly_rate) AS hourly_rate,
+    coalesce((o.settings #>> '{analytics,infrastructure_cost_usd_per_month}')::numeric, s.infrastructure) AS infrastructure
+  FROM settings s CROSS JOIN organizations o WHERE $6 IS NULL OR o.id = $6::uuid
+), running AS MATERIALIZED (
+  SELECT coalesce(sum(r.infrastructure), 0) AS infrastructure FROM rates r WHERE r.deleted_at IS NULL OR $6 IS NOT NULL
 )"
     };
 }
@@ -122,11 +129,12 @@ const WHOLE: &str = concat!(
   FROM buckets b CROSS JOIN LATERAL analytics_sales($6::uuid, 'total', b.from_at, b.to_at) f WHERE f.{mine} AND f.currency = 'USD'
   UNION ALL
   SELECT b.which, b.place, NULL, f.cost_usd, NULL, f.completed, f.failed, f.execution_ms, f.timed, r.manual_minutes, r.hourly_rate
-  FROM rates r, buckets b CROSS JOIN LATERAL analytics_ai($6::uuid, 'total', b.from_at, b.to_at) f WHERE f.{mine}
+  FROM buckets b CROSS JOIN LATERAL analytics_ai($6::uuid, 'total', b.from_at, b.to_at) f
+  JOIN rates r ON r.organization_id = f.organization_id WHERE f.{mine}
   UNION ALL
   SELECT b.which, b.place, NULL, NULL, r.infrastructure * sum(extract(epoch FROM least(b.to_at, now(), m.to_at) - greatest(b.from_at, m.from_at))
       / extract(epoch FROM m.to_at - m.from_at)), NULL, NULL, NULL, NULL, NULL, NULL
-  FROM rates r, buckets b CROSS JOIN LATERAL (
+  FROM running r, buckets b CROSS JOIN LATERAL (
     SELECT q AT TIME ZONE $4 AS from_at, (q + interval '1 month') AT TIME ZONE $4 AS to_at FROM generate_series(
       date_trunc('month', b.from_at AT TIME ZONE $4), least(b.to_at, now()) AT TIME ZONE $4 - interval '1 second', interval '1 month') AS q) AS m
   WHERE b.from_at < now() AND r.infrastructure > 0 GROUP BY b.which, b.place, r.infrastructure)"
@@ -143,7 +151,8 @@ const PRODUCTS: &str = concat!(
   WHERE f.{mine} AND f.currency = 'USD' AND ($9 IS NULL OR f.product_id = $9::uuid)
   UNION ALL
   SELECT b.which, b.place, f.product_id, NULL, f.cost_usd, NULL, f.completed, f.failed, f.execution_ms, f.timed, r.manual_minutes, r.hourly_rate
-  FROM rates r, buckets b CROSS JOIN LATERAL analytics_ai($6::uuid, 'product', b.from_at, b.to_at) f
+  FROM buckets b CROSS JOIN LATERAL analytics_ai($6::uuid, 'product', b.from_at, b.to_at) f
+  JOIN rates r ON r.organization_id = f.organization_id
   WHERE f.{mine} AND ($9 IS NULL OR f.product_id = $9::uuid))"
 );
 
