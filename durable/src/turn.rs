@@ -28,8 +28,12 @@ pub type Handed = std::result::Result<JsValue, JsValue>;
 /// What an object replied, or what came of asking it.
 type Reply = std::result::Result<String, JsValue>;
 
-/// Where a reply is laid down.
-type Slot = Rc<RefCell<Option<Reply>>>;
+/// Where a reply is laid down, and who waits for it.
+#[derive(Default)]
+struct Slot {
+    reply: RefCell<Option<Reply>>,
+    asker: RefCell<Option<Waker>>,
+}
 
 /// Does `work` as far as it goes: an answer, or a promise of it.
 ///
@@ -54,7 +58,7 @@ pub fn now_or_asking(work: Work) -> Handed {
 #[wasm_bindgen]
 pub struct Question {
     text: String,
-    slot: Slot,
+    slot: Rc<Slot>,
     task: Task<Result<JsValue>>,
 }
 
@@ -93,7 +97,7 @@ impl Question {
     }
 
     fn go_on(self, reply: Reply) -> Handed {
-        self.slot.replace(Some(reply));
+        self.slot.reply.replace(Some(reply));
         Self::or_answer(self.task)
     }
 }
@@ -103,7 +107,7 @@ impl Question {
 pub async fn reply(question: impl FnOnce() -> String) -> Option<Reply> {
     let slot = DESK.with_borrow_mut(|desk| match desk {
         Desk::Free => {
-            let slot = Slot::default();
+            let slot = Rc::<Slot>::default();
             *desk = Desk::Asked(question(), Rc::clone(&slot));
             Some(slot)
         }
@@ -113,20 +117,19 @@ pub async fn reply(question: impl FnOnce() -> String) -> Option<Reply> {
     poll_fn(|context| match mem::replace(&mut is_asked, true) {
         true => Poll::Ready(()),
         false => {
-            // Whoever polls it among others looks again, and finds no reply.
-            context.waker().wake_by_ref();
+            slot.asker.replace(Some(context.waker().clone()));
             Poll::Pending
         }
     })
     .await;
-    slot.take()
+    slot.reply.take()
 }
 
 /// Where a question waits to be taken along, for as long as work is being done and no longer.
 enum Desk {
     Closed,
     Free,
-    Asked(String, Slot),
+    Asked(String, Rc<Slot>),
 }
 
 thread_local! {
@@ -137,7 +140,7 @@ thread_local! {
 enum Turn<T> {
     Done(T),
     /// A question, where its reply goes, and what goes on then.
-    Asks(String, Slot, Task<T>),
+    Asks(String, Rc<Slot>, Task<T>),
     Waits(Task<T>),
 }
 
@@ -155,10 +158,6 @@ struct Relay(AtomicWaker);
 
 impl Wake for Relay {
     fn wake(self: Arc<Self>) {
-        self.0.wake();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
         self.0.wake();
     }
 }
@@ -189,9 +188,15 @@ impl<T> Task<T> {
             .poll(&mut Context::from_waker(&self.waker))
     }
 
-    /// Whether it waits for this reply and for nothing else: nobody has kept the waker.
-    fn waits_for(&self, slot: &Slot) -> bool {
-        Rc::strong_count(slot) == 2 && Arc::strong_count(&self.relay) == 2
+    /// Whether it waits for this reply and for nothing else: the asker is the work itself, not a part that is
+    /// polled on its own, and nobody has kept the waker. Who asked looks again, whatever becomes of it.
+    fn waits_for(&self, slot: &Rc<Slot>) -> bool {
+        let is_work = slot.asker.take().is_some_and(|asker| {
+            let is_work = asker.data() == self.waker.data();
+            asker.wake();
+            is_work
+        });
+        is_work && Rc::strong_count(slot) == 2 && Arc::strong_count(&self.relay) == 2
     }
 }
 
@@ -242,11 +247,11 @@ mod tests {
         asking.reverse();
         asking.rotate_left(123);
         for (n, slot, task) in asking {
-            slot.replace(Some(Ok(format!("reply to {n}"))));
+            slot.reply.replace(Some(Ok(format!("reply to {n}"))));
             let Turn::Asks(_, slot, task) = task.go_on() else {
                 panic!("{n} does not ask again")
             };
-            slot.replace(Some(Ok("done".into())));
+            slot.reply.replace(Some(Ok("done".into())));
             let Turn::Done(done) = task.go_on() else {
                 panic!("{n} is not done")
             };
@@ -259,7 +264,7 @@ mod tests {
         let Turn::Asks(_, slot, task) = turn(ask("a")) else {
             panic!("it does not ask")
         };
-        slot.replace(Some(Err(JsValue::UNDEFINED)));
+        slot.reply.replace(Some(Err(JsValue::UNDEFINED)));
         assert!(matches!(task.go_on(), Turn::Done(done) if done == "thrown"));
     }
 
@@ -287,9 +292,12 @@ mod tests {
         ] {
             assert!(matches!(waiting, Turn::Waits(_)));
         }
-        // Polled again before anybody could have replied.
+        // So many are polled one by one, each when it is woken.
         let many = (0..50).map(|n| async move { ask(&n.to_string()).await });
-        let all = turn(async { join_all(many).await.join(",") });
+        let Turn::Waits(all) = turn(async { join_all(many).await.join(",") }) else {
+            panic!("one of many is waited for")
+        };
+        let all = all.go_on();
         assert!(matches!(all, Turn::Done(all) if all.starts_with("0 in another way,1 in")));
     }
 

@@ -118,6 +118,7 @@ const signed = async ({ stack }) => {
 
 const oneOrder = { errorWhenUnknown: 'ORDER_NOT_FOUND', make: order() };
 const readOrder = { ...oneOrder, permission: 'orders:read', clientSeesOwnOnly: true };
+const soldLicense = { ...oneOrder, permission: 'orders:refund', errorWhenInnerUnknown: 'LICENSE_NOT_FOUND' };
 const writeOrder = { ...oneOrder, permission: 'orders:write' };
 const oneSubscription = { errorWhenUnknown: 'SUBSCRIPTION_NOT_FOUND', make: subscription };
 const oneInvoice = { errorWhenUnknown: 'INVOICE_NOT_FOUND', make: invoice };
@@ -147,11 +148,9 @@ export default {
   },
 
   'GET /api/orders/{id}/licenses': { ...oneOrder, permission: 'orders:refund', make: sold() },
-  'POST /api/orders/{id}/licenses/{inner_id}/suspend': {
-    ...oneOrder, permission: 'orders:refund', body: { reason: 'walk' }, make: sold(),
-  },
+  'POST /api/orders/{id}/licenses/{inner_id}/suspend': { ...soldLicense, body: { reason: 'walk' }, make: sold() },
   'POST /api/orders/{id}/licenses/{inner_id}/reactivate': {
-    ...oneOrder, permission: 'orders:refund', body: {}, make: sold({ status: 'suspended', suspension_reason: 'walk' }),
+    ...soldLicense, body: {}, make: sold({ status: 'suspended', suspension_reason: 'walk' }),
   },
 
   'GET /api/subscriptions': { permission: 'orders:read', rowsOfNewTenant: 0, clientSeesOwnOnly: true, make: subscription },
