@@ -200,7 +200,7 @@ test('within the quota: what is beyond it fails with that, and is not asked', as
   const fresh = await tenant(stack, { limits: { max_ai_requests_per_month: 3 } });
   const call = fresh.as.developer;
   // All are handed in before the first is asked.
-  await stack.pg.query("INSERT INTO ai_task_turns (license_id, organization_id, held_until) VALUES ($1, $2, now() + interval '1 hour')", [fresh.license.id, fresh.id]);
+  await stack.pg.query("INSERT INTO ai_task_turns (license_id, organization_id, served_at, held_until) VALUES ($1, $2, now(), now() + interval '1 hour')", [fresh.license.id, fresh.id]);
   const tasks = [];
   for (let n = 0; n < 5; n += 1) tasks.push(await handIn(call, { prompt: `n ${n}` }));
   await stack.pg.query('UPDATE ai_task_turns SET held_until = NULL WHERE license_id = $1', [fresh.license.id]);

@@ -1,11 +1,12 @@
-// AI tasks and batches of them. What the walk hands in waits: its licenses allow no call at a time.
+// AI tasks and batches of them. What the walk hands in waits: its licenses' turns are held.
 
 import { randomUUID } from 'node:crypto';
 import { insert, insertLicense } from '../support/world.mjs';
 
 /** A license that tasks can be handed in with. */
 const licensed = async ({ stack, ours }) => {
-  const license = await insertLicense(stack, ours.id, { custom_limits: { max_batch_size: 100, max_concurrent_tasks: 0 } });
+  const license = await insertLicense(stack, ours.id, { custom_limits: { max_batch_size: 100 } });
+  await insert(stack, 'ai_task_turns', { license_id: license.id, organization_id: ours.id, served_at: new Date(), held_until: new Date(Date.now() + 3_600_000) });
   return license.id;
 };
 

@@ -47,15 +47,17 @@ pub async fn cancel(
 /// in the queue, as everybody does.
 fn cancel_some(tx: &Tx, batch: Uuid) -> Query {
     sql(
-        "WITH seen AS MATERIALIZED (
-           SELECT t.id FROM ai_task_queue q
-           JOIN processed_tasks t ON t.id = q.task_id AND t.created_at = q.task_created_at
+        "WITH due AS MATERIALIZED (
+           SELECT q.task_id, q.task_created_at FROM ai_task_queue q
            WHERE q.batch_id = $1::uuid AND NOT q.is_cancelled
              AND ($2::uuid IS NULL OR q.organization_id = $2::uuid) AND ($3::uuid IS NULL OR q.user_id = $3::uuid)
-           ORDER BY t.id LIMIT $4::bigint FOR NO KEY UPDATE OF t
+           ORDER BY q.task_id LIMIT $4::bigint
+         ), seen AS MATERIALIZED (
+           SELECT t.id FROM due d JOIN processed_tasks t ON t.id = d.task_id AND t.created_at = d.task_created_at
+           ORDER BY t.id FOR NO KEY UPDATE OF t
          ), place AS MATERIALIZED (
-           SELECT q.task_id, q.task_created_at, q.lease FROM seen s JOIN ai_task_queue q ON q.task_id = s.id
-           WHERE q.batch_id = $1::uuid AND NOT q.is_cancelled ORDER BY q.task_id FOR UPDATE OF q
+           SELECT q.task_id, q.task_created_at, q.lease FROM ai_task_queue q
+           WHERE q.task_id = ANY (ARRAY(SELECT id FROM seen)) AND NOT q.is_cancelled ORDER BY q.task_id FOR UPDATE OF q
          ), held AS (
            UPDATE ai_task_queue q SET is_cancelled = true FROM place p WHERE q.task_id = p.task_id AND p.lease IS NOT NULL
          ), free AS (
@@ -64,7 +66,7 @@ fn cancel_some(tx: &Tx, batch: Uuid) -> Query {
            UPDATE processed_tasks t SET status = 'cancelled', completed_at = now() FROM place p
            WHERE t.id = p.task_id AND t.created_at = p.task_created_at AND t.batch_id = $1::uuid
            RETURNING t.id)
-         SELECT json_build_array((SELECT count(*) FROM seen), (SELECT count(*) FROM task))::text",
+         SELECT json_build_array((SELECT count(*) FROM due), (SELECT count(*) FROM task))::text",
     )
     .bind(batch)
     .bind(tx.scope().organization())

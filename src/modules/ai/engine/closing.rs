@@ -102,6 +102,8 @@ pub(super) async fn around(
             // It leaves with the first look at it.
             let is_settled = poll!(settled.as_mut()).is_ready();
             answer.await;
+            // Not one of those that the answer waits for.
+            host.count_object_call();
             // The answer leaves before the rest.
             Delay::from(Duration::ZERO).await;
             let settled = async {
@@ -199,12 +201,12 @@ impl Closing {
 
     /// Tells everybody. Whoever does not hear of it finds out alone, a little later.
     pub async fn close(&self, host: &impl Host) {
+        host.count_object_call();
         join(self.settle(host), self.record(host)).await;
     }
 
     /// Tells the license's object.
     async fn settle(&self, host: &impl Host) {
-        host.count_object_call();
         let told = license::settle_call(host.env(), &self.granted.key, &self.settle).await;
         if let Err(error) = told {
             let error = Error::unavailable(error);
