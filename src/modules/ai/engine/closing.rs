@@ -102,10 +102,9 @@ pub(super) async fn around(
             // It leaves with the first look at it.
             let is_settled = poll!(settled.as_mut()).is_ready();
             answer.await;
-            // Not one of those that the answer waits for.
-            host.count_object_call();
-            // The answer leaves before the rest.
+            // The answer leaves before the rest, with the calls counted that it waited for.
             Delay::from(Duration::ZERO).await;
+            host.count_object_call();
             let settled = async {
                 if !is_settled {
                     settled.await;
