@@ -112,10 +112,10 @@ export async function measureAnalytics({ client, url, log, port, vendors, sizes,
   await prepareHistory(client);
   const step = async (kind, vendor, { there, facts, days, perDay, until }) => {
     const count = facts.toLocaleString('en');
-    note(`${count} facts of ${days} days: written`);
+    note(`${count} facts of ${days} days: being written`);
     await sow(client, { ...vendor, first: there + 1, last: facts, perDay });
     await client.query('VACUUM ANALYZE');
-    note(`${count} facts of ${days} days: added up`);
+    note(`${count} facts of ${days} days: being added up`);
     const seconds = await addUp(url, { from: day(days), to: day(until) });
     // The return on AI is measured by a job of its own.
     await client.query('DELETE FROM roi_due');
