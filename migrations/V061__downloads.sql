@@ -49,12 +49,25 @@ INSERT INTO retentions (table_name, setting, days) VALUES
 GRANT DELETE ON coupon_redemptions TO celaest_app;
 CREATE INDEX idx_coupon_redemptions_created_at ON coupon_redemptions (created_at);
 
+-- Acts with this access from here on, and says with which it was until then: what a function that asks in somebody's
+-- place calls first, and again before it returns. (SET in a function's head would be shorter, and takes a superuser.)
+CREATE FUNCTION app_switch(access text) RETURNS text
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    was text := coalesce(current_setting('celaest.access', true), '');
+BEGIN
+    PERFORM set_config('celaest.access', access, true);
+    RETURN was;
+END
+$$;
+
 -- What a link leads to, for whoever knows it and nobody's rights: what the rule looks at
 -- of the asset, the release with its file, and until when the link is good. NULL for a
 -- link that is none, that is over, or whose person could not ask for it any more.
 CREATE FUNCTION download_by_link(wanted uuid) RETURNS jsonb
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
+    was text := app_switch('system');
     found  jsonb;
 BEGIN
     SELECT jsonb_build_object(
@@ -81,6 +94,7 @@ BEGIN
         AND (u.role <> 'client' OR a.user_id = u.id)
     LEFT JOIN licenses l ON l.id = a.license_id AND l.organization_id = a.organization_id
     WHERE d.link = wanted AND d.link_expires_at > now();
+    PERFORM app_switch(was);
     RETURN found;
 END
 $$;

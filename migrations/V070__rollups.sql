@@ -43,8 +43,9 @@ CREATE FUNCTION subscription_mrr(status text, quantity integer, unit_price numer
 $$;
 
 CREATE FUNCTION subscription_moved() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
+    was text := app_switch('system');
     before numeric := 0;
     after  numeric := coalesce(subscription_mrr(NEW.status, NEW.quantity, NEW.unit_price, NEW.billing_cycle), 0);
     moved  boolean := false;
@@ -56,6 +57,7 @@ BEGIN
             IS DISTINCT FROM (NEW.seller_id, NEW.currency, NEW.product_id, NEW.plan_id);
     END IF;
     IF before = after AND (before = 0 OR NOT moved) THEN
+        PERFORM app_switch(was);
         RETURN NULL;
     END IF;
     word := CASE
@@ -75,6 +77,7 @@ BEGIN
     INSERT INTO subscription_movements (organization_id, subscription_id, currency, product_id, plan_id, movement, mrr_delta)
     SELECT s.seller_id, s.id, s.currency, s.product_id, s.plan_id, word, after - before
     FROM (SELECT (CASE WHEN after = 0 THEN OLD ELSE NEW END).*) AS s;
+    PERFORM app_switch(was);
     RETURN NULL;
 END
 $$;

@@ -49,7 +49,9 @@ $$;
 -- marks nothing: it goes because its time is over, and what was added up of it stays.
 
 CREATE FUNCTION analytics_orders_changed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    was text := app_switch('system');
 BEGIN
     IF TG_OP = 'INSERT' THEN
         PERFORM analytics_mark(array_agg('sales'::text), array_agg(n.seller_id), array_agg(n.completed_at))
@@ -66,42 +68,54 @@ BEGIN
         ) AS c
         HAVING count(*) > 0;
     END IF;
+    PERFORM app_switch(was);
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION analytics_order_items_changed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    was text := app_switch('system');
 BEGIN
     -- An order is paid after it was written; then its own change marks it.
     PERFORM analytics_mark_orders(array_agg(DISTINCT o.id))
     FROM new_rows n JOIN orders o ON o.id = n.order_id WHERE o.completed_at IS NOT NULL HAVING count(*) > 0;
+    PERFORM app_switch(was);
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION analytics_refunds_changed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    was text := app_switch('system');
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         PERFORM analytics_mark(array_agg('sales'::text), array_agg(o.seller_id), array_agg(o.succeeded_at))
         FROM old_rows o WHERE o.succeeded_at IS NOT NULL;
     END IF;
     PERFORM analytics_mark_orders(array_agg(DISTINCT n.order_id)) FROM new_rows n WHERE n.succeeded_at IS NOT NULL HAVING count(*) > 0;
+    PERFORM app_switch(was);
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION analytics_invoices_changed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    was text := app_switch('system');
 BEGIN
     PERFORM analytics_mark_orders(array_agg(DISTINCT n.order_id)) FROM new_rows n WHERE n.corrects_id IS NOT NULL HAVING count(*) > 0;
+    PERFORM app_switch(was);
     RETURN NULL;
 END
 $$;
 
 CREATE FUNCTION analytics_tasks_changed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    was text := app_switch('system');
 BEGIN
     IF TG_OP = 'INSERT' THEN
         PERFORM analytics_mark(array_agg(m.kind), array_agg(n.organization_id), array_agg(m.at))
@@ -117,13 +131,16 @@ BEGIN
             (n.organization_id, n.completed_at, n.status, n.model_id, n.prompt_id, n.api_key_id, n.license_id, n.user_id,
                 n.tokens_input, n.tokens_output, n.cost_usd, n.execution_time_ms);
     END IF;
+    PERFORM app_switch(was);
     RETURN NULL;
 END
 $$;
 
 -- For tables that are only added to: the kind that its rows are facts of, and the column with their time.
 CREATE FUNCTION analytics_rows_added() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    was text := app_switch('system');
 BEGIN
     IF TG_ARGV[0] = 'people' THEN
         PERFORM analytics_mark(array_agg(TG_ARGV[0]), array_agg(n.organization_id), array_agg(n.at))
@@ -135,6 +152,7 @@ BEGIN
         PERFORM analytics_mark(array_agg(TG_ARGV[0]), array_agg(n.organization_id), array_agg(n.at))
         FROM (SELECT DISTINCT n.organization_id, analytics_quarter(n.created_at) AS at FROM new_rows n) AS n;
     END IF;
+    PERFORM app_switch(was);
     RETURN NULL;
 END
 $$;
@@ -212,8 +230,9 @@ $$;
 -- Takes the oldest marks, so many at most, and writes their quarters anew; returns how many quarters. Nobody else
 -- does so at the same time: who comes second has nothing to do.
 CREATE FUNCTION analytics_aggregate(most integer) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
+    was text := app_switch('system');
     kinds         text[];
     organizations uuid[];
     quarters      timestamptz[];
@@ -225,6 +244,7 @@ BEGIN
         RAISE EXCEPTION 'most must be between 1 and 100000' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF NOT pg_try_advisory_xact_lock(hashtextextended('analytics_aggregate', 0)) THEN
+        PERFORM app_switch(was);
         RETURN 0;
     END IF;
     WITH first AS (
@@ -243,6 +263,7 @@ BEGIN
         CONTINUE WHEN who IS NULL;
         PERFORM analytics_write(k.kind, k.breakdowns, who, times);
     END LOOP;
+    PERFORM app_switch(was);
     RETURN coalesce(cardinality(kinds), 0);
 END
 $$;
@@ -250,8 +271,9 @@ GRANT EXECUTE ON FUNCTION analytics_aggregate(integer) TO celaest_app;
 
 -- Marks all quarters of a time in which there are facts or were some when it was added up; returns how many.
 CREATE FUNCTION analytics_backfill(since timestamptz, until timestamptz) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
+    was text := app_switch('system');
     marked bigint := 0;
     more   bigint;
     source record;
@@ -284,6 +306,7 @@ BEGIN
         GET DIAGNOSTICS more = ROW_COUNT;
         marked := marked + more;
     END LOOP;
+    PERFORM app_switch(was);
     RETURN marked;
 END
 $$;

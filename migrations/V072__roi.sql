@@ -57,7 +57,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON roi_metrics_parts TO celaest_app;
 
 -- Notes what a return is made of as it is added up. Called by who adds up alone, one at a time.
 CREATE FUNCTION roi_note() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET celaest.access = 'system' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    was text := app_switch('system');
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO roi_due (organization_id, quarter)
@@ -66,6 +68,7 @@ BEGIN
         INSERT INTO roi_due (organization_id, quarter)
         SELECT DISTINCT o.organization_id, o.at FROM old_rows o WHERE o.span = 15;
     END IF;
+    PERFORM app_switch(was);
     RETURN NULL;
 END
 $$;

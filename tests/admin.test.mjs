@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { caller, good, refused } from './support/api.mjs';
@@ -12,43 +12,22 @@ import { accept } from './support/invitations.mjs';
 import { token } from './support/tokens.mjs';
 import { auditOf } from './support/world.mjs';
 
-const OWNER = `owner_${randomBytes(6).toString('hex')}`;
 let provider;
 let stack;
-let url;
 
 before(async () => {
   provider = await startProvider();
   stack = await startStack({ vars: { SUPABASE_URL: provider.url } });
   provider.vars = stack.vars;
-  const password = randomBytes(12).toString('hex');
-  await stack.pg.query(`CREATE ROLE ${OWNER} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD '${password}'`);
-  await stack.pg.query(`
-    DO $$
-    DECLARE name text;
-    BEGIN
-      GRANT ALL ON SCHEMA public TO ${OWNER};
-      FOR name IN SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') LOOP
-        EXECUTE format('ALTER TABLE %I OWNER TO ${OWNER}', name);
-      END LOOP;
-      GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO ${OWNER};
-      GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO ${OWNER};
-    END
-    $$`);
-  url = new URL(stack.ownerUrl);
-  Object.assign(url, { username: OWNER, password });
 });
 after(async () => {
-  await stack?.pg.query(`REASSIGN OWNED BY ${OWNER} TO CURRENT_USER`);
-  await stack?.pg.query(`DROP OWNED BY ${OWNER}`);
-  await stack?.pg.query(`DROP ROLE ${OWNER}`);
   await stack?.stop();
   provider?.close();
 });
 
 const run = promisify(execFile);
 const create = (...options) => run(process.execPath, ['scripts/admin.mjs', ...options],
-  { env: { ...process.env, DATABASE_URL: url.href, DASHBOARD_URL: 'https://dash.example/' } });
+  { env: { ...process.env, DATABASE_URL: stack.schemaOwnerUrl, DASHBOARD_URL: 'https://dash.example/' } });
 const count = async (table) => (await stack.pg.query(`SELECT count(*)::int FROM ${table}`)).rows[0].count;
 
 test('an invitation, accepted, makes a super administrator; the second run finds everything', async () => {

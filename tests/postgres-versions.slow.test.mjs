@@ -11,14 +11,11 @@ import { VERSIONS, installPostgres } from '../scripts/lib/postgres-packages.mjs'
 import { APP_ROLE, Cluster, randomPassword } from '../scripts/lib/postgres.mjs';
 import { freePort } from '../scripts/lib/processes.mjs';
 import { caller, eventually, good } from './support/api.mjs';
-import { isSuperOnly } from './support/roles.mjs';
-import { routes, target, worldOf } from './support/routes.mjs';
+import { JOBS, WITH_AI, asked, prepared } from './support/called.mjs';
 import { recorder } from './support/statements.mjs';
 import { furnishedOrganization } from './support/tenants.mjs';
-import { PLANS, createUser, signedIn } from './support/world.mjs';
+import { PLANS } from './support/world.mjs';
 import { startStack } from './harness/client.mjs';
-
-const JOBS = ['* * * * *', '*/5 * * * *', '2-57/5 * * * *', '17 * * * *', '27 * * * *', '37 2 * * *', '1-59/5 * * * *', '3-58/5 * * * *', '47 * * * *', '7 9 * * *'];
 
 /** Each statement once, and how many parameters it has. */
 const statements = new Map();
@@ -27,19 +24,13 @@ let folder;
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'celaest-versions-'));
   chmodSync(folder, 0o711);
-  const stack = await startStack();
+  const stack = await startStack(WITH_AI);
   const [ours, theirs] = [await furnishedOrganization(stack), await furnishedOrganization(stack)];
   const log = await recorder(stack);
   // In one piece, so that what queues and objects send meanwhile is in it.
   const { transactions } = await log.recorded(async () => {
-    for (const { method, path, route } of routes) {
-      if (route.open) continue;
-      const world = worldOf(stack, ours, theirs);
-      for (const role of isSuperOnly(route.permission ?? '') ? ['super_admin'] : ['admin', 'super_admin']) {
-        const args = await target(route, world, route.permissionForOneself ? await world.createUser() : ours.users.client);
-        const call = await signedIn(stack, await createUser(stack, ours.id, role));
-        good(await call(method, path, args), route.status);
-      }
+    for (const one of asked) {
+      for (const role of one.roles) await (await prepared(stack, [ours, theirs], one, role))();
     }
     const license = good(await ours.as.admin('POST', '/api/licenses', { body: { plan_id: PLANS.free } }), 201);
     const verdict = good(await caller(stack)('POST', '/api/licenses/validate', {

@@ -6,12 +6,11 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { eventually, good } from './support/api.mjs';
-import { isSuperOnly } from './support/roles.mjs';
-import { routes, target, worldOf } from './support/routes.mjs';
+import { JOBS, WITH_AI, asked, prepared, somebody } from './support/called.mjs';
 import { again, recorder } from './support/statements.mjs';
 import { furnishedOrganization } from './support/tenants.mjs';
 import { startStack } from './harness/client.mjs';
-import { PLANS, createUser, insertLicense, signedIn } from './support/world.mjs';
+import { PLANS, insertLicense } from './support/world.mjs';
 
 /** Rows of each growing table: a fifth of the caller's, the rest of somebody else's. */
 const ROWS = 120_000;
@@ -20,7 +19,6 @@ const LARGE = 10_000;
 
 const GROWING = ['audit_logs', 'license_validations', 'telemetry_events', 'webhook_deliveries', 'processed_tasks', 'outbox_messages',
   'user_sessions', 'system_events', 'dead_letters', 'idempotency_keys', 'license_ip_bindings'];
-const JOBS = ['* * * * *', '*/5 * * * *', '2-57/5 * * * *', '17 * * * *', '27 * * * *', '37 2 * * *', '1-59/5 * * * *', '3-58/5 * * * *', '47 * * * *', '7 9 * * *'];
 
 let stack;
 let a;
@@ -30,7 +28,7 @@ let large;
 let recorded = 0;
 
 before(async () => {
-  stack = await startStack({ ai: { keys: { openai: ['walk-1', 'walk-2'] } } });
+  stack = await startStack(WITH_AI);
   [a, b] = [await furnishedOrganization(stack), await furnishedOrganization(stack)];
   const [mine, theirs] = [await insertLicense(stack, a.id, { plan_id: PLANS.professional }), await insertLicense(stack, b.id)];
   const { rows: [hook] } = await stack.pg.query('SELECT id FROM webhooks WHERE organization_id = $1', [a.id]);
@@ -90,13 +88,6 @@ after(async () => {
   await stack?.stop();
 });
 
-/** Somebody new of the organization, so that no test ends another's sign-in; has signed in. */
-async function somebody(role) {
-  const call = await signedIn(stack, await createUser(stack, a.id, role));
-  good(await call('GET', '/api/auth/me'));
-  return call;
-}
-
 /** The large relations that a plan reads as a whole. What is bounded from above by a LIMIT is not read as a whole. */
 function wholeScans(node, bound = Infinity) {
   const limit = node['Node Type'] === 'Limit' ? Math.min(bound, node['Total Cost']) : bound;
@@ -137,21 +128,10 @@ async function check(work, also = () => []) {
   return [...wrong];
 }
 
-/** What belongs to the organization's first administrator alone. */
-const THE_ADMINS = ['PATCH /api/reviews/{id}', 'DELETE /api/reviews/{id}'];
-
 describe('every route', () => {
-  for (const one of routes) {
-    const { method, path, route } = one;
-    if (route.open) continue;
+  for (const one of asked) {
     test(one.name, async () => {
-      const roles = isSuperOnly(route.permission ?? '') ? ['super_admin'] : ['admin', 'super_admin'];
-      for (const role of roles) {
-        const world = worldOf(stack, a, b);
-        const args = await target(route, world, route.permissionForOneself ? await world.createUser() : a.users.client);
-        const call = THE_ADMINS.includes(one.name) ? a.as[role] : await somebody(role);
-        assert.deepEqual(await check(async () => good(await call(method, path, args), route.status)), [], role);
-      }
+      for (const role of one.roles) assert.deepEqual(await check(await prepared(stack, [a, b], one, role)), [], role);
     });
   }
 });
@@ -171,7 +151,7 @@ describe('lists with their filters', () => {
     test(`${path} ${JSON.stringify(query, (_, value) => (typeof value === 'function' ? 'admin' : value))}`, async () => {
       const filled = Object.fromEntries(Object.entries(query).map(([name, value]) => [name, typeof value === 'function' ? value() : value]));
       for (const role of path.startsWith('/api/system') ? ['super_admin'] : ['admin', 'super_admin']) {
-        const call = await somebody(role);
+        const call = await somebody(stack, a, role);
         assert.deepEqual(await check(async () => good(await call('GET', path, { query: filled }))), [], role);
       }
     });
@@ -187,7 +167,7 @@ describe('every job', () => {
 });
 
 test('the log is sealed and verified from its last seal on', async () => {
-  const call = await somebody('admin');
+  const call = await somebody(stack, a, 'admin');
   await call('GET', '/api/auth/me');
   const work = async () => {
     good(await call('GET', '/api/audit-logs/verify', { query: { after: '1' } }));
@@ -199,7 +179,7 @@ test('the log is sealed and verified from its last seal on', async () => {
 });
 
 test('what the consumers write', async () => {
-  const call = await somebody('admin');
+  const call = await somebody(stack, a, 'admin');
   assert.deepEqual(await check(async () => {
     good(await call('POST', '/api/telemetry', { body: { events: [{ event_type: 'page', event_name: 'planned' }] } }), 202);
     const data = good(await call('POST', '/api/licenses', { body: { plan_id: PLANS.free } }), 201);

@@ -23,13 +23,14 @@ export async function withClient(url, work) {
   }
 }
 
-/** Creates a database unless it is there; true when it was created. */
-export function createDatabase(serverUrl, name, template) {
+/** Creates a database unless it is there, from a template and for an owner if they are named; true when it was created. */
+export function createDatabase(serverUrl, name, { template, owner } = {}) {
   return withClient(serverUrl, async (client) => {
     const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [name]);
     if (rowCount) return false;
     const from = template ? ` TEMPLATE ${client.escapeIdentifier(template)}` : '';
-    await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}${from}`);
+    const whose = owner ? ` OWNER ${client.escapeIdentifier(owner)}` : '';
+    await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}${whose}${from}`);
     return true;
   });
 }

@@ -1,6 +1,6 @@
 // The worker on this machine, with Durable Objects, queues and cron as wrangler.toml has them.
 
-import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Service, until } from './processes.mjs';
@@ -47,7 +47,10 @@ export async function startWorker({
   worker: { folder, main, bindings, modulesRules, ...worker }, state, vars, databaseUrl, port, log, onLine = () => {}, watch = false,
   waitReady = true, patience,
 }) {
-  for (const path of [state, dirname(log)]) mkdirSync(path, { recursive: true });
+  // Its own, so that what a killed worker leaves goes with the next start or with the folder.
+  const temporary = join(state, 'tmp');
+  rmSync(temporary, { recursive: true, force: true });
+  for (const path of [temporary, dirname(log)]) mkdirSync(path, { recursive: true });
   const file = join(state, 'worker.json');
   writeFileSync(file, JSON.stringify({
     ...worker,
@@ -68,7 +71,7 @@ export async function startWorker({
   const service = await Service.start(process.execPath, ['--no-warnings', PROGRAM, file], {
     cwd: folder,
     patience,
-    env: { ...process.env, NO_COLOR: '1' },
+    env: { ...process.env, NO_COLOR: '1', TMPDIR: temporary },
     onLine: (line) => {
       appendFileSync(log, `${line}\n`);
       if (isUp) onLine(line);

@@ -92,6 +92,28 @@ pub struct Message {
 }
 
 impl Fact {
+    /// That somebody took a file away. `asked` is what it was narrowed by; what was not said is left out.
+    pub fn export(
+        organization_id: Option<Uuid>,
+        event: &'static str,
+        resource_type: &'static str,
+        asked: &impl Serialize,
+    ) -> Self {
+        let mut asked = json!(asked);
+        if let Some(fields) = asked.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+        Self {
+            organization_id,
+            action: Action::Export,
+            event,
+            resource_type,
+            resource_id: Uuid::new_v4(),
+            changes: json!({ "after": asked }),
+            payload: None,
+        }
+    }
+
     pub(super) fn message(&self, id: Uuid, now: DateTime<Utc>) -> Option<Message> {
         self.payload.clone().map(|payload| Message {
             id,

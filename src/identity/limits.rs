@@ -8,6 +8,7 @@ use celaest_domain::address::Address;
 use celaest_durable::caller::{self, Decision, LocalLimiter};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::thread::LocalKey;
 
 /// The length of a rate-limit window, in seconds.
 const WINDOW_S: u32 = 60;
@@ -124,16 +125,25 @@ async fn count(call: &Call, name: &str, limit: u32) -> Result<Decision> {
         .map_err(Error::unavailable)
 }
 
+/// Counts the connection's address in this isolate's memory.
+fn count_here(
+    call: &Call,
+    addresses: &'static LocalKey<RefCell<LocalLimiter>>,
+    limit: u32,
+) -> Result<()> {
+    let address = address(&call.ip);
+    let decision = addresses
+        .with_borrow_mut(|addresses| addresses.check(&address, limit, WINDOW_S, call.started_ms));
+    apply(call, decision)
+}
+
 /// Counts a validation from the connection's address.
 ///
 /// # Errors
 /// 429 when the address is over its limit.
 pub fn count_validation(call: &Call) -> Result<()> {
     let limit = call.config.validate_limit_per_ip;
-    let address = address(&call.ip);
-    let decision = ADDRESSES
-        .with_borrow_mut(|addresses| addresses.check(&address, limit, WINDOW_S, call.started_ms));
-    apply(call, decision)
+    count_here(call, &ADDRESSES, limit)
 }
 
 /// Counts a look at what everybody may see, from the connection's address, in memory: of the open routes these are
@@ -143,10 +153,7 @@ pub fn count_validation(call: &Call) -> Result<()> {
 /// 429 when the address is over its limit.
 pub fn count_browsing(call: &Call) -> Result<()> {
     let limit = call.config.browse_limit_per_ip;
-    let address = address(&call.ip);
-    let decision = BROWSING
-        .with_borrow_mut(|addresses| addresses.check(&address, limit, WINDOW_S, call.started_ms));
-    apply(call, decision)
+    count_here(call, &BROWSING, limit)
 }
 
 /// Counts a question for the readiness from the connection's address, in memory: asking may cost no more
@@ -156,10 +163,7 @@ pub fn count_browsing(call: &Call) -> Result<()> {
 /// 429 when the address is over its limit.
 pub fn count_readiness(call: &Call) -> Result<()> {
     let limit = call.config.rate_limit_per_min.max(LEAST_READINESS);
-    let address = address(&call.ip);
-    let decision = READINESS
-        .with_borrow_mut(|addresses| addresses.check(&address, limit, WINDOW_S, call.started_ms));
-    apply(call, decision)
+    count_here(call, &READINESS, limit)
 }
 
 /// Whether a Durable Object answers.

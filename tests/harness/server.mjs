@@ -4,12 +4,14 @@
 import { appendFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { SEEDS, createDatabase, migrate, seed, setAppPassword } from '../../scripts/lib/database.mjs';
+import { SEEDS, createDatabase, migrate, seed, setAppPassword, withClient } from '../../scripts/lib/database.mjs';
 import { APP_ROLE, Cluster, OWNER, connectionString } from '../../scripts/lib/postgres.mjs';
 import { freePort } from '../../scripts/lib/processes.mjs';
 import { PgBouncer } from './pgbouncer.mjs';
 
 const TEMPLATE = 'celaest_template';
+/** Owns what the migrations make and is no superuser, as docs/deploy.md has it: no function does more here than there. */
+export const SCHEMA_OWNER = 'celaest_owner';
 
 // Nobody needs this data after a power cut.
 const SETTINGS = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'max_connections=300'];
@@ -32,8 +34,10 @@ export class Server {
     await cluster.initialise();
     await cluster.start(await freePort());
     const url = cluster.ownerUrl(TEMPLATE);
-    await createDatabase(cluster.ownerUrl('postgres'), TEMPLATE);
-    const lines = await migrate(url, note);
+    await withClient(cluster.ownerUrl('postgres'), (client) => (
+      client.query(`CREATE ROLE ${SCHEMA_OWNER} LOGIN CREATEROLE PASSWORD '${passwords[SCHEMA_OWNER]}'`)));
+    await createDatabase(cluster.ownerUrl('postgres'), TEMPLATE, { owner: SCHEMA_OWNER });
+    const lines = await migrate(server.#url(SCHEMA_OWNER, cluster.port, TEMPLATE), note);
     await setAppPassword(url, passwords[APP_ROLE]);
     await seed(url, SEEDS.sample, secret);
     await seed(url, SEEDS.models, secret);
@@ -76,12 +80,19 @@ export class Server {
   /** Makes a database with the sample data. */
   async createDatabase(name) {
     await this.resume();
-    await createDatabase(this.cluster.ownerUrl('postgres'), name, TEMPLATE);
+    await createDatabase(this.cluster.ownerUrl('postgres'), name, { template: TEMPLATE, owner: SCHEMA_OWNER });
   }
 
-  /** The ways into a database: as the superuser, as the worker, and as the worker through the pooler. */
+  #url(user, port, database) {
+    return connectionString({ user, password: this.#passwords[user], port, database });
+  }
+
+  /** The ways into a database: as the superuser, as the schema's owner, as the worker, and as it through the pooler. */
   urls(database) {
-    const app = (port) => connectionString({ user: APP_ROLE, password: this.#passwords[APP_ROLE], port, database });
-    return { ownerUrl: this.cluster.ownerUrl(database), appUrl: app(this.cluster.port), poolerUrl: app(this.pooler.port) };
+    const { port } = this.cluster;
+    return {
+      ownerUrl: this.cluster.ownerUrl(database), schemaOwnerUrl: this.#url(SCHEMA_OWNER, port, database),
+      appUrl: this.#url(APP_ROLE, port, database), poolerUrl: this.#url(APP_ROLE, this.pooler.port, database),
+    };
   }
 }

@@ -17,7 +17,7 @@ import { assemble, startSelfHost } from '../../scripts/lib/self-host.mjs';
 import { readWorker, startWorker } from '../../scripts/lib/worker.mjs';
 import { startStorage } from '../fakes/storage.mjs';
 import { startStripe } from '../fakes/stripe.mjs';
-import { Server } from './server.mjs';
+import { SCHEMA_OWNER, Server } from './server.mjs';
 
 const PREFIX = 'celaest-test-';
 
@@ -65,7 +65,7 @@ export class Stage {
     this.selfHost = selfHost ? join(this.folder, 'self-host') : null;
     // The servers run as another user when we are root.
     chmodSync(this.folder, 0o711);
-    this.passwords = { [OWNER]: randomPassword(), [APP_ROLE]: randomPassword() };
+    this.passwords = Object.fromEntries([OWNER, SCHEMA_OWNER, APP_ROLE].map((role) => [role, randomPassword()]));
     this.vars = { ...freshVars(), ...UNLIMITED };
   }
 

@@ -2,8 +2,8 @@
 
 import { randomInt } from 'node:crypto';
 
-// Another value each time: setting what is so already is no change.
-const another = async () => ({ body: { 'webhooks.max_per_organization': randomInt(50, 1000) } });
+// Another value each time: setting what is so already is no change. One that no other file feels.
+const another = async () => ({ body: { 'system_events.retention_days': randomInt(1000, 3650) } });
 
 export default {
   'GET /api/settings': { permission: 'settings:read', belongsToNoTenant: true },

@@ -8,7 +8,7 @@ use super::read::{View, fits};
 use super::report::{Form, Report, header};
 use super::reports;
 use crate::db::Database;
-use crate::db::facts::{Action, Actor, Fact};
+use crate::db::facts::{Actor, Fact};
 use crate::error::{Error, Result};
 use crate::http::params::Query;
 use crate::http::permit::{AnalyticsOwn, Permit};
@@ -22,9 +22,7 @@ use futures_util::stream::{Stream, try_unfold};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 /// The kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
@@ -145,19 +143,13 @@ pub async fn export(permit: Permit<AnalyticsOwn>, Query(file): Query<File>) -> R
     // What is wrong with the question is known with its first answer, and nothing was taken away then.
     let first = export.next().await?;
     let mut tx = permit.begin();
-    let mut asked = json!(file);
-    if let Some(fields) = asked.as_object_mut() {
-        fields.retain(|_, value| !value.is_null());
-    }
-    tx.record(Fact {
-        organization_id: export.view.whose.organization,
-        action: Action::Export,
-        event: "analytics.exported",
-        resource_type: "analytics_export",
-        resource_id: Uuid::new_v4(),
-        changes: json!({ "after": asked }),
-        payload: None,
-    });
+    let organization = export.view.whose.organization;
+    tx.record(Fact::export(
+        organization,
+        "analytics.exported",
+        "analytics_export",
+        &file,
+    ));
     permit.commit_aside(tx).await?;
     Ok(Streamed::new(content_type, name, export.pieces(first)))
 }

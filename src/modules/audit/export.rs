@@ -7,7 +7,7 @@
 use super::filters::Filters;
 use super::model::header;
 use super::queries::{COLUMNS, KEYS, columns, horizon};
-use crate::db::facts::{Action, Actor, Fact};
+use crate::db::facts::{Actor, Fact};
 use crate::db::{Database, Rows, Scope, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::params::Query;
@@ -19,7 +19,6 @@ use celaest_domain::json;
 use futures_util::stream::{Stream, try_unfold};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -103,15 +102,12 @@ pub async fn export(
             futures_util::stream::empty(),
         ));
     }
-    tx.record(Fact {
-        organization_id: organization,
-        action: Action::Export,
-        event: "audit.exported",
-        resource_type: "audit_export",
-        resource_id: Uuid::new_v4(),
-        changes: json!({ "after": narrowed(&filters) }),
-        payload: None,
-    });
+    tx.record(Fact::export(
+        organization,
+        "audit.exported",
+        "audit_export",
+        &filters,
+    ));
     permit.commit_aside(tx).await?;
     let export = Export {
         database: permit.call.another_database(),
@@ -123,15 +119,6 @@ pub async fn export(
         horizon,
     };
     Ok(Streamed::new(content_type, name, export.pieces()))
-}
-
-/// What was asked for, for the audit row.
-fn narrowed(filters: &Filters<File>) -> serde_json::Value {
-    let mut asked = json!(filters);
-    if let Some(fields) = asked.as_object_mut() {
-        fields.retain(|_, value| !value.is_null());
-    }
-    asked
 }
 
 impl Export {
