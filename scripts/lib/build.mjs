@@ -139,9 +139,9 @@ async function bundle({ note, fast }) {
     const optimize = (...passes) => step(wasmOpt, [
       ...FEATURES.map((name) => `--enable-${name}`), ...passes, '--strip-debug', '--strip-producers', wasm, '-o', wasm,
     ]);
-    // Without the functions' names, which are a twelfth of it and read by nobody there. Nothing becomes a part of
-    // something else any more: what is alike compresses well only while it stays alike.
-    await optimize('--no-inline=*', '-Oz');
+    // Without the functions' names, which are a twelfth of it and read by nobody there. Only what is small becomes a
+    // part of what calls it: what is large and alike compresses well only while it stays alike.
+    await optimize('--one-caller-inline-max-function-size=60', '--always-inline-max-function-size=12', '-Oz');
     note('functions that are alike side by side');
     writeFileSync(wasm, named(readFileSync(wasm)));
     await optimize('--reorder-functions-by-name');
