@@ -359,6 +359,6 @@ describe('row-level security', () => {
       'analytics_aggregate', 'analytics_ai_quarter', 'analytics_collisions_quarter', 'analytics_people_quarter', 'analytics_sales_quarter',
       'analytics_subscriptions_quarter', 'analytics_validations_quarter', 'audit_horizon', 'audit_horizon', 'coupon_by_code', 'download_by_link', 'ensure_partitions', 'ensure_partitions_of', 'generate_invoice_number',
       'generate_order_number', 'increment_api_key_usage', 'next_invoice_number', 'prune_growing', 'redeem_coupon', 'release_coupon',
-      'seller_details']);
+      'seller_details', 'sold_licenses']);
   });
 });
