@@ -336,9 +336,8 @@ fn few_if_set(patch: &Patch<Vec<String>>, (): &()) -> garde::Result {
 }
 
 fn are_tags(list: &[String], (): &()) -> garde::Result {
-    let good = |tag: &String| {
-        (1..=50).contains(&tag.chars().count()) && tag.chars().all(contact::is_seen)
-    };
+    let good =
+        |tag: &String| (1..=50).contains(&tag.chars().count()) && tag.chars().all(contact::is_seen);
     let fits = list.len() <= MAX_TAGS && list.iter().all(good);
     unless(!fits, "must be at most 20 words of 1 to 50 characters")
 }
