@@ -5,6 +5,7 @@ pub mod company;
 pub mod exchange;
 pub mod fetch;
 pub mod incoming;
+pub mod notice;
 pub mod postgres;
 pub mod queues;
 pub mod random;
