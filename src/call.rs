@@ -172,7 +172,13 @@ impl Call {
 
     /// Counts one call to a Durable Object.
     pub fn count_object_call(&self) {
-        self.object_calls.set(self.object_calls.get() + 1);
+        self.count_object_calls(1);
+    }
+
+    /// Counts so many calls to Durable Objects.
+    pub fn count_object_calls(&self, count: usize) {
+        let calls = self.object_calls.get();
+        self.object_calls.set(calls + count as u32);
     }
 
     /// How many Durable Object calls were made so far.

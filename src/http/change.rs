@@ -17,6 +17,7 @@ use crate::http::idempotency::Claim;
 use crate::http::permit::Access;
 use crate::http::reply::{Answer, Bare, Output, Reply};
 use crate::identity::callers::{self, Whom};
+use crate::platform::notice::{Notice, Told};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, join_all, try_join_all};
 use serde::Serialize;
@@ -108,6 +109,25 @@ impl Change {
         self.notices.after.push(Box::pin(work));
     }
 
+    /// Ties the change to objects that serve what they know of its rows.
+    pub fn told_to<O: Told>(&mut self, notice: Notice<O>) {
+        let told = |called_off| {
+            let (call, notice) = (self.notices.call.clone(), notice.clone());
+            async move {
+                call.count_object_calls(notice.count());
+                notice.settle(call.env(), called_off).await
+            }
+        };
+        let (committed, called_off) = (told(false), told(true));
+        let call = self.notices.call.clone();
+        self.before_commit(async move {
+            call.count_object_calls(notice.count());
+            notice.announce(call.env()).await
+        });
+        self.after_commit(committed);
+        self.otherwise(called_off);
+    }
+
     /// Work for when nothing is committed after all. When nobody knows whether something was, as after a
     /// time-out, it is not done.
     pub fn otherwise(&mut self, work: impl Future<Output = Result<()>> + 'static) {
@@ -195,10 +215,7 @@ impl Access {
     ) -> LocalBoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let changed = callers::changed(&mut tx.tx, whom).await?;
-            let forget = || callers::forget(self.call.clone(), changed.clone());
-            tx.after_commit(forget());
-            tx.otherwise(forget());
-            tx.before_commit(callers::announce(self.call.clone(), changed.clone()));
+            tx.told_to(changed);
             Ok(())
         })
     }

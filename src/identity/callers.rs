@@ -3,17 +3,15 @@
 //! A person has one for their tokens and one for each API key. They are named so that neither a token nor
 //! a key needs PostgreSQL to find its object.
 
-use crate::call::Call;
 use crate::db::facts::Message;
 use crate::db::{Tx, sql};
 use crate::error::{Error, Result};
+use crate::platform::notice::{Notice, Told};
 use crate::run::Run;
 use celaest_domain::json;
 use celaest_durable::caller;
-use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::rc::Rc;
 use uuid::Uuid;
 use worker::Env;
 
@@ -45,33 +43,39 @@ pub fn of_key(hash: &str) -> String {
     format!("key:{hash}")
 }
 
-/// A change of callers, and the objects that are told of it.
-#[derive(Clone)]
-pub struct Changed {
-    names: Rc<[String]>,
-    change: Uuid,
+/// The object of a caller, by its name.
+pub struct Named(String);
+
+impl Told for Named {
+    async fn announce(&self, env: &Env, change: Uuid) -> worker::Result<()> {
+        caller::announce(env, &self.0, change).await
+    }
+
+    async fn forget(&self, env: &Env, change: Uuid, _: bool) -> worker::Result<()> {
+        caller::forget(env, &self.0, change).await
+    }
 }
 
 /// What an outbox row says.
 #[derive(Serialize, Deserialize)]
-struct Told {
+struct Changed {
     whom: Whom,
     change: Uuid,
 }
 
-/// A change of `whom` in `tx`, for [`announce`] and [`forget`]. The outbox repeats the latter, should the
-/// worker die in between.
+/// A change of `whom` in `tx`, and the objects that are told of it. The outbox repeats it, should the worker die
+/// in between.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn changed(tx: &mut Tx, whom: Whom) -> Result<Changed> {
+pub async fn changed(tx: &mut Tx, whom: Whom) -> Result<Notice<Named>> {
     let change = Uuid::new_v4();
-    tx.tell(TOPIC, json!(Told { whom, change }));
-    let names = names(tx, whom, MOST_AT_ONCE).await?.into();
-    Ok(Changed { names, change })
+    tx.tell(TOPIC, json!(Changed { whom, change }));
+    let names = names(tx, whom, MOST_AT_ONCE).await?;
+    Ok(Notice::new(names, change))
 }
 
-async fn names(tx: &mut Tx, whom: Whom, most: u32) -> Result<Vec<String>> {
+async fn names(tx: &mut Tx, whom: Whom, most: u32) -> Result<Vec<Named>> {
     let (person, organization) = match whom {
         Whom::Person(id) => (Some(id), None),
         Whom::Organization(id) => (None, Some(id)),
@@ -80,7 +84,7 @@ async fn names(tx: &mut Tx, whom: Whom, most: u32) -> Result<Vec<String>> {
         Some(id) => ("AND u.organization_id = $4::uuid", Some(id)),
         None => ("AND $4::uuid IS NULL", None),
     };
-    tx.value(
+    let names: Vec<String> = tx.value(
         sql(format!(
             "WITH people AS (
                SELECT u.id, u.auth_user_id, u.last_login_at FROM users_profile u
@@ -101,38 +105,8 @@ async fn names(tx: &mut Tx, whom: Whom, most: u32) -> Result<Vec<String>> {
         .bind(most)
         .bind(home),
     )
-    .await
-}
-
-/// Tells objects that a change is about to be committed.
-///
-/// # Errors
-/// 503 when one cannot be reached; nothing is committed then.
-pub async fn announce(call: Rc<Call>, Changed { names, change }: Changed) -> Result<()> {
-    names.iter().for_each(|_| call.count_object_call());
-    let told = names
-        .iter()
-        .map(|name| caller::announce(call.env(), name, change));
-    all(join_all(told).await)
-}
-
-/// Makes objects forget who they belong to, once it is known what became of a change.
-///
-/// # Errors
-/// 503 when one cannot be reached; the outbox repeats it, and what it knows ages.
-pub async fn forget(call: Rc<Call>, Changed { names, change }: Changed) -> Result<()> {
-    names.iter().for_each(|_| call.count_object_call());
-    forget_from(call.env(), &names, change).await
-}
-
-async fn forget_from(env: &Env, names: &[String], change: Uuid) -> Result<()> {
-    let told = names.iter().map(|name| caller::forget(env, name, change));
-    all(join_all(told).await)
-}
-
-fn all(told: Vec<worker::Result<()>>) -> Result<()> {
-    let told: worker::Result<()> = told.into_iter().collect();
-    told.map_err(Error::unavailable)
+    .await?;
+    Ok(names.into_iter().map(Named).collect())
 }
 
 /// Repeats what a change told before its answer, for the one that died in between.
@@ -143,13 +117,10 @@ pub async fn told(run: &Run, message: &Message) -> Result<()> {
     if message.topic != TOPIC {
         return Ok(());
     }
-    let Told { whom, change } =
+    let Changed { whom, change } =
         json::read(&message.payload.to_string()).map_err(Error::internal)?;
     let mut tx = run.begin();
     let names = names(&mut tx, whom, MOST_BEHIND).await?;
     tx.commit().await?;
-    for some in names.chunks(MOST_AT_ONCE as usize) {
-        forget_from(&run.env, some, change).await?;
-    }
-    Ok(())
+    Notice::new(names, change).settle(&run.env, false).await
 }

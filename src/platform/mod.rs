@@ -6,6 +6,7 @@ pub mod exchange;
 pub mod fetch;
 pub mod ids;
 pub mod incoming;
+pub mod notice;
 pub mod postgres;
 pub mod queues;
 pub mod random;

@@ -137,9 +137,10 @@ async fn enter(
     before["activated_at"] = Value::Null;
     tx.record_between(&USER, "user.activated", &before, &user);
     let changed = callers::changed(&mut tx, Whom::Person(invitation.id)).await?;
-    callers::announce(call.clone(), changed.clone()).await?;
+    call.count_object_calls(2 * changed.count());
+    changed.announce(call.env()).await?;
     let messages = tx.commit().await?;
-    let forgotten = callers::forget(call.clone(), changed).await;
+    let forgotten = changed.settle(call.env(), false).await;
     Call::publish(call, messages);
     forgotten.map(|()| user)
 }

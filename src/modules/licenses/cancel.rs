@@ -23,7 +23,7 @@ pub async fn cancel(
         let set = Set::new().fixed("status = 'cancelled', cancelled_at = now()");
         let after = queries::set(&mut tx, id, set).await?;
         tx.record_ending(&LICENSE, "license.cancelled", &before.row, &after);
-        notices::tell_end(&mut tx, &permit.call, &before.key);
+        notices::tell_end(&mut tx, &before.key);
     }
     permit.commit(tx, NoContent::done()).await
 }

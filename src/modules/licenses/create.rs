@@ -44,7 +44,7 @@ pub async fn create(
     let secret = permit.call.config.license_key_secret.newest();
     let (key, license) = issue(&mut tx, secret, organization, &product_code, &new, &dates).await?;
     // The edge may remember the key as missing.
-    notices::tell(&mut tx, &permit.call, &key);
+    notices::tell(&mut tx, &key);
     permit.commit(tx, Created::raw(&license)).await
 }
 

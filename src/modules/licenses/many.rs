@@ -1,7 +1,6 @@
 //! Licenses that change together: those of an organization that is closed, of a plan or a product that is changed.
 
 use super::notices;
-use crate::call::Call;
 use crate::db::facts::Message;
 use crate::db::{Tx, sql};
 use crate::error::{Error, Result};
@@ -10,7 +9,6 @@ use crate::run::Run;
 use celaest_domain::json;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::rc::Rc;
 use uuid::Uuid;
 
 /// The topic of outbox rows that tell the objects of some, and then of the next.
@@ -49,11 +47,11 @@ struct Told {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn changed(call: &Rc<Call>, tx: &mut Change, whose: Whose) -> Result<()> {
+pub async fn changed(tx: &mut Change, whose: Whose) -> Result<()> {
     tx.tell(TOPIC, json!(Step { whose, after: None }));
     let licenses = next(tx, whose, None).await?;
     for license in &licenses {
-        notices::tell(tx, call, &license.license_key);
+        notices::tell(tx, &license.license_key);
     }
     Ok(())
 }

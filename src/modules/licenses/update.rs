@@ -66,7 +66,7 @@ pub async fn update(
         );
     let after = queries::set(&mut tx, id, set).await?;
     tx.record_change(&LICENSE, "license.updated", &before.row, &after);
-    notices::tell(&mut tx, &permit.call, &before.key);
+    notices::tell(&mut tx, &before.key);
     permit.commit(tx, Data::raw(&after)).await
 }
 

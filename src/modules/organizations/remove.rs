@@ -35,7 +35,7 @@ pub async fn remove(
     permit
         .forget_callers(&mut tx, Whom::Organization(id))
         .await?;
-    many::changed(&permit.call, &mut tx, Whose::Organization(id)).await?;
+    many::changed(&mut tx, Whose::Organization(id)).await?;
     permit.commit(tx, NoContent::done()).await
 }
 

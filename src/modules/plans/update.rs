@@ -62,7 +62,7 @@ pub async fn update(
     let is_told =
         wanted.name.is_present() || wanted.limits.is_present() || wanted.features.is_present();
     if is_told {
-        many::changed(&permit.call, &mut tx, Whose::Plan(id)).await?;
+        many::changed(&mut tx, Whose::Plan(id)).await?;
     }
     permit.commit(tx, Data::raw(&after)).await
 }

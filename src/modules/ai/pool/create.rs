@@ -54,7 +54,7 @@ pub async fn create(
         );
     let made: Raw<AiKey> = tx.one(query, Code::Internal).await?;
     tx.record_new(&KEY, "ai_key.created", &made);
-    notices::tell(&mut tx, &permit.call, name_of(new.provider, owner));
+    notices::tell(&mut tx, name_of(new.provider, owner));
     permit.commit(tx, Created::raw(&made)).await
 }
 

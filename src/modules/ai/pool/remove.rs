@@ -24,6 +24,6 @@ pub async fn remove(
     let query = mine(&tx).id(id).delete(COLUMNS);
     let gone: Raw<AiKey> = tx.one(query, Code::AiKeyNotFound).await?;
     tx.record_end(&KEY, "ai_key.deleted", &gone);
-    notices::tell(&mut tx, &permit.call, before.pool);
+    notices::tell(&mut tx, before.pool);
     permit.commit(tx, NoContent::done()).await
 }

@@ -49,6 +49,6 @@ pub async fn update(
         .on("ai_api_pool_fingerprint_key", Code::AiKeyTaken);
     let after: Raw<AiKey> = tx.one(query, Code::AiKeyNotFound).await?;
     tx.record_change(&KEY, "ai_key.updated", &before.row, &after);
-    notices::tell(&mut tx, &permit.call, before.pool);
+    notices::tell(&mut tx, before.pool);
     permit.commit(tx, Data::raw(&after)).await
 }

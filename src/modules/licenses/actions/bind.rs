@@ -25,7 +25,7 @@ pub async fn bind(
     let mut tx = permit.begin_once(key).await?;
     let license = queries::lock(&mut tx, id).await?;
     license.life.alive()?;
-    let change = notices::tell(&mut tx, &permit.call, &license.key);
+    let change = notices::tell(&mut tx, &license.key);
     slots::reserve(&permit.call, &mut tx, &license.key, change, &address).await?;
     let binding = queries::insert_binding(&mut tx, &license, &address, &new).await?;
     tx.record(license.beside("license.ip_bound", &Value::Null, &binding.tree()));
@@ -45,6 +45,6 @@ pub async fn unbind(
     slots::mirror(&permit.call, &mut tx, &license).await?;
     let binding = queries::release_binding(&mut tx, &license, &address).await?;
     tx.record(license.beside("license.ip_unbound", &binding.tree(), &Value::Null));
-    notices::tell(&mut tx, &permit.call, &license.key);
+    notices::tell(&mut tx, &license.key);
     permit.commit(tx, NoContent::done()).await
 }

@@ -31,6 +31,6 @@ pub async fn renew(
         .fixed("trial_ends_at = NULL");
     let after = queries::set(&mut tx, id, set).await?;
     tx.record_change(&LICENSE, "license.renewed", &before.row, &after);
-    notices::tell(&mut tx, &permit.call, &before.key);
+    notices::tell(&mut tx, &before.key);
     permit.commit(tx, Data::raw(&after)).await
 }

@@ -28,7 +28,7 @@ pub async fn revoke(
         .to("suspension_reason = {}", body.reason.as_deref());
     let after = queries::set(&mut tx, id, set).await?;
     tx.record_change(&LICENSE, "license.revoked", &before.row, &after);
-    notices::tell(&mut tx, &permit.call, &before.key);
+    notices::tell(&mut tx, &before.key);
     permit.commit(tx, Data::raw(&after)).await
 }
 
@@ -56,6 +56,6 @@ pub async fn reactivate(
         );
     let after = queries::set(&mut tx, id, set).await?;
     tx.record_between(&LICENSE, "license.reactivated", &was, &after.tree());
-    notices::tell(&mut tx, &permit.call, &before.key);
+    notices::tell(&mut tx, &before.key);
     permit.commit(tx, Data::raw(&after)).await
 }
