@@ -87,7 +87,10 @@ const SPECIAL = {
   createOrder: { body: ORDER },
   cancelOrder: { vars: { order_id: 'open_order_id' } },
   settleOrder: { turn: 1 },
-  refundOrder: { turn: 2, body: { amount: 1 } },
+  listSoldLicenses: { turn: 2, saves: { sold_license_id: 'id' } },
+  suspendSoldLicense: { turn: 2, vars: { license_id: 'sold_license_id' } },
+  reactivateSoldLicense: { turn: 2, vars: { license_id: 'sold_license_id' } },
+  refundOrder: { turn: 3, body: { amount: 1 } },
   changeSubscriptionPlan: { ...refused('is for plans that the platform sells', 409, 422) },
   resumeSubscription: { turn: 1 },
   deletePaymentMethod: refused('needs a card that Stripe has told of', 404),
@@ -120,6 +123,7 @@ const SPECIAL = {
   followDownload: refused('needs a link to a file', 404),
   downloadAsset: refused('needs a file that was uploaded', 404, 409, 503),
 
+  listOpenAiModels: { saves: { model_key: 'id' } },
   getTaskResult: refused('needs a task that has ended', 409),
   retryTask: refused('needs a task that failed', 409),
   cancelTask: refused('needs a task that has not ended', 409),
@@ -212,9 +216,9 @@ function rank({ method, path, id, operation }) {
   const hasId = path.includes('{');
   if (method === 'GET' && !hasId) return 100 + depth;
   if (method === 'POST' && turn === 0 && (operation.responses[201] || !hasId)) return depth;
-  if (method === 'GET') return 200 + depth;
+  if (method === 'GET' && turn === 0) return 200 + depth;
   if (method === 'PATCH') return 300 + depth;
-  if (method === 'POST') return 400 + 20 * turn + depth;
+  if (method === 'POST' || method === 'GET') return 400 + 20 * turn + depth;
   return 900 - depth;
 }
 
