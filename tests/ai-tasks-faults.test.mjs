@@ -21,6 +21,14 @@ after(async () => {
 
 const asked = (text) => stack.ai.calls.filter(({ body }) => body.messages[0].content === text).length;
 
+/** A task that is done is as before it was taken up, but for its place in the queue. */
+const undo = ({ id }) => stack.pg.query("UPDATE processed_tasks SET status = 'pending', completed_at = NULL WHERE id = $1", [id]);
+
+/** Puts a task into the queue without a word to anybody. */
+const queue = ({ id }) => stack.pg.query(`
+  INSERT INTO ai_task_queue (task_id, task_created_at, organization_id, user_id, license_id, call_id)
+  SELECT id, created_at, organization_id, user_id, license_id, uuid_generate_v4() FROM processed_tasks WHERE id = $1`, [id]);
+
 test('however often it is called for, a task is asked once', async () => {
   const home = await tenant(stack);
   const as = home.as.developer;
@@ -43,11 +51,26 @@ test('a task that no message tells of is found by the job of the minute', async 
   const as = home.as.developer;
   const made = await ended(as, await handIn(as, { prompt: 'template' }));
   // As if the worker had died right after its commit, and the outbox with it.
-  await stack.pg.query(`
-    WITH t AS (UPDATE processed_tasks SET status = 'pending', completed_at = NULL WHERE id = $1 RETURNING *)
-    INSERT INTO ai_task_queue (task_id, task_created_at, organization_id, user_id, license_id, call_id)
-    SELECT id, created_at, organization_id, user_id, license_id, uuid_generate_v4() FROM t`, [made.id]);
+  await undo(made);
+  await queue(made);
   await minute(stack);
+  assert.equal((await ended(as, made)).status, 'completed');
+});
+
+test('a task that somebody holds when its runner looks is found again', async () => {
+  const home = await tenant(stack);
+  const as = home.as.developer;
+  const made = await ended(as, await handIn(as, { prompt: 'held' }));
+  await undo(made);
+  const holder = await stack.pg.connect();
+  await holder.query('BEGIN');
+  await holder.query('SELECT FROM processed_tasks WHERE id = $1 FOR UPDATE', [made.id]);
+  await queue(made);
+  await minute(stack);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal((await queued(stack, 'task_id = $1 AND lease IS NULL', [made.id])).length, 1);
+  await holder.query('ROLLBACK');
+  holder.release();
   assert.equal((await ended(as, made)).status, 'completed');
 });
 

@@ -6,7 +6,7 @@
 //! taken up again, under the same call, which its license knows and charges once.
 
 use super::queries::TOPIC;
-use super::turns::{self, Messages, Settled, Turn};
+use super::turns::{self, Claimed, Messages, Settled, Turn};
 use crate::db::facts::Message;
 use crate::db::outbox;
 use crate::error::{Code, Error, Result};
@@ -51,6 +51,8 @@ const MOST_MS: i64 = 60_000;
 /// left of the task's, about.
 const STORES: usize = 25;
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// After so many seconds somebody looks again for tasks that others held.
+const HELD_S: u64 = 1;
 /// Runners that are called at most for one reason.
 const MOST_CALLED: usize = 8;
 
@@ -225,14 +227,19 @@ async fn store(run: &Run, settled: Vec<Settled>, room: usize) -> Result<Stored> 
     if !settled.is_empty() {
         settle(run, &settled).await?;
     }
-    let turns: Vec<Turn> = match room {
-        0 => Vec::new(),
-        room => run.begin().only_value(turns::claim(room)).await?,
-    };
+    if room == 0 {
+        return Ok(Stored {
+            turns: Vec::new(),
+            more: true,
+            wait_s,
+        });
+    }
+    let claimed: Claimed = run.begin().only_value(turns::claim(room)).await?;
+    let held_s = claimed.passed_over.then_some(HELD_S);
     Ok(Stored {
-        more: room == 0 || !turns.is_empty(),
-        turns,
-        wait_s,
+        more: !claimed.turns.is_empty(),
+        turns: claimed.turns,
+        wait_s: wait_s.into_iter().chain(held_s).min(),
     })
 }
 

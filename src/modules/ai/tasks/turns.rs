@@ -89,7 +89,17 @@ pub struct Common {
     pub options: Options,
 }
 
-/// Takes up to `room` tasks: each is nobody else's until its time is over.
+/// What [`claim`] takes.
+#[derive(Debug, Deserialize)]
+pub struct Claimed {
+    /// The tasks.
+    pub turns: Vec<Turn>,
+    /// There are some, but somebody else holds all of them at this moment: takes them up, or changes them. In the
+    /// second case nobody comes for them again.
+    pub passed_over: bool,
+}
+
+/// Takes up to `room` tasks: each is nobody else's until its time is over. Returns a [`Claimed`].
 pub fn claim(room: usize) -> Query {
     let allowed = "CASE WHEN jsonb_typeof(c.most) = 'number' THEN CASE WHEN c.most::numeric < 0 THEN $2::numeric
         ELSE floor(c.most::numeric) END ELSE 2 END";
@@ -172,7 +182,8 @@ pub fn claim(room: usize) -> Query {
            SELECT license_id, organization_id, clock_timestamp() FROM taken GROUP BY 1, 2 ORDER BY 1
            ON CONFLICT (license_id) DO UPDATE SET served_at = excluded.served_at
          )
-         SELECT (SELECT coalesce(json_agg(json_build_object('task_id', k.task_id, 'lease', k.lease,
+         SELECT json_build_object('passed_over', EXISTS (SELECT FROM next) AND NOT EXISTS (SELECT FROM mine), 'turns',
+           (SELECT coalesce(json_agg(json_build_object('task_id', k.task_id, 'lease', k.lease,
              'call_id', k.call_id, 'attempts', k.attempts, 'organization_id', k.organization_id, 'user_id', k.user_id,
              'own_only', u.role = 'client', 'role', u.role, 'scopes', u.scopes,
              'is_welcome', u.deleted_at IS NULL AND g.deleted_at IS NULL
@@ -183,7 +194,7 @@ pub fn claim(room: usize) -> Query {
              'license_id', k.license_id, 'prompt_id', k.prompt_id, 'input_text', k.input_text, 'request', k.request,
              'common', k.common, 'request_id', k.request_id, 'ip', host(k.ip_address), 'user_agent', k.user_agent)), '[]')
            FROM taken k JOIN users_profile u ON u.id = k.user_id JOIN organizations g ON g.id = k.organization_id
-           LEFT JOIN user_api_keys a ON a.id = k.caller_key_id)::text",
+           LEFT JOIN user_api_keys a ON a.id = k.caller_key_id))::text",
     ))
     .bind(room)
     .bind(MOST_OF_LICENSE)
