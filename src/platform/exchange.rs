@@ -12,7 +12,8 @@ use worker::js_sys::{Promise, Reflect, Uint8Array, futures::JsFuture};
 use worker::web_sys::{AbortController, ReadableStreamDefaultReader, Response};
 
 // One step out of WebAssembly for a request, and one for what its answer begins with; of an answer that is wanted whole,
-// one for everything: a timer or a promise on this side costs as much as what it waits for.
+// one for everything: a timer or a promise on this side costs as much as what it waits for. So does each step of a stream
+// on the platform's side: what fits is read in one.
 #[wasm_bindgen(
     inline_js = "export const send = (url, headers, body, signal) => fetch(url, { method: body === undefined ? 'GET' : 'POST', \
                  headers: Object.fromEntries(headers.split('\\n').filter(Boolean).map((line) => { const at = line.indexOf(': '); \
@@ -24,11 +25,17 @@ use worker::web_sys::{AbortController, ReadableStreamDefaultReader, Response};
                  if (parts.length === 1) return parts[0]; const whole = new Uint8Array(bytes); let at = 0; \
                  for (const part of parts) { whole.set(part, at); at += part.length; } return whole; }; \
                  const decoder = new TextDecoder(); \
+                 const SMALL = 16384; \
+                 const all = async (body, most) => { const reader = body.getReader({ mode: 'byob' }); let text = ''; let bytes = 0; \
+                 const parts = new TextDecoder(); for (;;) { const { value, done } = await reader.readAtLeast(SMALL, new Uint8Array(SMALL)); \
+                 const length = value?.length ?? 0; bytes += length; if (bytes > most) return; const ended = done || length < SMALL; \
+                 if (ended && bytes === length) return decoder.decode(value); \
+                 text += parts.decode(value, { stream: !ended }); if (ended) return text; } }; \
                  const asked = async (url, headers, body, ms, most, abort) => { let late = false; \
                  const timer = setTimeout(() => { late = true; abort.abort(); }, ms); \
                  try { const response = await send(url, headers, body, abort.signal); \
-                 const bytes = response.body ? await rest(response.body.getReader(), most) : new Uint8Array(); \
-                 if (bytes) return `${response.status}\n${head(response)}\n\n${decoder.decode(bytes)}`; \
+                 const text = response.body ? await all(response.body, most) : ''; \
+                 if (text !== undefined) return `${response.status}\n${head(response)}\n\n${text}`; \
                  abort.abort(); return 'long'; } catch { return late ? 'late' : 'broken'; } finally { clearTimeout(timer); } }; \
                  export const whole = (url, headers, body, ms, most) => { const abort = new AbortController(); \
                  const answer = asked(url, headers, body, ms, most, abort); answer.stop = () => abort.abort(); return answer; };"

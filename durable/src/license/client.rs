@@ -83,12 +83,12 @@ pub async fn reserve_call(
     call::read(&answer)
 }
 
-/// Tells the object what became of a call.
+/// Tells the object what became of calls.
 ///
 /// # Errors
 /// The object could not be reached, twice: it finds out by itself then, later.
-pub async fn settle_call(env: &Env, key: &LicenseKey, told: &SettleCall) -> Result<()> {
-    ask(env, key, "settle_call", told).await.map(drop)
+pub async fn settle_calls(env: &Env, key: &LicenseKey, told: &[SettleCall]) -> Result<()> {
+    ask(env, key, "settle_calls", &told).await.map(drop)
 }
 
 /// Tells the object that Postgres has the records of these calls.

@@ -21,7 +21,8 @@ pub use calls::{
     Settle, SettleCall, Usage,
 };
 pub use client::{
-    announce, confirm_calls, forget, pending, reserve, reserve_call, settle_call, settled, validate,
+    announce, confirm_calls, forget, pending, reserve, reserve_call, settle_calls, settled,
+    validate,
 };
 pub use journal::{FULL, Journal, Line, MAX_DEVICE_INFO, pack_lines};
 pub(crate) use object::open;

@@ -114,9 +114,9 @@ impl Shell {
                 let (answer, effects) = machine.reserve_call(&ask, now).map_err(malformed)?;
                 Ok((json(&answer)?, effects))
             }
-            "settle_call" => {
+            "settle_calls" => {
                 let told = call::read(text)?;
-                Ok((String::new(), machine.settle_call(told, now)))
+                Ok((String::new(), machine.settle_calls(told, now)))
             }
             "confirm_calls" => {
                 let told: Vec<_> = call::read(text)?;

@@ -4,16 +4,16 @@
 //! stand beside the entries, so each call counts once: as an entry, or in the counts. What is confirmed
 //! moves from one to the other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use celaest_domain::{calendar, json};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::entries::{Entries, Entry};
 use super::wire::{
-    CallAnswer, CallMeta, Confirmed, Ended, Left, Limit, OUTCOME_UNKNOWN, Record, ReserveCall,
-    Settle, Usage,
+    CallAnswer, Confirmed, Ended, Left, Limit, OUTCOME_UNKNOWN, Record, ReserveCall, Settle, Usage,
 };
 use crate::license::stored::{CALL, CALLS, Owner};
 use crate::storage::Effects;
@@ -24,6 +24,8 @@ const CONFIRM_MS: i64 = 90_000;
 const MAX_RESEND_MS: i64 = 900_000;
 /// Calls whose record Postgres does not have; more are refused until it catches up.
 const MAX_ENTRIES: usize = 20_000;
+/// A limit is near that so many calls more would reach.
+const NEAR: i64 = 16;
 /// Records that one alarm sends.
 const SENT_AT_ONCE: usize = 500;
 
@@ -50,41 +52,6 @@ struct Counts {
     keys: HashMap<Uuid, i64>,
 }
 
-/// A call of which Postgres has no record yet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Entry {
-    call: CallMeta,
-    at: i64,
-    /// By then somebody has told of its end.
-    until: i64,
-    /// Held for it in the budgets until it ends.
-    held_micro: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ended: Option<Ended>,
-    #[serde(skip)]
-    sends: u32,
-    #[serde(skip)]
-    send_at: i64,
-}
-
-impl Entry {
-    fn counts(&self) -> bool {
-        self.ended.as_ref().is_none_or(|ended| ended.counts)
-    }
-
-    fn cost(&self) -> i64 {
-        let spent = |ended: &Ended| ended.cost_micro.unwrap_or(0);
-        self.ended.as_ref().map_or(self.held_micro, spent)
-    }
-
-    fn next(&self) -> i64 {
-        match self.ended {
-            Some(_) => self.send_at,
-            None => self.until,
-        }
-    }
-}
-
 /// What a confirmation brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
@@ -100,20 +67,26 @@ pub enum Told {
 #[derive(Debug, Default)]
 pub struct Ledger {
     counts: Option<Counts>,
-    /// By id, which is by time.
-    entries: BTreeMap<Uuid, Entry>,
+    entries: Entries,
 }
 
 impl Ledger {
     /// Takes up the stored counts.
     pub fn restore_counts(&mut self, text: &str) {
         self.counts = json::read(text).ok();
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        if let Some(counts) = &self.counts {
+            self.entries.begin(counts.from);
+        }
     }
 
     /// Takes up a stored entry.
     pub fn restore_entry(&mut self, text: &str) {
         if let Ok(entry) = json::read::<Entry>(text) {
-            self.entries.insert(entry.call.id, entry);
+            self.entries.insert(entry);
         }
     }
 
@@ -129,7 +102,7 @@ impl Ledger {
 
     /// The calls that Postgres may have a record of by now.
     pub fn ids(&self) -> impl Iterator<Item = Uuid> {
-        self.entries.keys().copied()
+        self.entries.ids()
     }
 
     /// Another license's object now: nothing here is its own.
@@ -138,7 +111,7 @@ impl Ledger {
             effects.delete.push(CALLS.to_owned());
         }
         let entries = std::mem::take(&mut self.entries);
-        effects.delete.extend(entries.keys().map(row));
+        effects.delete.extend(entries.ids().map(|id| row(&id)));
     }
 
     /// Takes over what Postgres shows; `known` are the entries that are in it.
@@ -163,6 +136,7 @@ impl Ledger {
         if self.counts.as_ref() != Some(&counts) {
             effects.put(CALLS, &counts);
             self.counts = Some(counts);
+            self.begin();
         }
     }
 
@@ -179,37 +153,31 @@ impl Ledger {
         let Some(counts) = &self.counts else {
             return CallAnswer::Unavailable;
         };
-        let (mut open, mut requests, mut cost, mut key_cost) = (0, 0, 0, 0);
-        let account = ask.call.account();
-        for entry in self.entries.values() {
-            open += i64::from(entry.ended.is_none());
-            if entry.at >= counts.from {
-                requests += i64::from(entry.counts());
-                cost += entry.cost();
-                if entry.call.account() == account {
-                    key_cost += entry.cost();
-                }
-            }
-        }
-        requests += counts.requests;
-        cost += counts.cost_micro;
-        key_cost += account.and_then(|key| counts.keys.get(&key)).unwrap_or(&0);
+        let (sums, account) = (self.entries.sums(), ask.call.account());
+        let spent = account.and_then(|key| counts.keys.get(&key));
+        let key_cost = sums.cost_of(account) + spent.unwrap_or(&0);
+        let (open, requests) = (sums.open, sums.requests + counts.requests);
+        let cost = sums.cost + counts.cost_micro;
         let left = |used| Left {
             requests: limits.requests.map(|most| most - used),
             resets_at: counts.until,
         };
         let until = now.saturating_add(ask.patience_ms);
-        if let Some(entry) = self.entries.get_mut(&ask.call.id) {
+        if let Some(entry) = self.entries.get(&ask.call.id) {
             if ask.call.task_id.is_none() {
                 return CallAnswer::Repeated;
             }
+            let left = left(requests);
             if entry.ended.is_none() {
-                entry.until = until;
-                effects.put(row(&ask.call.id), entry);
+                let renewed = self
+                    .entries
+                    .change(&ask.call.id, |entry| entry.until = until);
+                effects.put(row(&ask.call.id), &renewed);
             }
             return CallAnswer::Granted {
                 organization_id,
-                left: left(requests),
+                left,
+                near: true,
             };
         }
         if self.entries.len() >= MAX_ENTRIES {
@@ -234,6 +202,9 @@ impl Ledger {
             }
         }
         let left = left(requests + 1);
+        let near = asked.iter().any(|(_, most, used, more)| {
+            most.is_some_and(|most| used.saturating_add(more.saturating_mul(NEAR)) > most)
+        }) || limits.concurrent.is_some_and(|most| 2 * (open + 1) > most);
         let entry = Entry {
             call: ask.call.clone(),
             at: begun(&ask.call.id).unwrap_or(now),
@@ -245,19 +216,21 @@ impl Ledger {
         };
         effects.put(row(&entry.call.id), &entry);
         effects.arm = true;
-        self.entries.insert(entry.call.id, entry);
+        self.entries.insert(entry);
         CallAnswer::Granted {
             organization_id,
             left,
+            near,
         }
     }
 
     /// A call came to its end. One that is not under way any more has been dealt with.
     pub fn settle(&mut self, id: Uuid, settle: Settle, now: i64, effects: &mut Effects) {
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return;
-        };
-        if entry.ended.is_some() {
+        if self
+            .entries
+            .get(&id)
+            .is_none_or(|entry| entry.ended.is_some())
+        {
             return;
         }
         match settle {
@@ -266,9 +239,11 @@ impl Ledger {
                 effects.delete.push(row(&id));
             }
             Settle::Ended(ended) => {
-                entry.ended = Some(ended);
-                entry.send_at = now + CONFIRM_MS;
-                effects.put(row(&id), entry);
+                let entry = self.entries.change(&id, |entry| {
+                    entry.ended = Some(ended);
+                    entry.send_at = now + CONFIRM_MS;
+                });
+                effects.put(row(&id), &entry);
                 effects.arm = true;
             }
         }
@@ -314,37 +289,34 @@ impl Ledger {
     /// Postgres should have by now.
     pub fn take(&mut self, owner: Owner, now: i64, effects: &mut Effects) -> Vec<String> {
         let mut bodies = Vec::new();
-        // A task runs again under the same id, and is counted then.
-        self.entries.retain(|id, entry| {
-            let lost = entry.ended.is_none() && entry.until <= now && entry.call.task_id.is_some();
-            if lost {
-                effects.delete.push(row(id));
-            }
-            !lost
-        });
-        for (id, entry) in &mut self.entries {
-            if entry.next() > now || bodies.len() >= SENT_AT_ONCE {
+        for id in self.entries.due(now) {
+            let Some(entry) = self.entries.get(&id) else {
+                continue;
+            };
+            let is_open = entry.ended.is_none();
+            // A task runs again under the same id, and is counted then.
+            if is_open && entry.call.task_id.is_some() {
+                self.entries.remove(&id);
+                effects.delete.push(row(&id));
                 continue;
             }
-            if entry.ended.is_none() {
-                entry.ended = Some(Ended {
-                    at: now,
-                    completed: false,
-                    counts: true,
-                    error_code: Some(OUTCOME_UNKNOWN.to_owned()),
-                    tokens_input: None,
-                    tokens_output: None,
-                    cost_micro: None,
-                    model_id: None,
-                    pool_key_id: None,
-                });
-                effects.put(row(id), entry);
+            if bodies.len() >= SENT_AT_ONCE {
+                continue;
+            }
+            let entry = self.entries.change(&id, |entry| {
+                entry.ended.get_or_insert_with(|| unknown(now));
+                entry.send_at = now + (CONFIRM_MS << entry.sends.min(4)).min(MAX_RESEND_MS);
+                entry.sends += 1;
+            });
+            let Some(entry) = entry else {
+                continue;
+            };
+            if is_open {
+                effects.put(row(&id), entry);
             }
             let Some(ended) = entry.ended.clone() else {
                 continue;
             };
-            entry.send_at = now + (CONFIRM_MS << entry.sends.min(4)).min(MAX_RESEND_MS);
-            entry.sends += 1;
             let record = Record {
                 license_id: owner.license_id,
                 organization_id: owner.organization_id,
@@ -361,7 +333,7 @@ impl Ledger {
 
     /// When something is due next.
     pub fn next(&self) -> Option<i64> {
-        self.entries.values().map(Entry::next).min()
+        self.entries.next()
     }
 
     /// A period that has ended gives way to the running one, whoever notices first.
@@ -381,6 +353,22 @@ impl Ledger {
                 keys: HashMap::new(),
             };
         }
+        self.begin();
+    }
+}
+
+/// The end that nobody told of.
+fn unknown(now: i64) -> Ended {
+    Ended {
+        at: now,
+        completed: false,
+        counts: true,
+        error_code: Some(OUTCOME_UNKNOWN.to_owned()),
+        tokens_input: None,
+        tokens_output: None,
+        cost_micro: None,
+        model_id: None,
+        pool_key_id: None,
     }
 }
 

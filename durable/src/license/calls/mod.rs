@@ -1,6 +1,7 @@
 //! What a license's AI calls use: requests, how many at a time, money. Reserved before a call, settled
 //! after it, and exact whatever happens meanwhile.
 
+mod entries;
 mod ledger;
 mod wire;
 

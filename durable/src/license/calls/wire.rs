@@ -104,6 +104,9 @@ pub enum CallAnswer {
         organization_id: Uuid,
         /// What remains.
         left: Left,
+        /// A limit is near: somebody may wait for what the call gives back.
+        #[serde(default)]
+        near: bool,
     },
     /// The license may not be used: the code of its verdict.
     Refused(String),

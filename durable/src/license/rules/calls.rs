@@ -63,10 +63,12 @@ impl Machine {
         answer
     }
 
-    /// An AI call came to its end.
-    pub fn settle_call(&mut self, told: SettleCall, now: i64) -> Effects {
+    /// AI calls came to their ends.
+    pub fn settle_calls(&mut self, told: Vec<SettleCall>, now: i64) -> Effects {
         let mut effects = Effects::default();
-        self.calls.settle(told.id, told.settle, now, &mut effects);
+        for one in told {
+            self.calls.settle(one.id, one.settle, now, &mut effects);
+        }
         self.free(&mut effects);
         effects
     }

@@ -1,7 +1,7 @@
 //! What is told behind an answer: to the license's object, to the pool's, and to PostgreSQL by the queue.
 
 use super::license::Granted;
-use super::{Ask, Attempt, TaskRef, outgoing};
+use super::{Ask, Attempt, TaskRef, outgoing, settling};
 use crate::error::Error;
 use crate::log;
 use crate::modules::ai::host::Host;
@@ -11,16 +11,16 @@ use crate::platform::clock;
 use celaest_domain::ai::chat::{Answer, Content, Format, Usage, estimate_text};
 use celaest_domain::ai::cost;
 use celaest_domain::ai::failure::Failure;
-use celaest_durable::license::{self, Ended, Record, Settle, SettleCall};
+use celaest_durable::license::{Ended, Record, Settle, SettleCall};
 use futures_util::future::join;
 use futures_util::poll;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::Poll;
 use uuid::Uuid;
-use worker::Delay;
 
 /// The most of a question and of an answer that is kept, in bytes: a message of the queue has a limit.
 const MAX_INPUT: usize = 24_000;
@@ -88,31 +88,53 @@ pub(super) fn price(model: &Model, usage: Option<Usage>, at: i64) -> Option<i64>
     i64::try_from(micro).ok()
 }
 
-/// Tells everybody of a call's end, and whoever asked of its answer. What the license holds for the call is on its way
-/// back before the answer: whoever asks again because of it finds it there. Everything else follows the answer.
+/// Tells everybody of a call's end, and whoever asked of its answer. Where a limit is near, what the license holds for the
+/// call is on its way back before the answer: whoever asks again because of it finds it there. Everything else follows
+/// the answer.
 pub(super) async fn around(
     host: &impl Host,
     closing: Option<Closing>,
     answer: impl Future<Output = ()>,
 ) {
-    match closing {
-        None => answer.await,
-        Some(closing) => {
-            let mut settled = pin!(closing.settle(host));
-            // It leaves with the first look at it.
-            let is_settled = poll!(settled.as_mut()).is_ready();
-            answer.await;
-            // The answer leaves before the rest, with the calls counted that it waited for.
-            Delay::from(Duration::ZERO).await;
-            host.count_object_call();
-            let settled = async {
-                if !is_settled {
-                    settled.await;
-                }
-            };
-            join(settled, closing.record(host)).await;
-        }
+    let Some(closing) = closing else {
+        return answer.await;
+    };
+    let key = &closing.granted.key;
+    if !closing.granted.near {
+        answer.await;
+        // The answer leaves before the rest, with the calls counted that it waited for.
+        yielded().await;
+        host.count_object_call();
+        let settled = settling::along(host, key, closing.settle.clone());
+        join(settled, closing.record(host)).await;
+        return;
     }
+    let told = [closing.settle.clone()];
+    let mut settled = pin!(settling::now(host, key, &told));
+    // It leaves with the first look at it.
+    let is_settled = poll!(settled.as_mut()).is_ready();
+    answer.await;
+    yielded().await;
+    host.count_object_call();
+    let settled = async {
+        if !is_settled {
+            settled.await;
+        }
+    };
+    join(settled, closing.record(host)).await;
+}
+
+/// Lets everything else that can go on do so.
+async fn yielded() {
+    let mut has_yielded = false;
+    poll_fn(|context| match std::mem::replace(&mut has_yielded, true) {
+        true => Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 impl Closing {
@@ -201,20 +223,9 @@ impl Closing {
     /// Tells everybody. Whoever does not hear of it finds out alone, a little later.
     pub async fn close(&self, host: &impl Host) {
         host.count_object_call();
-        join(self.settle(host), self.record(host)).await;
-    }
-
-    /// Tells the license's object.
-    async fn settle(&self, host: &impl Host) {
-        let told = license::settle_call(host.env(), &self.granted.key, &self.settle).await;
-        if let Err(error) = told {
-            let error = Error::unavailable(error);
-            log::warn(
-                host.name(),
-                "a license was not told of a call's end",
-                &error,
-            );
-        }
+        let told = [self.settle.clone()];
+        let settled = settling::now(host, &self.granted.key, &told);
+        join(settled, self.record(host)).await;
     }
 
     /// Tells PostgreSQL and the key's pool.

@@ -44,6 +44,8 @@ pub(super) struct Granted {
     pub organization: Uuid,
     /// What remains.
     pub left: Left,
+    /// A limit is near: somebody may wait for what the call gives back.
+    pub near: bool,
 }
 
 /// The license that is named, or the default one: the first of those in force that the caller may use.
@@ -147,12 +149,13 @@ async fn reserve_in(
     if streams {
         reserve.patience_ms += super::stream::MOST_MS;
     }
-    let (organization, left) = granted(knock(host, &key, reserve).await?)?;
+    let (organization, left, near) = granted(knock(host, &key, reserve).await?)?;
     Ok(Granted {
         id: license.id,
         key,
         organization,
         left,
+        near,
     })
 }
 
@@ -214,13 +217,14 @@ fn asked(
     })
 }
 
-/// Whom it let in, and what remains.
-fn granted(answer: CallAnswer) -> Result<(Uuid, Left)> {
+/// Whom it let in, what remains, and whether a limit is near.
+fn granted(answer: CallAnswer) -> Result<(Uuid, Left, bool)> {
     match answer {
         CallAnswer::Granted {
             organization_id,
             left,
-        } => Ok((organization_id, left)),
+            near,
+        } => Ok((organization_id, left, near)),
         CallAnswer::Refused(verdict) => Err(refused(&verdict)),
         CallAnswer::Full {
             limit,

@@ -12,6 +12,7 @@ pub mod license;
 mod outcome;
 mod outgoing;
 mod run;
+mod settling;
 mod stream;
 
 pub use closing::Closing;

@@ -146,7 +146,7 @@ impl World {
     pub(super) fn settle(&mut self, id: Uuid, settle: Settle) {
         let effects = self
             .machine
-            .settle_call(SettleCall { id, settle }, self.now);
+            .settle_calls(vec![SettleCall { id, settle }], self.now);
         self.apply(effects);
     }
 
