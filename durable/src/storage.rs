@@ -7,10 +7,10 @@ use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::js_sys::futures::JsFuture;
-use worker::js_sys::{self, Promise, Reflect};
+use worker::js_sys::{self, Reflect};
 use worker::{Queue, QueueContentType, RawMessageBuilder, Result, State, console_error};
 
-/// Keys that one storage call takes.
+/// Keys that one storage call deletes.
 const BATCH: usize = 128;
 
 /// What a step of the rules asks of the shell around them.
@@ -59,58 +59,34 @@ pub async fn rows(state: &State) -> Result<Vec<(String, String)>> {
     Ok(rows)
 }
 
-/// Writes and deletes rows as one transaction: all are issued before the first is awaited. The platform
-/// holds the answer back until confirmed ones are on disk.
+/// Writes and deletes rows as one transaction. Nobody waits for them here: the platform holds back whatever leaves the
+/// object until the confirmed ones are on disk, and ends the object if they do not get there.
 pub async fn store(state: &State, effects: &Effects) -> Result<()> {
     let storage = state.storage();
     if effects.free {
         return storage.delete_all().await;
     }
-    if effects.put.is_empty() && effects.delete.is_empty() {
-        return Ok(());
-    }
-    let mut writes = Vec::new();
-    for rows in effects.put.chunks(BATCH) {
-        let object = js_sys::Object::new();
-        for (key, text) in rows {
-            Reflect::set(&object, &key.as_str().into(), &text.as_str().into())?;
-        }
-        writes.push(match effects.unconfirmed {
-            true => put_unconfirmed(state, &object)?,
-            false => storage.as_raw().put_multiple(object.into())?,
-        });
+    for (key, text) in &effects.put {
+        put(storage.as_raw(), key, text, effects.unconfirmed)?;
     }
     for keys in effects.delete.chunks(BATCH) {
         let keys = keys.iter().map(|key| JsValue::from_str(key)).collect();
-        writes.push(storage.as_raw().delete_multiple(keys)?);
-    }
-    if effects.unconfirmed && effects.delete.is_empty() {
-        return Ok(());
-    }
-    for write in writes {
-        JsFuture::from(write).await?;
+        let _deleted = storage.as_raw().delete_multiple(keys)?;
     }
     Ok(())
 }
 
-#[wasm_bindgen]
+#[wasm_bindgen(inline_js = "const BEHIND = { allowUnconfirmed: true }; \
+                 export const put = (storage, key, text, behind) => { storage.put(key, text, behind ? BEHIND : undefined); };")]
 extern "C" {
-    /// The object's storage, with the options that the platform takes.
-    type Storage;
-
-    #[wasm_bindgen(method, catch, js_name = put)]
-    fn put_with(
-        this: &Storage,
-        rows: &JsValue,
-        options: &JsValue,
-    ) -> std::result::Result<Promise, JsValue>;
-}
-
-fn put_unconfirmed(state: &State, rows: &JsValue) -> Result<Promise> {
-    let storage = state.storage();
-    let storage: &JsValue = storage.as_raw().as_ref();
-    let storage = storage.unchecked_ref::<Storage>();
-    Ok(storage.put_with(rows, &unconfirmed(true)?)?)
+    /// Writes one row; those of one turn are one transaction.
+    #[wasm_bindgen(catch)]
+    fn put(
+        storage: &JsValue,
+        key: &str,
+        text: &str,
+        behind: bool,
+    ) -> std::result::Result<(), JsValue>;
 }
 
 fn unconfirmed(yes: bool) -> Result<JsValue> {
