@@ -204,7 +204,7 @@ impl Ledger {
         let left = left(requests + 1);
         let near = asked.iter().any(|(_, most, used, more)| {
             most.is_some_and(|most| used.saturating_add(more.saturating_mul(NEAR)) > most)
-        }) || limits.concurrent.is_some_and(|most| 2 * (open + 1) > most);
+        });
         let entry = Entry {
             call: ask.call.clone(),
             at: begun(&ask.call.id).unwrap_or(now),

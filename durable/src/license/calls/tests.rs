@@ -66,6 +66,30 @@ fn so_many_at_a_time() {
 }
 
 #[test]
+fn a_limit_is_near_before_it_is_reached() {
+    let near = |limits, used| {
+        let mut world = World::new(limits);
+        world.requests = used;
+        let id = world.next_id();
+        match world.ask(id, 5, Some(1_000)) {
+            CallAnswer::Granted { near, .. } => near,
+            other => panic!("{other:?}"),
+        }
+    };
+    let limits = |requests, concurrent| json!({ "max_ai_requests_per_month": requests, "max_concurrent_tasks": concurrent });
+    assert!(!near(limits(-1, -1), 0) && !near(limits(100, 20), 84));
+    assert!(near(limits(100, 20), 85), "requests");
+    assert!(near(limits(-1, 15), 0), "calls at a time");
+    assert!(
+        near(
+            json!({ "max_concurrent_tasks": -1, "max_ai_requests_per_month": -1, "max_ai_cost_usd_per_month": 0.00007 }),
+            0
+        ),
+        "money"
+    );
+}
+
+#[test]
 fn the_plan_counts_where_the_license_says_nothing() {
     let mut world = World::new(json!({ "max_concurrent_tasks": -1 }));
     world.requests = 9;
