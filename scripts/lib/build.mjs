@@ -148,8 +148,8 @@ async function bundle({ note, fast }) {
   }
   await step(esbuild, [
     join(ROOT, ENTRY), '--bundle', '--format=esm', '--minify', `--outfile=${join(STAGE, 'index.js')}`,
-    `--alias:celaest-wasm=${join(STAGE, 'wasm.js')}`, `--inject:${join(ROOT, 'src/entry/microtasks.mjs')}`, '--external:./wasm_bg.wasm', '--external:cloudflare:*',
-    '--supported:import-source=true', '--log-level=warning',
+    `--alias:celaest-wasm=${join(STAGE, 'wasm.js')}`, `--inject:${join(ROOT, 'src/entry/microtasks.mjs')}`,
+    '--external:./wasm_bg.wasm', '--external:cloudflare:*', '--supported:import-source=true', '--log-level=warning',
   ]);
   const entry = join(STAGE, 'index.js');
   // The platform knows only the plain form of importing a module of WebAssembly.
