@@ -6,7 +6,7 @@ import { caller, good, refused } from './support/api.mjs';
 import { about, sameMoment } from './support/calendar.mjs';
 import { eventually, eventuallyHolds } from './support/eventually.mjs';
 import { JOBS, Shop } from './support/shop.mjs';
-import { PLANS, rowOf } from './support/world.mjs';
+import { PLANS, createOrganization, createProduct, rowOf } from './support/world.mjs';
 
 const DAY = 86_400_000;
 const PLATFORM = '10000000-0000-4000-8000-000000000001';
@@ -228,5 +228,42 @@ describe('saved cards', () => {
     assert.equal(stripe.methods.get(theirs).customer, null);
     const [{ text }] = await shop.rows('SELECT string_agg(m::text, \' \') AS text FROM payment_methods m WHERE user_id = $1', buyer.id);
     assert.ok(!text.includes('_secret_'));
+  });
+});
+
+describe('of whoever is gone', () => {
+  const close = async ({ id }) => good(await shop.vendor.as.super_admin('DELETE', '/api/organizations/{id}', { id }), 204);
+
+  test('a card is charged no more: what is not paid otherwise stops', async () => {
+    const one = await subscribed();
+    good(await shop.buyers.as.admin('DELETE', '/api/users/{id}', { id: one.buyer.id }), 204);
+    await passes(one, 30);
+    const before = attempts();
+    await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+    assert.deepEqual([attempts(), (await renewals(one))[0].payment_error], [before, 'no_payment_method']);
+  });
+
+  test('what a closed organization pays for ends, and so does what it sells', async () => {
+    const [home, vendor] = await Promise.all([['client'], ['admin']].map((roles) => createOrganization(shop.stack, { roles })));
+    await shop.place(home.id, { country_code: 'US', name: 'Closing, Inc.' });
+    await shop.place(vendor.id, { country_code: 'ES', name: 'Cierra, S. L.' });
+    const buy = async (call, product) => {
+      const order = await shop.buy(call, product);
+      const [{ id }] = await shop.rows('SELECT s.id FROM subscriptions s JOIN order_items i ON i.id = s.order_item_id WHERE i.order_id = $1', order.id);
+      return { id, order };
+    };
+    const monthly = { is_subscription: true, billing_cycle: 'monthly', price: 49, plan_id: PLANS.professional };
+    const bought = await buy(home.as.client, await shop.product(monthly));
+    const sold = await buy((await shop.buyer()).call, await createProduct(shop.stack, vendor.id, monthly));
+    await close(home);
+    await close(vendor);
+    const before = attempts();
+    for (const one of [bought, sold]) {
+      await passes(one, 30);
+      await renew(one, async () => assert.equal((await of(one)).status, 'ended'));
+      assert.deepEqual(await renewals(one), []);
+    }
+    assert.equal(attempts(), before);
+    await shop.balanced();
   });
 });
