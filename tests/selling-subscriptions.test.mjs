@@ -219,6 +219,19 @@ describe('saved cards', () => {
     good(await buyer.call('POST', '/api/payment-methods/{id}/default', { id: second.id, body: {} }));
     assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')).filter((card) => card.is_default).map(({ id }) => id), [second.id]);
 
+    // Whichever of them comes last is the default, and the others are not.
+    const third = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
+    await stripe.confirmSetup(third.setup_id);
+    const ids = good(await buyer.call('GET', '/api/payment-methods')).map(({ id }) => id);
+    assert.equal(ids.length, 3);
+    const prefer = (id) => buyer.call('POST', '/api/payment-methods/{id}/default', { id, body: {} });
+    for (let round = 0; round < 4; round += 1) {
+      const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => prefer(ids[n % 3])));
+      assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+    }
+    good(await prefer(second.id));
+    assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')).filter((card) => card.is_default).map(({ id }) => id), [second.id]);
+
     await shop.rows('UPDATE payment_methods SET card_exp_month = extract(month FROM now()), card_exp_year = extract(year FROM now()) WHERE id = $1', second.id);
     for (let round = 0; round < 2; round += 1) await shop.stack.triggerCron(JOBS.cards);
     const warned = async () => (await shop.rows("SELECT id FROM outbox_messages WHERE payload->>'template' = 'card_expiring' AND payload->>'to' LIKE $1", `%${buyer.id}%`)).length;
