@@ -201,6 +201,17 @@ describe('what the customer decides', () => {
   });
 });
 
+test('what was paid back is not charged again, and does not go on', async () => {
+  const one = await subscribed();
+  good(await shop.vendor.as.admin('POST', '/api/orders/{id}/refund', { id: one.order.id, body: {} }), 201);
+  await eventuallyHolds(async () => assert.equal((await license(one)).suspension_reason, 'order refunded'));
+  assert.equal((await of(one)).cancel_at_period_end, true);
+  assert.deepEqual(refused(await one.buyer.call('POST', '/api/subscriptions/{id}/resume', { id: one.id, body: {} }), 409, 'SUBSCRIPTION_CONFLICT'), { reason: 'order refunded' });
+  await passes(one, 31);
+  await renew(one, async () => assert.equal((await of(one)).status, 'ended'));
+  assert.deepEqual(await renewals(one), []);
+});
+
 describe('saved cards', () => {
   test('are set up with the gateway, preferred, warned of and removed there too', async () => {
     const buyer = await shop.buyer();
