@@ -9,7 +9,7 @@ use crate::http::endpoint::NoBody;
 use crate::http::idempotency::Once;
 use crate::http::params::{Browser, Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query};
 use crate::http::permit::{Light, OnPerson, OwnProfile, Permit, Required, SignedIn};
-use crate::http::problem::Failed;
+use crate::http::problem::{Failed, OpenAiFailed};
 use crate::http::reply::{
     Bare, Data, Elsewhere, Events, Files, Found, Output, Pdf, Reply, Shared, Spoken, Streamed,
 };
@@ -409,6 +409,14 @@ impl<W: Output> OperationOutput for Spoken<W> {
         }
         responses
     }
+}
+
+/// What every operation of OpenAI's API answers when something went wrong.
+pub(super) fn openai_failed(ctx: &mut GenContext) -> Response {
+    response(
+        "What went wrong",
+        ctx.schema.subschema_for::<OpenAiFailed>(),
+    )
 }
 
 impl OperationOutput for Error {
