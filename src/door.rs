@@ -7,7 +7,7 @@
 
 use crate::call::Call;
 use crate::config::Config;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result, openai};
 use crate::http::reply::{Answer, Content, Events, Pieces, Streamed};
 use crate::language::Language;
 use crate::log;
@@ -99,7 +99,7 @@ fn finish(call: &Call, pattern: &str, status: u16, body: Result<String>) -> JsVa
 
 /// Whether a request speaks OpenAI's API, in which errors have another shape.
 fn is_openai(call: &Call) -> bool {
-    call.head.path().starts_with("/v1/")
+    openai::is_at(call.head.path())
 }
 
 /// Answers with what is the same for everybody; only that it is, to whoever has it.

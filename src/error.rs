@@ -1,7 +1,7 @@
 //! One error type. Its public half (status, code, sentence, details) goes to the caller, its private
 //! half (the cause) to the log. The sentence is chosen when the response leaves, by the caller's language.
 
-mod openai;
+pub mod openai;
 mod problems;
 mod refusals;
 

@@ -50,6 +50,9 @@ test('the same Idempotency-Key is asked once, and a stream cannot have one', asy
   assert.equal(stack.ai.calls.length, 1);
   const other = await ask({ ...body, messages: says('other') }, { headers });
   assert.deepEqual([other.status, other.body.error.code], [409, 'idempotency_conflict']);
+  // Whose license it uses is a part of what is asked.
+  const elsewhere = await ask(body, { headers: { ...headers, 'x-license-id': home.license.id } });
+  assert.deepEqual([elsewhere.status, elsewhere.body.error.code], [409, 'idempotency_conflict']);
   const stream = await ask({ ...body, stream: true }, { headers: { 'idempotency-key': randomUUID() } });
   assert.deepEqual([stream.status, stream.body.error.param], [400, 'stream']);
   assert.equal(stack.ai.calls.length, 1);

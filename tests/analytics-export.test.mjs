@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { good, refused, refusedFields } from './support/api.mjs';
 import { Facts, day } from './support/facts.mjs';
+import { conforms } from './support/openapi.mjs';
 import { sharedStack } from './harness/client.mjs';
 import { createOrganization, createProduct, createSuperAdmin, signedIn } from './support/world.mjs';
 
@@ -108,6 +109,7 @@ describe('all of a period', () => {
     const response = await fetch(`${stack.url}${PATH}?${new URLSearchParams({ ...query, format: 'zip' })}`, { headers: { authorization: `Bearer ${token}` } });
     assert.equal(response.status, 200);
     assert.equal(response.headers.get('content-type'), 'application/zip');
+    conforms('GET', PATH, { status: response.status, headers: response.headers, text: '' });
     return { response, bytes: Buffer.from(await response.arrayBuffer()) };
   }
 

@@ -113,3 +113,20 @@ test('what the platform hides is not seen and does not count', async () => {
   good(await moderate(false));
   assert.deepEqual(await rating(id), [3.5, 2, [0, 1, 0, 0, 1]]);
 });
+
+test('taken back while others vote and the vendor replies: it is gone for them too', async () => {
+  const others = await Promise.all(Array.from({ length: 6 }, async () => signedIn(stack, await createUser(stack, buyer.id, 'viewer'))));
+  for (let round = 0; round < 6; round += 1) {
+    const { id } = await product();
+    const made = good(await review(id), 201);
+    const answers = await Promise.all([
+      ...others.slice(0, 3).map((as) => as('POST', `${one}/helpful`, { id: made.id })),
+      vendor.as.admin('POST', `${one}/reply`, { id: made.id, body: { reply: 'Thanks' } }),
+      buyer.as.viewer('DELETE', one, { id: made.id }),
+      ...others.slice(3).map((as) => as('POST', `${one}/helpful`, { id: made.id })),
+    ]);
+    const wrong = answers.filter(({ status, body }) => status >= 300 && body.error.code !== 'REVIEW_NOT_FOUND');
+    assert.deepEqual(wrong.map(({ status, text }) => `${status} ${text}`), []);
+    assert.deepEqual(await shown(id), []);
+  }
+});

@@ -18,7 +18,7 @@ after(() => shop?.close());
 const OF_ORDER = '/api/orders/{id}/licenses';
 const bought = async (more) => shop.buy((await shop.buyer()).call, await shop.product(), more);
 const listed = async (order) => good(await seller('GET', OF_ORDER, { id: order.id }));
-const act = (what, order, license, body = {}, as = seller) => as('POST', `${OF_ORDER}/{inner_id}/${what}`, { id: order.id, inner_id: license.id, body });
+const act = (what, order, license, body = {}, as = seller, headers = {}) => as('POST', `${OF_ORDER}/{inner_id}/${what}`, { id: order.id, inner_id: license.id, body, headers });
 const suspend = (order, license, reason = 'Shared with others', as = seller) => act('suspend', order, license, { reason }, as);
 const reactivate = (order, license, as = seller) => act('reactivate', order, license, {}, as);
 const rowOf = async (license) => (await shop.rows('SELECT license_key, status, suspension_reason FROM licenses WHERE id = $1', license.id))[0];
@@ -74,6 +74,48 @@ test('are stopped and let go on: seen by the next validation, in both logs, and 
   ]);
   const told = await shop.rows("SELECT topic, organization_id FROM outbox_messages WHERE topic LIKE 'license.re%' AND payload->'license'->>'id' = $1", license.id);
   assert.deepEqual(told.map((row) => row.organization_id), [shop.buyers.id, shop.buyers.id]);
+});
+
+test('twenty at once with one key, and one by one without: it happens once, and all with the key get its answer', async () => {
+  const order = await bought();
+  const [license] = await listed(order);
+  const many = (call) => Promise.all(Array.from({ length: 20 }, call));
+  for (const [what, body] of [['suspend', { reason: 'Once' }], ['reactivate', {}]]) {
+    const headers = { 'idempotency-key': randomUUID() };
+    const answers = await many(() => act(what, order, license, body, seller, headers));
+    assert.deepEqual(new Set(answers.map(({ status, text }) => `${status} ${text}`)).size, 1, answers.map(({ text }) => text).join('\n'));
+    good(answers[0]);
+    refused(await act(what, order, license, { ...body, ...(body.reason && { reason: 'Another' }) }, seller, { 'idempotency-key': randomUUID() }), 409, 'LICENSE_STATUS_CONFLICT');
+  }
+  const statuses = (await many(() => suspend(order, license))).map(({ status }) => status).sort();
+  assert.deepEqual(statuses, [200, ...Array(19).fill(409)]);
+});
+
+test('what its buyer stops is the buyer\'s own affair: in other words than payments and sellers use, and left alone by them', async () => {
+  const order = await bought();
+  const [license] = await listed(order);
+  const revoke = (reason) => shop.buyers.as.admin('POST', '/api/licenses/{id}/revoke', { id: license.id, body: { reason } });
+  for (const reason of ['order refunded', 'payment disputed', 'subscription unpaid', 'COLLISION_LIMIT', 'seller: we do not like you']) {
+    refusedFields(await revoke(reason), 'reason');
+  }
+  good(await revoke('The key was leaked: payment disputed'));
+  good(await seller('POST', '/api/orders/{id}/refund', { id: order.id, body: { amount: 1 } }), 201);
+  assert.equal(await verdict(license), 'SUSPENDED');
+  assert.equal(good(await reactivate(order, license)).status, 'active');
+});
+
+test('handed over to somebody else they are theirs at once, at the edge as well', async () => {
+  const [one, other] = [await shop.buyer(), await shop.buyer()];
+  const order = await shop.buy(one.call, await shop.product());
+  const [license] = await listed(order);
+  const [asset] = await shop.rows('SELECT id FROM customer_assets WHERE order_id = $1', order.id);
+  const uses = async ({ call }) => {
+    const answer = await call('POST', '/api/ai/chat', { body: { license_id: license.id, messages: [{ role: 'user', content: 'x' }] } });
+    return answer.body.error?.code !== 'LICENSE_NOT_FOUND';
+  };
+  assert.deepEqual([await uses(one), await uses(other)], [true, false]);
+  good(await shop.buyers.as.admin('POST', '/api/my/assets/{id}/transfer', { id: asset.id, body: { user_id: other.id } }));
+  assert.deepEqual([await uses(one), await uses(other)], [false, true]);
 });
 
 describe('and money', () => {

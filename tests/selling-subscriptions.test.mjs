@@ -6,7 +6,7 @@ import { caller, good, refused } from './support/api.mjs';
 import { about, sameMoment } from './support/calendar.mjs';
 import { eventually, eventuallyHolds } from './support/eventually.mjs';
 import { JOBS, Shop } from './support/shop.mjs';
-import { PLANS, rowOf } from './support/world.mjs';
+import { PLANS, createOrganization, createProduct, rowOf } from './support/world.mjs';
 
 const DAY = 86_400_000;
 const PLATFORM = '10000000-0000-4000-8000-000000000001';
@@ -201,6 +201,17 @@ describe('what the customer decides', () => {
   });
 });
 
+test('what was paid back is not charged again, and does not go on', async () => {
+  const one = await subscribed();
+  good(await shop.vendor.as.admin('POST', '/api/orders/{id}/refund', { id: one.order.id, body: {} }), 201);
+  await eventuallyHolds(async () => assert.equal((await license(one)).suspension_reason, 'order refunded'));
+  assert.equal((await of(one)).cancel_at_period_end, true);
+  assert.deepEqual(refused(await one.buyer.call('POST', '/api/subscriptions/{id}/resume', { id: one.id, body: {} }), 409, 'SUBSCRIPTION_CONFLICT'), { reason: 'order refunded' });
+  await passes(one, 31);
+  await renew(one, async () => assert.equal((await of(one)).status, 'ended'));
+  assert.deepEqual(await renewals(one), []);
+});
+
 describe('saved cards', () => {
   test('are set up with the gateway, preferred, warned of and removed there too', async () => {
     const buyer = await shop.buyer();
@@ -219,6 +230,19 @@ describe('saved cards', () => {
     good(await buyer.call('POST', '/api/payment-methods/{id}/default', { id: second.id, body: {} }));
     assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')).filter((card) => card.is_default).map(({ id }) => id), [second.id]);
 
+    // Whichever of them comes last is the default, and the others are not.
+    const third = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
+    await stripe.confirmSetup(third.setup_id);
+    const ids = good(await buyer.call('GET', '/api/payment-methods')).map(({ id }) => id);
+    assert.equal(ids.length, 3);
+    const prefer = (id) => buyer.call('POST', '/api/payment-methods/{id}/default', { id, body: {} });
+    for (let round = 0; round < 4; round += 1) {
+      const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => prefer(ids[n % 3])));
+      assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+    }
+    good(await prefer(second.id));
+    assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')).filter((card) => card.is_default).map(({ id }) => id), [second.id]);
+
     await shop.rows('UPDATE payment_methods SET card_exp_month = extract(month FROM now()), card_exp_year = extract(year FROM now()) WHERE id = $1', second.id);
     for (let round = 0; round < 2; round += 1) await shop.stack.triggerCron(JOBS.cards);
     const warned = async () => (await shop.rows("SELECT id FROM outbox_messages WHERE payload->>'template' = 'card_expiring' AND payload->>'to' LIKE $1", `%${buyer.id}%`)).length;
@@ -228,5 +252,42 @@ describe('saved cards', () => {
     assert.equal(stripe.methods.get(theirs).customer, null);
     const [{ text }] = await shop.rows('SELECT string_agg(m::text, \' \') AS text FROM payment_methods m WHERE user_id = $1', buyer.id);
     assert.ok(!text.includes('_secret_'));
+  });
+});
+
+describe('of whoever is gone', () => {
+  const close = async ({ id }) => good(await shop.vendor.as.super_admin('DELETE', '/api/organizations/{id}', { id }), 204);
+
+  test('a card is charged no more: what is not paid otherwise stops', async () => {
+    const one = await subscribed();
+    good(await shop.buyers.as.admin('DELETE', '/api/users/{id}', { id: one.buyer.id }), 204);
+    await passes(one, 30);
+    const before = attempts();
+    await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+    assert.deepEqual([attempts(), (await renewals(one))[0].payment_error], [before, 'no_payment_method']);
+  });
+
+  test('what a closed organization pays for ends, and so does what it sells', async () => {
+    const [home, vendor] = await Promise.all([['client'], ['admin']].map((roles) => createOrganization(shop.stack, { roles })));
+    await shop.place(home.id, { country_code: 'US', name: 'Closing, Inc.' });
+    await shop.place(vendor.id, { country_code: 'ES', name: 'Cierra, S. L.' });
+    const buy = async (call, product) => {
+      const order = await shop.buy(call, product);
+      const [{ id }] = await shop.rows('SELECT s.id FROM subscriptions s JOIN order_items i ON i.id = s.order_item_id WHERE i.order_id = $1', order.id);
+      return { id, order };
+    };
+    const monthly = { is_subscription: true, billing_cycle: 'monthly', price: 49, plan_id: PLANS.professional };
+    const bought = await buy(home.as.client, await shop.product(monthly));
+    const sold = await buy((await shop.buyer()).call, await createProduct(shop.stack, vendor.id, monthly));
+    await close(home);
+    await close(vendor);
+    const before = attempts();
+    for (const one of [bought, sold]) {
+      await passes(one, 30);
+      await renew(one, async () => assert.equal((await of(one)).status, 'ended'));
+      assert.deepEqual(await renewals(one), []);
+    }
+    assert.equal(attempts(), before);
+    await shop.balanced();
   });
 });

@@ -4,6 +4,11 @@ use super::{Code, Error};
 use crate::language::Language;
 use serde_json::{Value, json};
 
+/// Whether what is at `path` speaks OpenAI's API.
+pub fn is_at(path: &str) -> bool {
+    path.starts_with("/v1/")
+}
+
 impl Error {
     /// The status: what is well-formed and wrong is no other than what is malformed.
     pub fn openai_status(&self) -> u16 {

@@ -93,8 +93,9 @@ fn in_words(problem: &str, depth: u8) -> String {
         .copied()
         .flatten()
         .filter(|_| depth > 0)
-        .find_map(|(english, spanish)| Some((values(english, problem)?, *spanish)));
-    let Some((values, spanish)) = found else {
+        .filter_map(|(english, spanish)| Some((english.len(), values(english, problem)?, *spanish)))
+        .max_by_key(|(said, ..)| *said);
+    let Some((_, values, spanish)) = found else {
         return problem.to_owned();
     };
     let mut values = values.into_iter();
@@ -173,6 +174,15 @@ mod tests {
                 "campo desconocido `a`; se esperaba `b` o `c`",
             ),
             ("must be 0 to 1000", "debe ser de 0 a 1000"),
+            (
+                "must be an RFC 3339 time or a date, years 1970 to 9999",
+                "debe ser una fecha o una hora RFC 3339, de los años 1970 a 9999",
+            ),
+            ("unknown field `after`", "campo desconocido `after`"),
+            (
+                "UUID parsing failed: invalid character: found `x` at 0",
+                "no es un UUID",
+            ),
             ("something new", "something new"),
             (
                 "unknown field `expected expected expected expected expected x`, expected `b`",

@@ -97,11 +97,18 @@ impl Claim {
             request_hash: match key {
                 Some(_) => {
                     let query = head.query().unwrap_or_default();
-                    hex(&Sha256::new()
+                    let mut hash = Sha256::new()
                         .chain_update(query)
                         .chain_update([0])
-                        .chain_update(body)
-                        .finalize())
+                        .chain_update(body);
+                    // A part of the request where a contract has them.
+                    let named = [head.organization(), head.user(), head.license()];
+                    for (place, name) in (1_u8..).zip(named) {
+                        if let Some(name) = name {
+                            hash = hash.chain_update([0, place]).chain_update(name);
+                        }
+                    }
+                    hex(&hash.finalize())
                 }
                 None => String::new(),
             },

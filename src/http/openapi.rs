@@ -5,6 +5,7 @@ mod describe;
 mod events;
 mod finish;
 
+use crate::error::openai;
 use crate::http::endpoint::Handler;
 use aide::generate::{in_context, reset_context};
 use aide::openapi::{
@@ -42,6 +43,10 @@ impl Document {
                     responses
                         .responses
                         .insert(StatusCode::Code(status), response);
+                }
+                None if openai::is_at(path) => {
+                    let failed = in_context(describe::openai_failed);
+                    responses.default = Some(ReferenceOr::Item(failed));
                 }
                 None => responses.default = Some(response),
             }

@@ -30,6 +30,32 @@ pub struct Problem {
     details: Option<Map<String, Value>>,
 }
 
+/// The body of every error of OpenAI's API.
+#[derive(JsonSchema)]
+#[schemars(rename = "OpenAiFailed")]
+#[allow(dead_code, reason = "describes what `Error::openai` writes")]
+pub struct OpenAiFailed {
+    /// What went wrong.
+    error: OpenAiProblem,
+}
+
+/// What went wrong, as OpenAI's clients read it.
+#[derive(JsonSchema)]
+#[schemars(rename = "OpenAiProblem")]
+#[allow(dead_code, reason = "describes what `Error::openai_object` writes")]
+pub struct OpenAiProblem {
+    /// For people, in their language.
+    message: String,
+    /// The class of the error, in OpenAI's words.
+    r#type: String,
+    /// The field that is wrong, if it is one.
+    param: Option<String>,
+    /// For programs, in OpenAI's words where they have one.
+    code: String,
+    /// The same in ours.
+    celaest: Problem,
+}
+
 /// Every code, with its status and its meaning.
 struct ErrorCode;
 

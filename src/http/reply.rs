@@ -173,18 +173,49 @@ impl Output for Elsewhere {
 /// The pieces of a streamed body.
 pub type Pieces = LocalBoxStream<'static, Result<Vec<u8>, Error>>;
 
+/// What kinds of files an operation has.
+pub trait Files: 'static {
+    /// Their media types.
+    const TYPES: &'static [&'static str];
+}
+
+/// A table: rows of text, or a JSON document a line.
+#[derive(Debug)]
+pub struct Tables;
+
+/// A JSON document a line, and nothing else.
+#[derive(Debug)]
+pub struct Lines;
+
+/// A table, or several of them in one file.
+#[derive(Debug)]
+pub struct Archives;
+
+impl Files for Tables {
+    const TYPES: &'static [&'static str] = &[Streamed::CSV, Streamed::JSON_LINES];
+}
+
+impl Files for Lines {
+    const TYPES: &'static [&'static str] = &[Streamed::JSON_LINES];
+}
+
+impl Files for Archives {
+    const TYPES: &'static [&'static str] = &[Streamed::CSV, Streamed::JSON_LINES, Streamed::ZIP];
+}
+
 /// 200 with a file that is made while it is sent. A failure on the way breaks the connection off, so
 /// that nobody takes a part for the whole.
-pub struct Streamed {
+pub struct Streamed<F = Tables> {
     /// Of the file.
     pub content_type: &'static str,
     /// What to save it as.
     pub file_name: String,
     /// The body.
     pub pieces: Pieces,
+    files: PhantomData<fn() -> F>,
 }
 
-impl std::fmt::Debug for Streamed {
+impl<F> std::fmt::Debug for Streamed<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Streamed")
             .field("file_name", &self.file_name)
@@ -193,15 +224,15 @@ impl std::fmt::Debug for Streamed {
 }
 
 impl Streamed {
-    /// What files there are.
-    pub const CONTENT_TYPES: [&'static str; 2] = [Self::CSV, Self::JSON_LINES];
     /// RFC 4180.
     pub const CSV: &'static str = "text/csv; charset=utf-8";
     /// One JSON document a line.
     pub const JSON_LINES: &'static str = "application/x-ndjson";
     /// Several files in one.
     pub const ZIP: &'static str = "application/zip";
+}
 
+impl<F> Streamed<F> {
     /// A file to save as `file_name`, which is the program's own ASCII.
     pub fn new(
         content_type: &'static str,
@@ -212,15 +243,17 @@ impl Streamed {
             content_type,
             file_name,
             pieces: Box::pin(pieces),
+            files: PhantomData,
         }
     }
 }
 
-impl Output for Streamed {
+impl<F: Files> Output for Streamed<F> {
     fn answer(self) -> Outcome<Answer> {
+        let file = Streamed::new(self.content_type, self.file_name, self.pieces);
         Ok(Answer {
             status: 200,
-            content: Content::File(self),
+            content: Content::File(file),
         })
     }
 }
@@ -242,7 +275,7 @@ impl Pdf {
 impl Output for Pdf {
     fn answer(self) -> Outcome<Answer> {
         let whole = futures_util::stream::iter([Ok(self.bytes)]);
-        Streamed::new(Self::CONTENT_TYPE, self.file_name, whole).answer()
+        Streamed::<Tables>::new(Self::CONTENT_TYPE, self.file_name, whole).answer()
     }
 }
 

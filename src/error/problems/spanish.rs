@@ -3,5 +3,5 @@
 mod parsers;
 mod values;
 
-/// Sentences with a `{}` wherever a value stands; the values keep their order. Of two that fit the first counts.
+/// Sentences with a `{}` wherever a value stands; the values keep their order. Of those that fit the one that says most counts.
 pub const SPANISH: [&[(&str, &str)]; 2] = [parsers::SENTENCES, values::SENTENCES];

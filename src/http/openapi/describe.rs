@@ -9,9 +9,9 @@ use crate::http::endpoint::NoBody;
 use crate::http::idempotency::Once;
 use crate::http::params::{Browser, Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query};
 use crate::http::permit::{Light, OnPerson, OwnProfile, Permit, Required, SignedIn};
-use crate::http::problem::Failed;
+use crate::http::problem::{Failed, OpenAiFailed};
 use crate::http::reply::{
-    Bare, Data, Elsewhere, Events, Found, Output, Pdf, Reply, Shared, Spoken, Streamed,
+    Bare, Data, Elsewhere, Events, Files, Found, Output, Pdf, Reply, Shared, Spoken, Streamed,
 };
 use crate::http::strict::AskedPage;
 use aide::generate::GenContext;
@@ -364,16 +364,19 @@ impl OperationOutput for Elsewhere {
     }
 }
 
-impl OperationOutput for Streamed {
+impl<F: Files> OperationOutput for Streamed<F> {
     type Inner = String;
 
     fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Vec<(Option<u16>, Response)> {
-        let text = || media(json_schema!({ "type": "string" }));
+        let body = |content_type: &str| match content_type == Streamed::ZIP {
+            true => media(json_schema!({ "type": "string", "format": "binary" })),
+            false => media(json_schema!({ "type": "string" })),
+        };
         let response = Response {
             description: "The file, streamed".into(),
-            content: Streamed::CONTENT_TYPES
-                .into_iter()
-                .map(|content_type| (content_type.to_owned(), text()))
+            content: F::TYPES
+                .iter()
+                .map(|content_type| ((*content_type).to_owned(), body(content_type)))
                 .collect(),
             ..Response::default()
         };
@@ -406,6 +409,14 @@ impl<W: Output> OperationOutput for Spoken<W> {
         }
         responses
     }
+}
+
+/// What every operation of OpenAI's API answers when something went wrong.
+pub(super) fn openai_failed(ctx: &mut GenContext) -> Response {
+    response(
+        "What went wrong",
+        ctx.schema.subschema_for::<OpenAiFailed>(),
+    )
 }
 
 impl OperationOutput for Error {

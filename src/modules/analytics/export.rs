@@ -12,7 +12,7 @@ use crate::db::facts::{Actor, Fact};
 use crate::error::{Error, Result};
 use crate::http::params::Query;
 use crate::http::permit::{AnalyticsOwn, Permit};
-use crate::http::reply::Streamed;
+use crate::http::reply::{Archives, Streamed};
 use crate::platform::clock;
 use celaest_domain::csv::push_record;
 use celaest_domain::json;
@@ -102,7 +102,10 @@ struct Export {
 }
 
 /// Sends a report, or all of them, as a file.
-pub async fn export(permit: Permit<AnalyticsOwn>, Query(file): Query<File>) -> Result<Streamed> {
+pub async fn export(
+    permit: Permit<AnalyticsOwn>,
+    Query(file): Query<File>,
+) -> Result<Streamed<Archives>> {
     let format = file.format()?;
     let asked = file.question.clone().read()?;
     let view = View::of(&permit, &asked)?;

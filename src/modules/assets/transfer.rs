@@ -68,6 +68,7 @@ pub async fn transfer(
             &before.row,
             &after,
         );
+        licenses::notices::tell(&mut tx, &before.key);
     }
     let query = mine(&tx).id(id).read(COLUMNS);
     let after: Raw<Asset> = tx.one(query, Code::AssetNotFound).await?;

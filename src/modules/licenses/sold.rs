@@ -42,6 +42,14 @@ impl Hold {
 
 /// What the reason of a suspension by whoever sold the license begins with.
 const BY_SELLER: &str = "seller: ";
+/// The reason of a suspension by the license's object.
+const BY_EDGE: &str = "COLLISION_LIMIT";
+
+/// Whether a reason is in the words by which payments, sellers and the edge suspend, and go on with what they
+/// suspended: it is nobody else's.
+pub fn is_reserved(reason: &str) -> bool {
+    Hold::is(Some(reason)) || reason.starts_with(BY_SELLER) || reason == BY_EDGE
+}
 
 /// What is sold.
 pub struct Sold<'a> {

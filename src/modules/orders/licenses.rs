@@ -7,7 +7,7 @@ use crate::db::facts::{Fact, Subject};
 use crate::db::{Query, Tx, sql};
 use crate::error::{Code, Result};
 use crate::http::body::Body;
-use crate::http::change::Outcome;
+use crate::http::change::{Outcome, Stop};
 use crate::http::checks;
 use crate::http::idempotency::{Claim, Once};
 use crate::http::params::{Id, Ids};
@@ -112,13 +112,18 @@ async fn change(
     key: Claim,
     reason: Option<&str>,
 ) -> Outcome<Data<SoldLicense>> {
-    let mut looked = permit.begin_once(key.clone()).await?;
+    let mut looked = permit.begin();
     let orders = sold(&looked);
     queries::peek(&mut looked, orders, id).await?;
     // Nobody who waits for a second connection keeps one meanwhile.
     drop(looked);
     let ledger = Ledger::of_call(&permit.call, permit.principal.actor(&permit.call));
     let mut tx = ledger.begin();
+    // The answer is kept with what it tells of: whoever asks again meanwhile waits for it.
+    let caller = permit.caller();
+    if let Some(answer) = key.take(&mut tx, caller).await? {
+        return Err(Stop::Repeated(answer));
+    }
     let orders = queries::both(&tx);
     let order = queries::lock(&mut tx, orders, id).await?;
     let before = one(&mut tx, id, license).await?;
@@ -154,9 +159,10 @@ async fn change(
         let (buyer, user) = (order.organization_id, order.user_id);
         mails::post(&mut tx, buyer, user, template, data).await?;
     }
+    let reply = Data::of(&after);
+    key.settle(&mut tx, caller, 200, reply.data());
     ledger.commit(tx, &keys).await?;
-    let tx = permit.begin_once(key).await?;
-    permit.commit(tx, Data::of(&after)).await
+    Ok(reply)
 }
 
 /// The licenses that an order gave, as [`SoldLicense`].

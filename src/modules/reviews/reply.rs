@@ -67,7 +67,9 @@ pub async fn reply(
     .bind(of.product_id)
     .bind(of.organization_id)
     .bind(permit.principal.user_id)
-    .bind(new.reply);
+    .bind(new.reply)
+    // Its author took it back a moment ago.
+    .on("product_review_replies_review_id_fkey", Code::ReviewNotFound);
     let after: Raw<Reply> = tx.one(query, Code::ReviewNotFound).await?;
     let before = before.map_or(Value::Null, |row| row.tree());
     tx.record_between(&REPLY, "review.replied", &before, &after.tree());

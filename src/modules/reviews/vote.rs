@@ -37,7 +37,9 @@ pub async fn vote(
         )
         .bind(id)
         .bind(organization)
-        .bind(user),
+        .bind(user)
+        // Its author took it back a moment ago.
+        .on("product_review_votes_review_id_fkey", Code::ReviewNotFound),
     )
     .await?;
     let votes = seen(&mut tx, id, true).await?;

@@ -1,8 +1,8 @@
 //! `POST /api/subscriptions/{id}/cancel`, `…/resume` and `…/change-plan`
 
 use super::model::{Changed, Nothing, PlanChange, Status, Subscription};
-use super::queries::{self, mine};
-use crate::db::{Raw, Set, sql};
+use super::queries::{self, Locked, mine};
+use crate::db::{Raw, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
@@ -10,6 +10,7 @@ use crate::http::idempotency::Once;
 use crate::http::params::Id;
 use crate::http::permit::{OrdersWrite, Permit};
 use crate::http::reply::Data;
+use crate::modules::licenses::sold::Hold;
 use crate::modules::orders::model::Kind;
 use crate::modules::orders::offers;
 use crate::modules::orders::pricing::{Buyer, Draft, write};
@@ -18,7 +19,7 @@ use crate::platform::clock;
 use celaest_domain::billing::subscription::{LEAD, proration};
 use celaest_domain::billing::totals::{Discount, Line};
 use celaest_domain::json;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Lets a subscription end with its period. Doing so again changes nothing.
 pub async fn cancel(
@@ -56,12 +57,29 @@ pub async fn resume(
     if !before.cancel_at_period_end {
         return permit.commit(tx, Data::raw(&before.row)).await;
     }
+    if is_paid_back(&mut tx, &before).await? {
+        let reason = json!({ "reason": Hold::Refund.as_str() });
+        return Err(Error::new(Code::SubscriptionConflict)
+            .with_details(reason)
+            .into());
+    }
     let next = before.current_period_end - LEAD;
     let set = Set::new()
         .fixed("cancel_at_period_end = false")
         .to("next_attempt_at = {}::timestamptz", next);
     let after = queries::change(&mut tx, &before, "subscription.changed", set).await?;
     permit.commit(tx, Data::raw(&after)).await
+}
+
+/// Whether the order that a subscription began with was paid back: what it gave stays stopped, so nobody pays for more.
+async fn is_paid_back(tx: &mut Tx, subscription: &Locked) -> Result<bool> {
+    tx.value(
+        sql("SELECT to_json(EXISTS (SELECT 1 FROM order_items i JOIN orders o ON o.id = i.order_id
+               WHERE i.id = $1::uuid AND o.organization_id = $2::uuid AND o.status = 'refunded'))::text")
+        .bind(subscription.order_item_id)
+        .bind(subscription.organization_id),
+    )
+    .await
 }
 
 /// Changes the plan of a subscription. A dearer one begins when the rest of the period is paid; a cheaper one with

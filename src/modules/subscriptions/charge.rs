@@ -74,9 +74,12 @@ async fn attempt(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<Attemp
         ledger.commit(tx, &keys).await?;
         return Ok(Attempt::Paid);
     }
+    // Of whoever left the organization nothing is taken any more.
     let card: Option<Method> = tx
         .row(
             sql("SELECT m.gateway_customer_id AS customer, m.gateway_method_id AS method FROM payment_methods m
+                 JOIN users_profile u ON u.id = m.user_id AND u.deleted_at IS NULL
+                   AND (u.role = 'super_admin' OR u.organization_id = m.organization_id)
                  WHERE m.user_id = $1::uuid AND m.organization_id = $2::uuid AND m.is_default AND m.deleted_at IS NULL")
             .bind(order.user_id)
             .bind(order.organization_id),

@@ -74,8 +74,9 @@ async fn one(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<()> {
     let given_up = subscription
         .suspended_at
         .is_some_and(|at| now >= at + SUSPENDED_FOR);
+    let closed = is_closed(&mut tx, &subscription).await?;
     let (step, keys) = match subscription.status {
-        _ if given_up || (subscription.cancel_at_period_end && over) => {
+        _ if given_up || closed || (subscription.cancel_at_period_end && over) => {
             let keys = end(&mut tx, &subscription, now).await?;
             (open.map_or(Step::Nothing, Step::GiveUp), keys)
         }
@@ -110,6 +111,17 @@ async fn one(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<()> {
             }
         }
     }
+}
+
+/// Whether whoever pays or whoever sells was closed: nobody is there to end it, and nothing is given for the money.
+async fn is_closed(tx: &mut Tx, subscription: &Locked) -> Result<bool> {
+    tx.value(
+        sql("SELECT to_json(EXISTS (SELECT 1 FROM organizations o WHERE o.id IN ($1::uuid, $2::uuid)
+               AND o.deleted_at IS NOT NULL))::text")
+        .bind(subscription.organization_id)
+        .bind(subscription.seller_id),
+    )
+    .await
 }
 
 async fn changing(tx: &mut Tx, id: Uuid) -> Result<bool> {

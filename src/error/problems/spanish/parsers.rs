@@ -32,6 +32,8 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "unknown field `{}`, expected {}",
         "campo desconocido `{}`; se esperaba {}",
     ),
+    ("unknown field `{}`", "campo desconocido `{}`"),
+    ("UUID parsing failed: {}", "no es un UUID"),
     (
         "unknown variant `{}`, expected {}",
         "valor desconocido `{}`; se esperaba {}",

@@ -390,6 +390,10 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "tiene un quota_group que no es de {} a {} caracteres",
     ),
     ("is not possible here", "aquí no es posible"),
+    (
+        "is what a suspension by a payment, a seller or the system says",
+        "es lo que dice una suspensión por un pago, de un vendedor o del sistema",
+    ),
     ("must be a UUID", "debe ser un UUID"),
     (
         "must be an RFC 3339 time or a date, years {} to {}",

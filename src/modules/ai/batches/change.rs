@@ -3,21 +3,28 @@
 use super::model::Batch;
 use super::queries::{self, BATCH};
 use crate::db::{Query, Tx, sql};
+use crate::error::Result;
 use crate::http::body::Body;
 use crate::http::change::Outcome;
 use crate::http::endpoint::NoBody;
 use crate::http::idempotency::Once;
 use crate::http::params::Id;
-use crate::http::permit::{AiUse, Permit};
+use crate::http::permit::{Access, AiUse, Permit};
 use crate::http::reply::{Accepted, NoContent};
+use crate::modules::ai::asking::who;
+use crate::modules::ai::engine::Ask;
 use crate::modules::ai::tasks::queries::TOPIC;
-use crate::modules::ai::tasks::retry::{AT_ONCE, Again, again};
-use crate::modules::ai::tasks::{drain, turns};
+use crate::modules::ai::tasks::retry::{AT_ONCE, Again, PutBack, again, reopen};
+use crate::modules::ai::tasks::{drain, license, turns};
+use celaest_domain::ai::chat::ChatRequest;
+use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
 /// Tasks of one statement: what ten thousand take at once can be longer than a statement may.
 const STEP: u64 = 1_000;
+/// The least that a call can cost, in millionths of a dollar.
+const LEAST_MICRO: i64 = 1;
 
 /// Cancels every task of a batch that has not ended. Of those that a model is being asked the answers are not kept,
 /// and what they cost is.
@@ -80,21 +87,46 @@ pub async fn retry(
     Id(id): Id,
     Once(key, Body(Again {})): Once<Body<Again>>,
 ) -> Outcome<Accepted<Batch>> {
+    let admitted = admits(&permit, id).await;
     let mut tx = permit.begin_once(key).await?;
     let before = queries::find(&mut tx, id).await?;
     let key = permit.principal.api_key_id;
-    let mut queued = 0;
+    let mut queued = PutBack::default();
     loop {
         let some = again(&mut tx, "t.batch_id = $1::uuid", id, key).await?;
         queued += some;
-        if some < AT_ONCE {
+        if some.count() < AT_ONCE {
             break;
         }
     }
+    // Where there is nothing to be done again nobody has to be let in.
+    if queued.count() > 0 {
+        admitted?;
+    }
+    reopen(&mut tx, id, queued).await?;
     let after = queries::find(&mut tx, id).await?;
-    for _ in 0..drain::runners(queued) {
+    for _ in 0..drain::runners(queued.count()) {
         tx.tell(TOPIC, json!({}));
     }
     tx.record_change(&BATCH, "ai.batch.retried", &before, &after);
     permit.commit(tx, Accepted::raw(&after)).await
+}
+
+#[derive(Deserialize)]
+struct Licensed {
+    license_id: Option<Uuid>,
+}
+
+/// Whether the license of a batch lets anything in now, however little it costs.
+async fn admits(permit: &Access, id: Uuid) -> Result<()> {
+    let tx = permit.begin();
+    let query = queries::mine(&tx).id(id).read("b.license_id");
+    let found: Option<Licensed> = tx.only_row(query).await?;
+    // Whether it is there says whoever changes it.
+    let Some(named) = found.and_then(|batch| batch.license_id) else {
+        return Ok(());
+    };
+    let license = license::of(permit, Some(named)).await?;
+    let ask = Ask::new(who(permit), ChatRequest::default(), "task");
+    license.admits(permit, &ask, LEAST_MICRO).await
 }

@@ -9,7 +9,7 @@ use crate::db::{Database, Scope, sql};
 use crate::error::{Error, Result};
 use crate::http::params::Id;
 use crate::http::permit::{AiRead, Permit};
-use crate::http::reply::Streamed;
+use crate::http::reply::{Lines, Streamed};
 use crate::modules::ai::tasks::queries::RESULT;
 use futures_util::stream::try_unfold;
 use serde::Deserialize;
@@ -38,7 +38,7 @@ struct File {
 
 /// What came of the tasks of a batch, in their order, one JSON object a line. Tasks that have not ended are among
 /// them as they are.
-pub async fn results(permit: Permit<AiRead>, Id(id): Id) -> Result<Streamed> {
+pub async fn results(permit: Permit<AiRead>, Id(id): Id) -> Result<Streamed<Lines>> {
     let mut tx = permit.begin();
     queries::find(&mut tx, id).await?;
     tx.commit().await?;

@@ -5,6 +5,7 @@ use crate::http::permit::Access;
 use crate::modules::ai::engine::{Ask, Who};
 use crate::modules::ai::prompts::active::{self, Version};
 use crate::modules::ai::prompts::render;
+use crate::modules::ai::tasks::turns::Common;
 use celaest_domain::ai::chat::{Message, Options, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -96,6 +97,31 @@ pub fn ask(
         deadline_ms,
         ..crate::modules::ai::asking::ask(options, who, version, messages, "task")?
     })
+}
+
+/// What a task asks that was stored, on behalf of `who`; `common` is what all tasks of its batch have in common.
+///
+/// # Errors
+/// As [`ask`].
+pub fn stored(
+    who: Who,
+    request: Asked,
+    common: Option<Common>,
+    input_text: Option<String>,
+    version: Option<&Version>,
+) -> Result<Ask> {
+    let (mut variables, options) = match common {
+        Some(common) => (common.variables, common.options),
+        None => (BTreeMap::new(), request.options),
+    };
+    variables.extend(request.variables);
+    let item = Item {
+        prompt: None,
+        messages: (!request.messages.is_empty()).then_some(request.messages),
+        input_text,
+        variables,
+    };
+    ask(who, options, version, item, "")
 }
 
 /// The version of a stored prompt that is asked for, if one is.

@@ -14,7 +14,7 @@ use crate::language::Language;
 use crate::log;
 use crate::modules::ai::engine::{self, Ask, CallerKey, Completion, Failed, TaskRef, Who};
 use crate::modules::ai::prompts::active::{self, Version};
-use crate::modules::ai::tasks::asking::{self, Item};
+use crate::modules::ai::tasks::asking;
 use crate::platform::{clock, queues, random};
 use crate::run::{self, Run};
 use celaest_domain::access::{Permission, Role, effective};
@@ -320,18 +320,6 @@ async fn ask(host: &Run, turn: Turn, versions: &Versions) -> Result<Ask> {
         Some(id) => Some(version(host, &turn, id, versions).await?),
     };
     let version = version.as_deref();
-    let options = options(&turn).clone();
-    let mut variables = turn
-        .common
-        .map(|common| common.variables)
-        .unwrap_or_default();
-    variables.extend(turn.request.variables);
-    let item = Item {
-        prompt: None,
-        messages: (!turn.request.messages.is_empty()).then_some(turn.request.messages),
-        input_text: turn.input_text,
-        variables,
-    };
     let who = Who {
         organization: Some(turn.organization_id),
         user: turn.user_id,
@@ -353,7 +341,7 @@ async fn ask(host: &Run, turn: Turn, versions: &Versions) -> Result<Ask> {
             last: turn.attempts >= turns::MOST_ATTEMPTS,
         }),
         call: Some(turn.call_id),
-        ..asking::ask(who, options, version, item, "")?
+        ..asking::stored(who, turn.request, turn.common, turn.input_text, version)?
     })
 }
 

@@ -1,6 +1,7 @@
 //! `POST /api/licenses/{id}/revoke` and `…/reactivate`
 
 use crate::db::Set;
+use crate::error::Error;
 use crate::http::body::Body;
 use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
@@ -10,7 +11,7 @@ use crate::http::reply::Data;
 use crate::modules::licenses::model::{License, Reactivation, Revocation, Status};
 use crate::modules::licenses::notices;
 use crate::modules::licenses::queries::{self, LICENSE};
-use crate::modules::licenses::slots;
+use crate::modules::licenses::{slots, sold};
 use crate::platform::clock;
 
 /// Suspends a license. The next validation, from anywhere, is refused.
@@ -19,6 +20,10 @@ pub async fn revoke(
     Id(id): Id,
     Once(key, Body(body)): Once<Body<Revocation>>,
 ) -> Outcome<Data<License>> {
+    if body.reason.as_deref().is_some_and(sold::is_reserved) {
+        let problem = "is what a suspension by a payment, a seller or the system says";
+        return Err(Error::field("reason", problem).into());
+    }
     let mut tx = permit.begin_once(key).await?;
     let before = queries::lock(&mut tx, id).await?;
     let status = before.life.suspend()?;
