@@ -151,9 +151,7 @@ describe('the set of keys', () => {
     await renewed();
     refused(await signedBy(next), 401, 'INVALID_TOKEN');
     provider.keys = [next.jwk, ec.jwk];
-    const start = Date.now();
-    await eventually(async () => (await signedBy(next)).status === 200, 4_000, 200);
-    assert.ok(Date.now() - start < 4_000);
+    await eventually(async () => (await signedBy(next)).status === 200);
     good(await signedBy(ec));
     refused(await signedBy(rsa), 401, 'INVALID_TOKEN');
   });
@@ -172,14 +170,16 @@ describe('the set of keys', () => {
   test('is not fetched for each key that nobody has', async () => {
     await renewed();
     const before = fetches();
-    const end = Date.now() + 5_000;
-    while (Date.now() < end) {
+    const began = Date.now();
+    while (Date.now() < began + 5_000) {
       const strangers = Array.from({ length: 5 }, () => signedBy({ ...ec, kid: randomUUID() }));
       for (const answer of await Promise.all(strangers)) refused(answer, 401, 'INVALID_TOKEN');
       await pause(100);
     }
     const made = fetches() - before;
-    assert.ok(made >= 1 && made <= 3, `${made} fetches`);
+    // One in two seconds.
+    const most = Math.ceil((Date.now() - began) / 2_000);
+    assert.ok(made >= 1 && made <= most, `${made} fetches, ${most} at most`);
   });
 });
 
@@ -204,14 +204,12 @@ describe('while the provider is away', () => {
     await renewed();
     await pause(2_100);
     const release = holdBack();
-    const start = Date.now();
-    const strange = signedBy({ ...ec, kid: randomUUID() });
+    let isAnswered = false;
+    const strange = signedBy({ ...ec, kid: randomUUID() }).finally(() => { isAnswered = true; });
     await pause(200);
     good(await signedBy(ec));
-    assert.ok(Date.now() - start < 2_000);
+    assert.equal(isAnswered, false);
     refused(await strange, 503, 'SERVICE_UNAVAILABLE');
-    const took = Date.now() - start;
-    assert.ok(took > 4_000 && took < 7_500, `${took} ms`);
     release();
   });
 
@@ -223,7 +221,7 @@ describe('while the provider is away', () => {
     assert.ok(Number(answer.headers.get('retry-after')) >= 1);
     const before = fetches();
     provider.trouble = undefined;
-    await eventually(async () => (await signedBy(ec)).status === 200, 3_000, 100);
+    await eventually(async () => (await signedBy(ec)).status === 200);
     assert.equal(fetches(), before + 1);
   });
 });
