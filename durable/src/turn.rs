@@ -99,6 +99,9 @@ fn go_on(turn: u32, reply: Reply) -> Handed {
 /// which the garbage collector has to be told of and watches: that costs more than the judgement of a validation.
 struct Asking<T>(BTreeMap<u32, (i64, T)>);
 
+/// Where the reply goes, and what goes on then.
+type Asked = (Rc<Slot>, Task<Result<JsValue>>);
+
 impl<T> Asking<T> {
     /// Keeps `waiting`, which asks `now`, in Unix milliseconds. Whoever left before the reply is not heard of again:
     /// what asked longer ago than any object takes goes with those.
@@ -151,8 +154,7 @@ enum Desk {
 
 thread_local! {
     static DESK: RefCell<Desk> = const { RefCell::new(Desk::Closed) };
-    static ASKING: RefCell<Asking<(Rc<Slot>, Task<Result<JsValue>>)>> =
-        const { RefCell::new(Asking(BTreeMap::new())) };
+    static ASKING: RefCell<Asking<Asked>> = const { RefCell::new(Asking(BTreeMap::new())) };
 }
 
 /// What work came to.
