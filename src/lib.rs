@@ -27,7 +27,7 @@ pub mod run;
 pub mod settings;
 
 // Named here, or it silently vanishes from the wasm.
-pub use celaest_durable::{ObjectDoor, turn::Question};
+pub use celaest_durable::{ObjectDoor, turn::failed, turn::replied};
 
 use celaest_durable::turn;
 use futures_util::FutureExt;
@@ -39,10 +39,11 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use worker::worker_sys;
 use worker::{Context, Env, MessageBatch, ScheduleContext, ScheduledEvent, State, event};
 
-/// Requests: a head and, when it was small enough to come along, a body. Returns the answer, a question to an
-/// object, or a promise of the answer when something else has to be waited for.
+/// Requests: a number that no other has, a head and, when it was small enough to come along, a body. Returns the
+/// answer, a question to an object, or a promise of the answer when something else has to be waited for.
 #[wasm_bindgen]
 pub fn serve(
+    turn: u32,
     head: String,
     body: Option<Vec<u8>>,
     rest: Rest,
@@ -51,7 +52,7 @@ pub fn serve(
 ) -> Result<JsValue, JsValue> {
     let (head, incoming) = (Head::new(head), Incoming::new(body, rest));
     let answer = door::answer(head, incoming, env, Context::new(context));
-    turn::now_or_asking(Box::pin(answer.map(Ok)))
+    turn::now_or_asking(turn, Box::pin(answer.map(Ok)))
 }
 
 /// Messages.

@@ -2,10 +2,11 @@
 //!
 //! A promise that is made in WebAssembly costs closures, turns of the event loop and entries for the garbage
 //! collector: more than the whole judgement of a validation. So work is done at once as far as it goes. What
-//! it comes to then is an answer; or a [`Question`] to one object, when that is all it waits for, which
+//! it comes to then is an answer; or a question to one object, when that is all it waits for, which
 //! JavaScript asks in its own way before it hands in the reply; or else a promise.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::mem;
 use std::rc::Rc;
@@ -16,8 +17,10 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::task::AtomicWaker;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::Result;
 use worker::js_sys::futures::future_to_promise;
+use worker::{Error, Result};
+
+use crate::storage::now;
 
 /// What has to be done before there is an answer for JavaScript.
 pub type Work = LocalBoxFuture<'static, Result<JsValue>>;
@@ -46,61 +49,78 @@ pub fn now_or_later(work: Work) -> Handed {
     }
 }
 
-/// Does `work` as far as it goes: an answer, a [`Question`], or a promise of an answer.
+/// Does the work of the request numbered `turn` as far as it goes: an answer, a question, or a promise of an answer.
+/// A question is a text that begins with `?`, as no answer does; [`replied`] and [`failed`] go on with its work.
 ///
 /// # Errors
 /// What went wrong, thrown there.
-pub fn now_or_asking(work: Work) -> Handed {
-    Question::or_answer(Task::new(work))
+pub fn now_or_asking(turn: u32, work: Work) -> Handed {
+    hand_out(turn, Task::new(work))
 }
 
-/// What work wants to know of an object before it goes on.
+/// Goes on with what the object replied: to an answer, another question, or a promise of an answer.
+///
+/// # Errors
+/// What went wrong, thrown there.
 #[wasm_bindgen]
-pub struct Question {
-    text: String,
-    slot: Rc<Slot>,
-    task: Task<Result<JsValue>>,
+pub fn replied(turn: u32, reply: String) -> Handed {
+    go_on(turn, Ok(reply))
 }
 
+/// Goes on without a reply: this was thrown instead.
+///
+/// # Errors
+/// What went wrong, thrown there.
 #[wasm_bindgen]
-impl Question {
-    /// The question, as `src/entry/http.mjs` takes it apart. There once.
-    #[wasm_bindgen(getter)]
-    pub fn text(&mut self) -> String {
-        mem::take(&mut self.text)
-    }
-
-    /// Goes on with what the object replied: to an answer, another question, or a promise of an answer.
-    ///
-    /// # Errors
-    /// What went wrong, thrown there.
-    pub fn replied(self, reply: String) -> Handed {
-        self.go_on(Ok(reply))
-    }
-
-    /// Goes on without a reply: this was thrown instead.
-    ///
-    /// # Errors
-    /// What went wrong, thrown there.
-    pub fn failed(self, thrown: JsValue) -> Handed {
-        self.go_on(Err(thrown))
-    }
+pub fn failed(turn: u32, thrown: JsValue) -> Handed {
+    go_on(turn, Err(thrown))
 }
 
-impl Question {
-    fn or_answer(task: Task<Result<JsValue>>) -> Handed {
-        match task.go_on() {
-            Turn::Done(done) => Ok(done?),
-            Turn::Asks(text, slot, task) => Ok(Self { text, slot, task }.into()),
-            Turn::Waits(task) => Ok(task.promise()),
+fn hand_out(turn: u32, task: Task<Result<JsValue>>) -> Handed {
+    match task.go_on() {
+        Turn::Done(done) => Ok(done?),
+        Turn::Asks(question, slot, task) => {
+            ASKING.with_borrow_mut(|asking| asking.add(turn, now(), (slot, task)));
+            Ok(format!("?{question}").into())
         }
-    }
-
-    fn go_on(self, reply: Reply) -> Handed {
-        self.slot.reply.replace(Some(reply));
-        Self::or_answer(self.task)
+        Turn::Waits(task) => Ok(task.promise()),
     }
 }
+
+fn go_on(turn: u32, reply: Reply) -> Handed {
+    let asked = ASKING.with_borrow_mut(|asking| asking.take(turn));
+    let (slot, task) =
+        asked.ok_or_else(|| Error::RustError("nobody waits for this reply any more".into()))?;
+    slot.reply.replace(Some(reply));
+    hand_out(turn, task)
+}
+
+/// What waits for the reply to its question, by the number of its request. JavaScript could keep it as an object,
+/// which the garbage collector has to be told of and watches: that costs more than the judgement of a validation.
+struct Asking<T>(BTreeMap<u32, (i64, T)>);
+
+/// Where the reply goes, and what goes on then.
+type Asked = (Rc<Slot>, Task<Result<JsValue>>);
+
+impl<T> Asking<T> {
+    /// Keeps `waiting`, which asks `now`, in Unix milliseconds. Whoever left before the reply is not heard of again:
+    /// what asked longer ago than any object takes goes with those.
+    fn add(&mut self, turn: u32, now: i64, waiting: T) {
+        while let Some(first) = self.0.first_entry()
+            && now.saturating_sub(first.get().0) > MOST_MS
+        {
+            first.remove();
+        }
+        self.0.insert(turn, (now, waiting));
+    }
+
+    fn take(&mut self, turn: u32) -> Option<T> {
+        self.0.remove(&turn).map(|(_, waiting)| waiting)
+    }
+}
+
+/// The longest that a reply is waited for, in milliseconds.
+const MOST_MS: i64 = 600_000;
 
 /// Lets whoever is at work put `question` to an object. `None`: it waits for more than this, or cannot ask,
 /// and the question has to be put in another way.
@@ -134,6 +154,7 @@ enum Desk {
 
 thread_local! {
     static DESK: RefCell<Desk> = const { RefCell::new(Desk::Closed) };
+    static ASKING: RefCell<Asking<Asked>> = const { RefCell::new(Asking(BTreeMap::new())) };
 }
 
 /// What work came to.
@@ -257,6 +278,23 @@ mod tests {
             };
             assert_eq!(done, format!("{n}: reply to {n}, done"));
         }
+    }
+
+    #[test]
+    fn what_asks_is_kept_by_its_number_until_its_reply() {
+        let mut asking = Asking(BTreeMap::new());
+        for turn in [1, 2, 7] {
+            asking.add(turn, i64::from(turn), turn.to_string());
+        }
+        assert_eq!(asking.take(2).as_deref(), Some("2"));
+        assert_eq!(asking.take(2), None);
+        assert_eq!(asking.take(3), None);
+        // Whoever is not heard of for too long makes room.
+        asking.add(8, MOST_MS + 2, "8".to_owned());
+        assert_eq!(asking.take(1), None);
+        assert_eq!(asking.take(7).as_deref(), Some("7"));
+        assert_eq!(asking.take(8).as_deref(), Some("8"));
+        assert!(asking.0.is_empty());
     }
 
     #[test]

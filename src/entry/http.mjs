@@ -96,26 +96,33 @@ function responseOf(text, body) {
 
 const settled = (answer) => (typeof answer === 'string' ? responseOf(answer) : responseOf(answer[0], answer[1].body));
 
+/** Whether the worker asks an object something before it goes on: no answer begins like that. */
+const isQuestion = (made) => typeof made === 'string' && made.startsWith('?');
+
 /** Puts a question of the worker to the object that it is for: three lines say which, and what is asked. */
-function put(text, env) {
-  const [binding, name, what] = text.split('\n', 3);
-  return env[binding].getByName(name).ask(what, text.slice(binding.length + name.length + what.length + 3));
+function put(question, env) {
+  const [binding, name, what] = question.split('\n', 3);
+  return env[binding.slice(1)].getByName(name).ask(what, question.slice(binding.length + name.length + what.length + 3));
 }
+
+/** How many requests there were: their number tells them apart, in whichever instance of the worker. */
+let turns = 0;
 
 /** Answers one request. */
 export async function answer(request, env, context) {
   const length = request.headers.get('content-length');
   // Read before the worker is entered: a second way in would cost as much as the first.
   const body = length > 0 && length <= SMALL ? new Uint8Array(await request.arrayBuffer()) : undefined;
-  let made = enter(() => bundle.serve(headOf(request), body, new Rest(request), env, context));
-  while (made instanceof bundle.Question) {
-    const question = made;
+  turns += 1;
+  const turn = turns;
+  let made = enter(() => bundle.serve(turn, headOf(request), body, new Rest(request), env, context));
+  while (isQuestion(made)) {
     let goOn;
     try {
-      const reply = await put(question.text, env);
-      goOn = () => question.replied(reply);
+      const reply = await put(made, env);
+      goOn = () => bundle.replied(turn, reply);
     } catch (thrown) {
-      goOn = () => question.failed(thrown);
+      goOn = () => bundle.failed(turn, thrown);
     }
     made = enter(goOn);
   }

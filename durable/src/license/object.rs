@@ -9,6 +9,7 @@ use wasm_bindgen::JsValue;
 use worker::{Delay, Env, Error, Queue, Result, State, console_error};
 
 use super::rules::{Machine, Malformed};
+use super::wire::Check;
 use crate::call;
 use crate::object::Object;
 use crate::storage::{self, Alarm, Effects, now};
@@ -88,7 +89,7 @@ impl Shell {
         let mut machine = self.machine.borrow_mut();
         match what {
             "validate" => {
-                let check = call::read(text)?;
+                let check = Check::decode(text).ok_or_else(|| malformed(Malformed("check")))?;
                 let (answer, effects) = machine.validate(&check, now).map_err(malformed)?;
                 Ok((answer.encode(), effects))
             }

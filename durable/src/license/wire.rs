@@ -2,9 +2,10 @@
 
 use celaest_domain::json;
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use celaest_domain::address::AddressKey;
-use celaest_domain::license::{Lang, Settings, Severity};
+use celaest_domain::license::{AddressSource, Lang, Settings, Severity};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -15,44 +16,147 @@ use super::calls::Usage;
 use crate::caller::Decision;
 
 /// One validation, as the worker passes it on.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Check<'a> {
     /// The address the program named, in canonical text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_ip: Option<&'a str>,
     /// The address of the connection, in canonical text.
     pub connection_ip: &'a str,
     /// The organization whose server asks, when it proved that it may speak for
     /// others: what it reports of its own licenses is believed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor: Option<Uuid>,
     /// The program's name of its machine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_id: Option<Cow<'a, str>>,
     /// Its host name; only noted with a new binding.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<Cow<'a, str>>,
     /// Returned as it came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<Cow<'a, str>>,
     /// Language of the reason.
-    #[serde(default)]
     pub lang: Lang,
     /// Validations of this license per minute; 0 for no limit.
-    #[serde(default)]
     pub limit_per_minute: u32,
     /// Age at which a snapshot is read again, in seconds.
     pub snapshot_ttl_s: u32,
     /// The system's settings as the worker knows them; a snapshot can be older.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<CurrentSettings>,
     /// The answer to an earlier [`Answer::NeedSnapshot`].
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     pub supply: Option<Supply<'a>>,
 }
 
+impl<'a> Check<'a> {
+    /// The check as one text: a line for each fact, empty where there is none, and below them what was read of the
+    /// license. It is written and read for every validation, and JSON would take several times as long.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::with_capacity(256);
+        let line = |text: &mut String, fact: Option<&str>| {
+            if let Some(fact) = fact {
+                text.push('=');
+                match fact.contains(['\n', '\\']) {
+                    true => text.push_str(&fact.replace('\\', "\\\\").replace('\n', "\\n")),
+                    false => text.push_str(fact),
+                }
+            }
+            text.push('\n');
+        };
+        line(&mut text, self.reported_ip);
+        line(&mut text, Some(self.connection_ip));
+        line(&mut text, self.machine_id.as_deref());
+        line(&mut text, self.hostname.as_deref());
+        line(&mut text, self.nonce.as_deref());
+        let (lang, limit, ttl) = (self.lang.tag(), self.limit_per_minute, self.snapshot_ttl_s);
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{lang} {limit} {ttl}");
+        if let Some(CurrentSettings { values, read_at }) = &self.settings {
+            let (most, may) = (values.collision_threshold, values.collision_auto_revoke);
+            let by_connection = values.address_source == AddressSource::Connection;
+            let _ = write!(text, " {read_at} {most} {may} {by_connection}");
+        }
+        text.push('\n');
+        if let Some(vendor) = &self.vendor {
+            let _ = write!(text, "{vendor}");
+        }
+        text.push('\n');
+        if let Some(supply) = &self.supply {
+            // A plain structure always serializes.
+            text.push_str(&serde_json::to_string(supply).unwrap_or_default());
+        }
+        text
+    }
+
+    /// Reads what [`Check::encode`] made.
+    #[must_use]
+    pub fn decode(text: &'a str) -> Option<Self> {
+        let mut lines = text.splitn(8, '\n');
+        let reported_ip = plain(lines.next()?);
+        let connection_ip = plain(lines.next()?)?;
+        let [machine_id, hostname, nonce] = [lines.next()?, lines.next()?, lines.next()?].map(told);
+        let mut numbers = lines.next()?.split(' ');
+        let lang = Lang::of_tag(numbers.next()?)?;
+        let limit_per_minute = numbers.next()?.parse().ok()?;
+        let snapshot_ttl_s = numbers.next()?.parse().ok()?;
+        let settings = match numbers.next() {
+            None => None,
+            Some(read_at) => Some(CurrentSettings {
+                read_at: read_at.parse().ok()?,
+                values: Settings {
+                    collision_threshold: numbers.next()?.parse().ok()?,
+                    collision_auto_revoke: numbers.next()?.parse().ok()?,
+                    address_source: match numbers.next()?.parse().ok()? {
+                        true => AddressSource::Connection,
+                        false => AddressSource::Reported,
+                    },
+                },
+            }),
+        };
+        let vendor = match lines.next()? {
+            "" => None,
+            vendor => Some(vendor.parse().ok()?),
+        };
+        let supply = match lines.next()? {
+            "" => None,
+            supply => Some(json::read(supply).ok()?),
+        };
+        Some(Self {
+            reported_ip,
+            connection_ip,
+            vendor,
+            machine_id,
+            hostname,
+            nonce,
+            lang,
+            limit_per_minute,
+            snapshot_ttl_s,
+            settings,
+            supply,
+        })
+    }
+}
+
+/// What a line has that needs no escapes.
+fn plain(line: &str) -> Option<&str> {
+    line.strip_prefix('=')
+}
+
+/// What a line says.
+fn told(line: &str) -> Option<Cow<'_, str>> {
+    let fact = plain(line)?;
+    if !fact.contains('\\') {
+        return Some(fact.into());
+    }
+    let mut text = String::with_capacity(fact.len());
+    let mut rest = fact.chars();
+    while let Some(next) = rest.next() {
+        text.push(match next {
+            '\\' if rest.next() == Some('n') => '\n',
+            next => next,
+        });
+    }
+    Some(text.into())
+}
+
 /// The system's settings and when they were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CurrentSettings {
     /// For licenses without a rule of their own.
     pub values: Settings,
@@ -134,16 +238,32 @@ pub enum Answer {
 }
 
 /// What only the object knows of a line of the validation log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logged {
     /// The license.
     pub license_id: Uuid,
     /// The binding used, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding_id: Option<Uuid>,
     /// The verdict's code, when it was not `VALID`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Cow<'static, str>>,
+}
+
+impl Logged {
+    /// Reads a line: the license, the binding if any, and the code if it says one.
+    fn read(line: &str) -> Option<Self> {
+        let mut parts = line.splitn(3, ' ');
+        let license_id = parts.next()?.parse().ok()?;
+        let binding_id = match parts.next()? {
+            "" => None,
+            binding => Some(binding.parse().ok()?),
+        };
+        let failure = parts.next().map(|code| code.to_owned().into());
+        Some(Self {
+            license_id,
+            binding_id,
+            failure,
+        })
+    }
 }
 
 impl Answer {
@@ -154,8 +274,21 @@ impl Answer {
         // Plain structures always serialize.
         match self {
             Self::Verdict { data, logged } => {
-                let logged = serde_json::to_string(logged).unwrap_or_default();
-                format!("V{logged}\n{data}")
+                let mut text = String::with_capacity(96 + data.len());
+                text.push('V');
+                if let Some(logged) = logged {
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, "{} ", logged.license_id);
+                    if let Some(binding) = &logged.binding_id {
+                        let _ = write!(text, "{binding}");
+                    }
+                    if let Some(failure) = &logged.failure {
+                        let _ = write!(text, " {failure}");
+                    }
+                }
+                text.push('\n');
+                text.push_str(data);
+                text
             }
             Self::NeedSnapshot(wanted) => {
                 format!("N{}", serde_json::to_string(wanted).unwrap_or_default())
@@ -174,7 +307,10 @@ impl Answer {
         match text.chars().next()? {
             'V' => {
                 let end = text.find('\n')?;
-                let logged = json::read(&text[1..end]).ok()?;
+                let logged = match &text[1..end] {
+                    "" => None,
+                    line => Some(Logged::read(line)?),
+                };
                 text.drain(..=end);
                 Some(Self::Verdict { data: text, logged })
             }

@@ -24,6 +24,25 @@ pub enum Lang {
     En,
 }
 
+impl Lang {
+    /// Its tag (BCP 47).
+    #[must_use]
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::Es => "es",
+            Self::En => "en",
+        }
+    }
+
+    /// The language of a tag.
+    #[must_use]
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        [Self::Es, Self::En]
+            .into_iter()
+            .find(|one| one.tag() == tag)
+    }
+}
+
 /// The verdict of a validation. The order is the precedence: of everything
 /// wrong with a license, the first of these is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
