@@ -3,8 +3,8 @@
 // Everything runs on this machine at once (workerd, PostgreSQL, PgBouncer and the load), so the figures to
 // look at are the ratios; each line is run right after what it is compared with. BENCH_SECONDS, BENCH_ROUNDS
 // and BENCH_CONNECTIONS change the load, BENCH_TASKS how many AI tasks are drained, BENCH_PRODUCTS how many products
-// are searched and BENCH_FACTS over how many facts reports are asked (10000,100000,1000000). "-- --ai", "-- --selling"
-// and "-- --analytics" measure those alone, "-- --dev" a fast build, to try the bench itself. Local object storage
+// are searched and BENCH_FACTS over how many facts reports are asked (10000,100000,1000000). "-- --edge", "-- --ai",
+// "-- --selling" and "-- --analytics" measure those alone, "-- --dev" a fast build, to try the bench itself. Local object storage
 // waits for the disk with each write, in workerd's only thread: TMPDIR=/dev/shm takes the disk out of the figures.
 
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
@@ -60,6 +60,7 @@ await bootstrap(async ({ packages }) => {
   const CONNECTIONS = setting('BENCH_CONNECTIONS', 16);
   const TASKS = setting('BENCH_TASKS', 1000);
   const fast = process.argv.includes('--dev');
+  const onlyEdge = process.argv.includes('--edge');
   const onlyAi = process.argv.includes('--ai');
   const onlySelling = process.argv.includes('--selling');
   // A catalogue takes its time to be filled, and what is measured in it is far from its aims.
@@ -95,7 +96,7 @@ await bootstrap(async ({ packages }) => {
     rmSync(folder, { recursive: true, force: true });
   };
   onStop(() => close().finally(() => process.exit(130)));
-  const step = steps(onlyAi || onlySelling || onlyAnalytics ? 4 : 10);
+  const step = steps(onlyEdge ? 5 : onlyAi || onlySelling || onlyAnalytics ? 4 : 10);
   try {
     let env;
     await step('npm packages, Rust, WebAssembly target and tools', async (note) => {
@@ -132,7 +133,7 @@ await bootstrap(async ({ packages }) => {
         ({ key: apiKey } = await insertApiKey(client, vars, { user: ADMIN, organization: ACME }));
         await insertAuditRows(client);
         await ai.prepare(client);
-        if (!onlyAi && !onlyAnalytics) sold = await selling.prepare(client, vars, PRODUCTS);
+        if (!onlyEdge && !onlyAi && !onlyAnalytics) sold = await selling.prepare(client, vars, PRODUCTS);
         // For the floor, which has no tenants: a view sees what its owner sees.
         await client.query(`CREATE VIEW bench_licenses AS SELECT * FROM licenses; GRANT SELECT ON bench_licenses TO ${APP_ROLE}; ANALYZE`);
       });
@@ -222,6 +223,16 @@ await bootstrap(async ({ packages }) => {
       const all = linesOf({ ports: workerd.ports, keys, token, apiKey, organization: ACME });
       lines = await measure(all, { pid: workerd.pid, rounds: ROUNDS, seconds: SECONDS, connections: CONNECTIONS, note });
     });
+    const figures = `
+${table(lines)}
+
+Medians of ${ROUNDS} rounds; workerd, PostgreSQL, PgBouncer and the load share ${cpus().length} cores. CPU is the
+whole of workerd for one request, HTTP, objects and queues included.
+`;
+    if (onlyEdge) {
+      process.stdout.write(figures);
+      return 0;
+    }
 
     const exports = {};
     await step('audit export: three files of each kind', async () => {
@@ -252,12 +263,8 @@ await bootstrap(async ({ packages }) => {
     });
 
     const { raw, gzipped } = bundleSize();
-    process.stdout.write(`
-${table(lines)}
-
+    process.stdout.write(`${figures}
 Audit export of ${AUDIT_ROWS.toLocaleString('en')} rows: ${exports.csv} rows/s as CSV, ${exports.jsonl} rows/s as JSON lines.
-Medians of ${ROUNDS} rounds; workerd, PostgreSQL, PgBouncer and the load share ${cpus().length} cores. CPU is the
-whole of workerd for one request, HTTP, objects and queues included.
 
 ${costTable(costs)}
 
