@@ -21,7 +21,8 @@ test('openapi-python-client: a program that validates, creates and lists', async
   // Nothing but what the generator makes itself.
   const config = join(folder, 'config.json');
   // It knows files only under this name.
-  writeFileSync(config, JSON.stringify({ post_hooks: [], content_type_overrides: { 'application/pdf': 'application/octet-stream' } }));
+  const files = Object.fromEntries(['application/pdf', 'application/x-ndjson'].map((type) => [type, 'application/octet-stream']));
+  writeFileSync(config, JSON.stringify({ post_hooks: [], content_type_overrides: files }));
   const warnings = await run(join(folder, 'venv', 'bin', 'openapi-python-client'), [
     'generate', '--path', join(ROOT, 'public/openapi.json'), '--meta', 'none', '--output-path', join(made, 'celaest_core_client'), '--config', config, '--fail-on-warning',
   ]);
