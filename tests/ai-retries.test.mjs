@@ -36,10 +36,11 @@ async function failed(home) {
 }
 
 test('what could not be asked now is refused, as when it is handed in', async () => {
-  const home = await tenant(stack, { limits: { max_ai_requests_per_month: 1 } });
+  const home = await tenant(stack);
   const as = home.as.developer;
   const limits = async (custom_limits) => good(await home.as.admin('PATCH', '/api/licenses/{id}', { id: home.license.id, body: { custom_limits } }));
   const [task, batch] = await failed(home);
+  await limits({ max_ai_requests_per_month: 1 });
   good(await as('POST', '/api/ai/chat', { body: { messages: says('x'), model: 'model-a' } }));
   await wholeRecords(stack, home.license.id, 1);
   const both = () => Promise.all([retry(as, task), retryBatch(as, batch)]);
