@@ -5,6 +5,7 @@ mod examples;
 mod failures;
 mod histories;
 mod kept;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 
