@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { eventually, good, refused, refusedFields } from './support/api.mjs';
-import { openMesh, tenant, usedOf } from './support/ai.mjs';
+import { closeMesh, openMesh, tenant, usedOf } from './support/ai.mjs';
 import { BATCH, BATCHES, TASK, TASKS, batchEnded, ended, handIn, handInBatch, queued, resultsOf, toldOf } from './support/tasks.mjs';
 import { auditOf } from './support/world.mjs';
 
@@ -12,12 +12,7 @@ before(async () => {
   stack = await openMesh();
 });
 beforeEach(() => stack.ai.clear());
-after(async () => {
-  const { problems } = stack.ai;
-  await stack.stop();
-  await stack.ai.close();
-  assert.deepEqual(problems, []);
-});
+after(() => closeMesh(stack));
 
 const items = (count, make = (n) => ({ prompt: `item ${n}` })) => Array.from({ length: count }, (_, n) => make(n));
 const own = (limits = {}) => tenant(stack, { limits: { max_batch_size: 20_000, ...limits } });

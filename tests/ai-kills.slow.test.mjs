@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { eventually, good } from './support/api.mjs';
-import { openMesh, recordsOf, tenant, usedOf, wholeRecords } from './support/ai.mjs';
+import { closeMesh, openMesh, recordsOf, tenant, usedOf, wholeRecords } from './support/ai.mjs';
 import { BATCH, batchEnded, ended, handIn, handInBatch, hurry, queued, resultsOf } from './support/tasks.mjs';
 
 let stack;
@@ -12,12 +12,7 @@ before(async () => {
   stack = await openMesh();
 });
 beforeEach(() => stack.ai.clear());
-after(async () => {
-  const { problems } = stack.ai;
-  await stack.stop();
-  await stack.ai.close();
-  assert.deepEqual(problems, []);
-});
+after(() => closeMesh(stack));
 
 /** A record that was lost with the worker is sent again by the license's object, after a minute and a half. */
 const PATIENCE = 200_000;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, test } from 'node:test';
 import { good, refused } from './support/api.mjs';
-import { openMesh, says, tenant, wholeRecords } from './support/ai.mjs';
+import { closeMesh, openMesh, says, tenant, wholeRecords } from './support/ai.mjs';
 import { BATCH, BATCHES, TASK, batchEnded, ended, handIn, handInBatch, queued } from './support/tasks.mjs';
 import { withApiKey } from './support/world.mjs';
 
@@ -13,12 +13,7 @@ before(async () => {
   stack = await openMesh();
 });
 beforeEach(() => stack.ai.clear());
-after(async () => {
-  const { problems } = stack.ai;
-  await stack.stop();
-  await stack.ai.close();
-  assert.deepEqual(problems, []);
-});
+after(() => closeMesh(stack));
 
 const retry = (as, { id }, headers) => as('POST', `${TASK}/retry`, { id, body: {}, headers });
 const retryBatch = (as, { id }, headers) => as('POST', `${BATCH}/retry`, { id, body: {}, headers });

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { eventually, good } from './support/api.mjs';
-import { openMesh, tenant, usedOf, wholeRecords } from './support/ai.mjs';
+import { closeMesh, openMesh, tenant, usedOf, wholeRecords } from './support/ai.mjs';
 import { BATCH, TASK, batchEnded, ended, handIn, handInBatch, hurry, minute, queued, toldOf } from './support/tasks.mjs';
 
 let stack;
@@ -12,12 +12,7 @@ before(async () => {
   stack = await openMesh({ keys: { openai: ['key-openai-1'], groq: ['key-groq-1'] }, models: [['openai', 'model-a'], ['groq', 'model-g']] });
 });
 beforeEach(() => stack.ai.clear());
-after(async () => {
-  const { problems } = stack.ai;
-  await stack.stop();
-  await stack.ai.close();
-  assert.deepEqual(problems, []);
-});
+after(() => closeMesh(stack));
 
 const asked = (text) => stack.ai.calls.filter(({ body }) => body.messages[0].content === text).length;
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, test } from 'node:test';
 import { eventually, good, refused, refusedFields } from './support/api.mjs';
-import { openMesh, says, tenant, usedOf, wholeRecords } from './support/ai.mjs';
+import { closeMesh, openMesh, says, tenant, usedOf, wholeRecords } from './support/ai.mjs';
 import { TASK, TASKS, ended, handIn, hurry, queued, resultOf, toldOf } from './support/tasks.mjs';
 import { auditOf, insertLicense, withApiKey } from './support/world.mjs';
 
@@ -21,12 +21,7 @@ before(async () => {
   as = home.as.developer;
 });
 beforeEach(() => stack.ai.clear());
-after(async () => {
-  const { problems } = stack.ai;
-  await stack.stop();
-  await stack.ai.close();
-  assert.deepEqual(problems, []);
-});
+after(() => closeMesh(stack));
 
 const ask = (body, call = as) => call('POST', TASKS, { body });
 

@@ -1,5 +1,6 @@
 // A worker whose AI providers are the fake ones, with models and a tenant of the test's own.
 
+import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { startStack } from '../harness/client.mjs';
 import { eventuallyHolds } from './eventually.mjs';
@@ -21,6 +22,14 @@ export async function openMesh({ keys = { openai: ['key-openai-1'] }, models = [
     stack.models[`${provider}/${name}`] = await addModel(stack, provider, name, { priority: 100 - place, ...columns });
   }
   return stack;
+}
+
+/** Stops it; whoever asked a provider in a way that it does not take is an error. */
+export async function closeMesh(stack) {
+  const { problems } = stack.ai;
+  await stack.stop();
+  await stack.ai.close();
+  assert.deepEqual(problems, []);
 }
 
 /** Adds a model; returns its id. A dollar for a million tokens in, two for a million out, unless said. */
