@@ -14,7 +14,11 @@ use super::wire::{CollisionRecord, Logged, PendingBinding};
 /// logged as null.
 pub const MAX_DEVICE_INFO: usize = 8_192;
 /// Lines that are sent without waiting for company.
-pub const FULL: usize = 100;
+const FULL: usize = 100;
+/// How often the queue is tried before the lines wait for the next validation. All attempts together stay
+/// below what the platform lets an invocation outlast its answer.
+pub const ATTEMPTS: u32 = 10;
+const ALL_ATTEMPTS_MS: i64 = 25_000;
 /// What is kept while the queue is away; then the oldest go.
 const MAX_LINES: usize = 5_000;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
@@ -125,12 +129,27 @@ pub fn clip(text: &str, length: usize) -> String {
     text.chars().filter(|c| *c != '\0').take(length).collect()
 }
 
-/// Lines not yet handed to the queue, of any license.
+/// What whoever has added a line, or could not send some, has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Somebody else will send it.
+    Nothing,
+    /// Send what there is at once.
+    Send,
+    /// Wait for company and then send what there is.
+    Care,
+}
+
+/// Lines not yet handed to the queue, of any license. There is always somebody who will send them, but for those
+/// that the queue refused for longer than an invocation lasts.
 #[derive(Debug, Default)]
 pub struct Journal {
     lines: VecDeque<Line>,
     bytes: usize,
     dropped: u64,
+    /// Until then somebody waits who will send what there is, in Unix milliseconds.
+    cared_until: i64,
+    is_queue_away: bool,
 }
 
 impl Journal {
@@ -141,21 +160,28 @@ impl Journal {
             lines: VecDeque::new(),
             bytes: 0,
             dropped: 0,
+            cared_until: 0,
+            is_queue_away: false,
         }
     }
 
-    /// Adds a line. Returns how many there are now.
-    pub fn push(&mut self, line: Line) -> usize {
+    /// Adds a line.
+    pub fn push(&mut self, line: Line, now: i64) -> Due {
         self.bytes += line.size();
         self.lines.push_back(line);
         self.shrink();
-        self.lines.len()
+        match self.lines.len() >= FULL && !self.is_queue_away {
+            true => Due::Send,
+            false => self.care(now),
+        }
     }
 
-    /// Nothing to send.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+    fn care(&mut self, now: i64) -> Due {
+        if now < self.cared_until {
+            return Due::Nothing;
+        }
+        self.cared_until = now.saturating_add(ALL_ATTEMPTS_MS);
+        Due::Care
     }
 
     /// Lines lost for want of room since this was last asked.
@@ -163,19 +189,32 @@ impl Journal {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Takes every line. What the queue does not take comes back through
-    /// [`Journal::restore`].
+    /// Takes every line: they were [`Journal::sent`], or they come back through [`Journal::restore`].
     pub fn take(&mut self) -> VecDeque<Line> {
         self.bytes = 0;
         std::mem::take(&mut self.lines)
     }
 
+    /// Takes every line for whoever has waited for company. What comes while these are on their way is
+    /// somebody else's care: it would be left behind if they arrive.
+    pub fn take_after_care(&mut self) -> VecDeque<Line> {
+        self.cared_until = 0;
+        self.take()
+    }
+
+    /// The queue took what was taken.
+    pub const fn sent(&mut self) {
+        self.is_queue_away = false;
+    }
+
     /// Takes back what was not sent; it goes first the next time.
-    pub fn restore(&mut self, mut lines: VecDeque<Line>) {
+    pub fn restore(&mut self, mut lines: VecDeque<Line>, now: i64) -> Due {
+        self.is_queue_away = true;
         self.bytes += lines.iter().map(Line::size).sum::<usize>();
         lines.append(&mut self.lines);
         self.lines = lines;
         self.shrink();
+        self.care(now)
     }
 
     fn shrink(&mut self) {
@@ -310,14 +349,14 @@ mod tests {
         let mut journal = Journal::new();
         let info = RawValue::from_string(format!("\"{}\"", "x".repeat(8_000))).unwrap();
         for n in 0..250 {
-            assert!(journal.push(line(n, Some(&info))) <= 250);
+            journal.push(line(n, Some(&info)), 0);
             if n % 60 == 0 {
                 let unsent = journal.take();
-                journal.restore(unsent);
+                journal.restore(unsent, 0);
             }
         }
         let batches = read(&journal.take());
-        assert!(batches.len() > 20 && journal.is_empty());
+        assert!(batches.len() > 20 && journal.take().is_empty());
         let ids: Vec<_> = batches
             .iter()
             .flat_map(|one| &one.validations)
@@ -328,6 +367,50 @@ mod tests {
             (250, 250)
         );
         assert!(ids.is_sorted());
+    }
+
+    #[test]
+    fn every_line_is_somebodys() {
+        let mut journal = Journal::new();
+        let mut push = |journal: &mut Journal, now| journal.push(line(1, None), now);
+        assert_eq!(push(&mut journal, 1_000), Due::Care);
+        assert_eq!(push(&mut journal, 1_001), Due::Nothing);
+        // What comes while others are on their way has somebody of its own.
+        assert_eq!(journal.take_after_care().len(), 2);
+        assert_eq!(push(&mut journal, 3_000), Due::Care);
+        journal.sent();
+        assert_eq!(push(&mut journal, 3_001), Due::Nothing);
+        // What comes back is cared for by whoever waits already, or else by whoever brings it back.
+        let unsent = journal.take_after_care();
+        assert_eq!(push(&mut journal, 5_000), Due::Care);
+        assert_eq!(journal.restore(unsent, 5_001), Due::Nothing);
+        let unsent = journal.take_after_care();
+        assert_eq!(journal.restore(unsent, 7_000), Due::Care);
+        assert_eq!(journal.take_after_care().len(), 3);
+        // Whoever died is not waited for.
+        assert_eq!(push(&mut journal, 9_000), Due::Care);
+        assert_eq!(push(&mut journal, 9_000 + ALL_ATTEMPTS_MS), Due::Care);
+    }
+
+    #[test]
+    fn many_lines_go_at_once_unless_the_queue_is_away() {
+        let mut journal = Journal::new();
+        let mut due = [Due::Care, Due::Nothing, Due::Send]
+            .map(|due| (due, 0))
+            .to_vec();
+        for n in 0..FULL as u128 + 10 {
+            let next = journal.push(line(n, None), 0);
+            due.iter_mut().find(|one| one.0 == next).unwrap().1 += 1;
+        }
+        assert_eq!(
+            due,
+            [(Due::Care, 1), (Due::Nothing, FULL - 2), (Due::Send, 11)]
+        );
+        let unsent = journal.take();
+        assert_eq!(journal.restore(unsent, 0), Due::Nothing);
+        assert_eq!(journal.push(line(0, None), 0), Due::Nothing);
+        journal.sent();
+        assert_eq!(journal.push(line(0, None), 0), Due::Send);
     }
 
     #[test]
@@ -350,10 +433,11 @@ mod tests {
         let mut journal = Journal::new();
         let nul = RawValue::from_string(r#"{"a":"\u0000"}"#.to_owned()).unwrap();
         let long = "é".repeat(600);
-        journal.push(Line {
+        let line = Line {
             user_agent: Some(long),
             ..line(1, Some(&nul))
-        });
+        };
+        journal.push(line, 0);
         let row = read(&journal.take()).remove(0).validations.remove(0);
         assert_eq!(
             (row.device_info, row.hostname.as_deref()),
@@ -366,7 +450,7 @@ mod tests {
     fn a_full_journal_drops_the_oldest_and_counts_them() {
         let mut journal = Journal::new();
         for n in 0..5_010 {
-            journal.push(line(n, None));
+            journal.push(line(n, None), 0);
         }
         assert_eq!(journal.take_dropped(), 10);
         let batches = read(&journal.take());

@@ -24,7 +24,7 @@ pub use client::{
     announce, confirm_calls, forget, pending, reserve, reserve_call, settle_calls, settled,
     validate,
 };
-pub use journal::{FULL, Journal, Line, MAX_DEVICE_INFO, pack_lines};
+pub use journal::{ATTEMPTS, Due, Journal, Line, MAX_DEVICE_INFO, pack_lines};
 pub(crate) use object::open;
 pub use wire::{
     Answer, Check, CollisionRecord, CurrentSettings, Found, LogBatch, LogValidation, Logged,

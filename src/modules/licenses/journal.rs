@@ -6,26 +6,20 @@
 use super::model::Validation;
 use crate::call::Call;
 use crate::log;
-use crate::platform::{ids, queues};
-use celaest_durable::license::{FULL, Journal, Line, Logged, pack_lines};
+use crate::platform::{clock, ids, queues};
+use celaest_durable::license::{ATTEMPTS, Due, Journal, Line, Logged, pack_lines};
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::time::Duration;
 use worker::{Delay, Env};
 
 /// How long a line waits for company.
 const WAIT: Duration = Duration::from_secs(2);
-/// How often the queue is tried before the lines wait for the next validation. All attempts together stay
-/// below what the platform lets an invocation outlast its answer.
-const ATTEMPTS: u32 = 10;
-const ALL_ATTEMPTS_MS: i64 = 25_000;
 
 thread_local! {
     static JOURNAL: RefCell<Journal> = const { RefCell::new(Journal::new()) };
-    /// Until then somebody is about to send the lines, in Unix milliseconds.
-    static TAKEN_CARE_UNTIL: Cell<i64> = const { Cell::new(0) };
-    static QUEUE_AWAY: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Notes a validation; it is sent after the answer, together with others. `ip` is the address that the
@@ -51,40 +45,52 @@ pub fn note(
         user_agent: call.user_agent.clone(),
         at: now,
     };
-    let lines = JOURNAL.with_borrow_mut(|journal| journal.push(line));
-    if lines >= FULL && !QUEUE_AWAY.get() {
-        let env = call.env().clone();
-        call.background(async move {
-            send(&env).await;
-        });
-    } else if TAKEN_CARE_UNTIL.get() <= now {
-        TAKEN_CARE_UNTIL.set(now + ALL_ATTEMPTS_MS);
-        let env = call.env().clone();
-        call.background(async move {
-            for _ in 0..ATTEMPTS {
-                Delay::from(WAIT).await;
-                if send(&env).await {
-                    break;
-                }
-            }
-            TAKEN_CARE_UNTIL.set(0);
-        });
+    let due = JOURNAL.with_borrow_mut(|journal| journal.push(line, now));
+    if due == Due::Nothing {
+        return;
+    }
+    let env = call.env().clone();
+    call.background(async move {
+        let due = match due {
+            Due::Send => send(&env, Journal::take).await,
+            due => due,
+        };
+        if due == Due::Care {
+            care(&env).await;
+        }
+    });
+}
+
+/// Waits for company and sends what there is, again as long as the queue takes nothing and nobody else waits.
+async fn care(env: &Env) {
+    for _ in 0..ATTEMPTS {
+        Delay::from(WAIT).await;
+        if send(env, Journal::take_after_care).await == Due::Nothing {
+            return;
+        }
     }
 }
 
-/// Sends every line there is; whether the queue took them.
-async fn send(env: &Env) -> bool {
-    let lines = JOURNAL.with_borrow_mut(Journal::take);
+/// Sends every line there is, and what is to be done after that.
+async fn send(env: &Env, take: fn(&mut Journal) -> VecDeque<Line>) -> Due {
+    let lines = JOURNAL.with_borrow_mut(take);
     if lines.is_empty() {
-        return true;
+        return Due::Nothing;
     }
     let sent = queues::send(env, "VALIDATIONS", pack_lines(&lines).into_iter()).await;
-    QUEUE_AWAY.set(sent.is_err());
+    let (due, dropped) = JOURNAL.with_borrow_mut(|journal| {
+        let due = match &sent {
+            Ok(()) => {
+                journal.sent();
+                Due::Nothing
+            }
+            Err(_) => journal.restore(lines, clock::now_ms()),
+        };
+        (due, journal.take_dropped())
+    });
     if let Err(error) = &sent {
         log::warn("journal", "validation log lines wait for the queue", error);
-        JOURNAL.with_borrow_mut(|journal| journal.restore(lines));
     }
-    let dropped = JOURNAL.with_borrow_mut(Journal::take_dropped);
     if dropped > 0 {
         log::info(
             "journal",
@@ -92,5 +98,5 @@ async fn send(env: &Env) -> bool {
             json!({ "lines": dropped }),
         );
     }
-    sent.is_ok()
+    due
 }
