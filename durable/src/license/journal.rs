@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn every_line_is_somebodys() {
         let mut journal = Journal::new();
-        let mut push = |journal: &mut Journal, now| journal.push(line(1, None), now);
+        let push = |journal: &mut Journal, now| journal.push(line(1, None), now);
         assert_eq!(push(&mut journal, 1_000), Due::Care);
         assert_eq!(push(&mut journal, 1_001), Due::Nothing);
         // What comes while others are on their way has somebody of its own.
