@@ -1,7 +1,7 @@
 //! The call from a worker to an object: `src/entry/objects.mjs` is what answers on the other side.
 //!
 //! A request that waits for nothing else leaves it to `src/entry/http.mjs`; otherwise it is one step out of
-//! WebAssembly.
+//! WebAssembly. Both go through `src/entry/together.mjs`: what many ask of one object leaves together.
 
 use celaest_domain::json;
 use serde::Deserialize;
@@ -12,9 +12,8 @@ use worker::{Env, Error, Result};
 
 use crate::turn;
 
-#[wasm_bindgen(
-    inline_js = "export const ask = (env, binding, name, what, text) => env[binding].getByName(name).ask(what, text);"
-)]
+// `src/entry/together.mjs`, by the name that the build gives it.
+#[wasm_bindgen(raw_module = "celaest-together")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = ask)]
     fn hop(

@@ -62,6 +62,9 @@ pub async fn rows(state: &State) -> Result<Vec<(String, String)>> {
 /// Writes and deletes rows as one transaction. Nobody waits for them here: the platform holds back whatever leaves the
 /// object until the confirmed ones are on disk, and ends the object if they do not get there.
 pub async fn store(state: &State, effects: &Effects) -> Result<()> {
+    if !effects.free && effects.put.is_empty() && effects.delete.is_empty() {
+        return Ok(());
+    }
     let storage = state.storage();
     if effects.free {
         return storage.delete_all().await;

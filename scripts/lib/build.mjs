@@ -148,7 +148,8 @@ async function bundle({ note, fast }) {
   }
   await step(esbuild, [
     join(ROOT, ENTRY), '--bundle', '--format=esm', '--minify', `--outfile=${join(STAGE, 'index.js')}`,
-    `--alias:celaest-wasm=${join(STAGE, 'wasm.js')}`, `--inject:${join(ROOT, 'src/entry/microtasks.mjs')}`,
+    `--alias:celaest-wasm=${join(STAGE, 'wasm.js')}`, `--alias:celaest-together=${join(ROOT, 'src/entry/together.mjs')}`,
+    `--inject:${join(ROOT, 'src/entry/microtasks.mjs')}`,
     '--external:./wasm_bg.wasm', '--external:cloudflare:*', '--supported:import-source=true', '--log-level=warning',
   ]);
   const entry = join(STAGE, 'index.js');

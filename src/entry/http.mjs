@@ -2,6 +2,7 @@
 // answer comes back as one. Each look of the worker at a header would be a call of its own.
 
 import { bundle, enter } from './instance.mjs';
+import { ask } from './together.mjs';
 
 /** The headers the worker reads, in the order of `src/platform/incoming.rs`. */
 const READ = [
@@ -102,7 +103,7 @@ const isQuestion = (made) => typeof made === 'string' && made.startsWith('?');
 /** Puts a question of the worker to the object that it is for: three lines say which, and what is asked. */
 function put(question, env) {
   const [binding, name, what] = question.split('\n', 3);
-  return env[binding.slice(1)].getByName(name).ask(what, question.slice(binding.length + name.length + what.length + 3));
+  return ask(env, binding.slice(1), name, what, question.slice(binding.length + name.length + what.length + 3));
 }
 
 /** How many requests there were: their number tells them apart, in whichever instance of the worker. */

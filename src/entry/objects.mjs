@@ -3,6 +3,7 @@
 
 import { DurableObject } from 'cloudflare:workers';
 import { bundle, enter, generation } from './instance.mjs';
+import { replies } from './together.mjs';
 
 /** The class called `name`, as `durable/src/object.rs` knows it. */
 const objectOf = (name) => class extends DurableObject {
@@ -28,6 +29,10 @@ const objectOf = (name) => class extends DurableObject {
   /** Asks the object for `what`: a text, at once, or a promise of it when something has to be stored. */
   ask(what, text) {
     return this.#enter((core) => core.ask(what, text));
+  }
+
+  askAll(questions) {
+    return replies(this, questions);
   }
 
   alarm() {
@@ -61,6 +66,10 @@ export class TaskRunnerObject extends DurableObject {
     }
     await this.#work(0);
     return 'yes';
+  }
+
+  askAll(questions) {
+    return replies(this, questions);
   }
 
   async alarm() {

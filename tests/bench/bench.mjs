@@ -81,7 +81,7 @@ await bootstrap(async ({ packages }) => {
   const { insertApiKey } = await import('../support/tokens.mjs');
   const { insertLicenses } = await import('./keys.mjs');
   const { startWorkerd } = await import('./workerd.mjs');
-  const { linesOf, measure, median, table } = await import('./lines.mjs');
+  const { linesOf, measure, median, settle, table } = await import('./lines.mjs');
   const { costTable, countCosts } = await import('./costs.mjs');
   const ai = await import('./ai.mjs');
   const selling = await import('./selling.mjs');
@@ -215,12 +215,13 @@ await bootstrap(async ({ packages }) => {
 
     let workerd;
     await step('workerd serve', async () => {
-      workerd = await start('load', { vars: { ...vars, SNAPSHOT_TTL_SECONDS: '3600' } });
+      workerd = await start('load', { vars: { ...vars, SNAPSHOT_TTL_SECONDS: '3600' }, delivering: true });
       return 'ready';
     });
     let lines;
     await step(`load: ${ROUNDS} rounds of ${SECONDS} s a line, ${CONNECTIONS} connections`, async (note) => {
       const all = linesOf({ ports: workerd.ports, keys, token, apiKey, organization: ACME });
+      await settle(all.thousand, workerd.ports.queue);
       lines = await measure(all, { pid: workerd.pid, rounds: ROUNDS, seconds: SECONDS, connections: CONNECTIONS, note });
     });
     const figures = `

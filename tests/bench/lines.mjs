@@ -1,5 +1,6 @@
 // What is measured under load: each line next to what it is compared with, and the aim of that.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { load, once, request } from './load.mjs';
 import { spoilt } from './keys.mjs';
 import { processorMs } from './workerd.mjs';
@@ -40,6 +41,24 @@ export function linesOf({ ports, keys, token, apiKey, organization }) {
     list: core({ title: 'list of 20 licenses', next: 'sql', aim: 1, expects: '"per_page":20',
       requests: get('/api/licenses?per_page=20', bearer) }),
   };
+}
+
+/** Longer than a license's object keeps a new address to itself, in milliseconds. */
+const REPORTED_MS = 3_000;
+
+/**
+ * Sends every request of `line` once and lets PostgreSQL learn what came of it: programs that are started again are
+ * at addresses that it knows. Queues forget what comes afterwards, as PostgreSQL is not what is measured.
+ */
+export async function settle(line, queuePort) {
+  const queue = async (method) => {
+    const response = await fetch(`http://127.0.0.1:${queuePort}/`, { method });
+    if (!response.ok) throw new Error(await response.text());
+  };
+  await once(line);
+  await sleep(REPORTED_MS);
+  await queue('POST');
+  await queue('PUT');
 }
 
 /**

@@ -1,11 +1,12 @@
-// Stands in for the platform's queues. Under load it takes every message and forgets it; where the worker is
-// bound to it, it keeps them until it is told to deliver, and counts what the platform bills.
+// Stands in for the platform's queues. Where the worker is bound to it, it keeps messages until it is told to deliver
+// them, and counts what the platform bills; without that, or when it is told to, it takes every message and forgets it.
 
 /** What one operation covers, and what the platform adds to a message. */
 const CHUNK_BYTES = 64_000;
 const EXTRA_BYTES = 100;
 
 const pending = new Map();
+let forgets = false;
 let counts = { messages: 0, operations: 0, batches: 0 };
 
 const decode = (text) => Uint8Array.fromBase64(text);
@@ -45,10 +46,11 @@ async function deliver({ CORE, SIZES }) {
   }
 }
 
-/** What the bench asks: POST delivers, DELETE begins anew, each tells the counts. */
+/** What the bench asks: POST delivers, PUT makes it forget, DELETE begins anew; each tells the counts. */
 async function answer(request, env) {
   try {
     if (request.method === 'POST') await deliver(env);
+    if (request.method === 'PUT') forgets = true;
     if (request.method === 'DELETE') counts = { messages: 0, operations: 0, batches: 0 };
     return Response.json(counts);
   } catch (error) {
@@ -59,7 +61,7 @@ async function answer(request, env) {
 export default {
   async fetch(request, env, { props }) {
     if (!props?.queue) return answer(request, env);
-    if (env.CORE) await take(props.queue, request);
+    if (env.CORE && !forgets) await take(props.queue, request);
     else await request.arrayBuffer();
     return Response.json({ metadata: { metrics: { backlogCount: 0, backlogBytes: 0, oldestMessageTimestamp: 0 } } });
   },

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use celaest_domain::address::AddressKey;
+use celaest_domain::json;
 use celaest_domain::license::WINDOW_SECONDS;
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +126,15 @@ impl Window {
         self.records.iter().map(|(_, count)| count).sum()
     }
 
+    /// Takes up what was saved; what cannot be read is as if it was not there. It was saved when it last saw somebody,
+    /// or later.
+    pub fn restore(text: &str) -> Self {
+        let mut window: Self = json::read(text).unwrap_or_default();
+        let seen = window.seen.iter().map(|one| one.at);
+        window.saved_at = seen.max().unwrap_or(0);
+        window
+    }
+
     /// Starts the count of records anew.
     pub fn reset_count(&mut self) {
         self.records.clear();
@@ -213,11 +223,17 @@ mod tests {
         assert!(window.is_due(1_000_000));
         let text = window.save(1_000_000);
         assert!(!window.is_due(2_000_000));
-        let mut restored: Window = serde_json::from_str(&text).unwrap();
+        let mut restored = Window::restore(&text);
         assert_eq!(
             restored.see(key(2), None, 200_000, MANY).others,
             vec![key(1)]
         );
+        // An object that only slept does not write what it has just read.
+        let mut restored = Window::restore(&text);
+        restored.see(key(1), None, 1_000 + SAVE_EVERY_MS - 1, MANY);
+        assert!(!restored.is_due(1_000 + SAVE_EVERY_MS - 1));
+        assert!(restored.is_due(1_000 + SAVE_EVERY_MS));
+        assert_eq!(Window::restore("nothing"), Window::default());
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Machine {
             } else if key == CORE {
                 self.core = json::read(text).unwrap_or_default();
             } else if key == WINDOW {
-                self.window = json::read(text).unwrap_or_default();
+                self.window = Window::restore(text);
             } else if key == LIMIT {
                 self.limiter = json::read(text).unwrap_or_default();
             } else if key == CALLS {

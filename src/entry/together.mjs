@@ -1,0 +1,164 @@
+// Questions to one object that many ask at once leave together. An object takes one message after the other, and a
+// message costs more than most of what is asked: a license that a thousand programs validate would be held up by
+// messages. Whoever comes while few are on their way leaves at once; otherwise nobody waits longer than `GATHER_MS`,
+// however far away the object is.
+
+import { waitUntil } from 'cloudflare:workers';
+
+/** Messages to one object that may be on their way before questions gather. */
+const FEW = 4;
+/** How long a gathering waits for company, in milliseconds. */
+const GATHER_MS = 1;
+/** Questions and characters in one message. */
+const MOST = 64;
+const MOST_TEXT = 512 * 1024;
+/** A gathering that has not left after so many milliseconds has lost whoever was to lead it. */
+const LOST_MS = 1_000;
+/** The longest that those who come along wait for their replies, in milliseconds: longer than an object may take. */
+const PATIENCE_MS = 30_000;
+/** Ways that are kept; what they know is soon known again. */
+const MOST_WAYS = 1_000;
+
+/** The ways to objects, by binding and name: those that something is on, and those that were crowded. */
+const ways = new Map();
+
+const pause = (ms) => new Promise((resolve) => {
+  setTimeout(resolve, ms);
+});
+
+/** Those who leave together: the first of them leads. */
+class Gathering {
+  questions = [];
+
+  #followers = [];
+
+  #length = 0;
+
+  #begun = Date.now();
+
+  constructor(question) {
+    this.#add(question);
+  }
+
+  #add(question) {
+    this.questions.push(question);
+    this.#length += question[1].length;
+  }
+
+  takes([, text]) {
+    return this.questions.length < MOST && this.#length + text.length <= MOST_TEXT && Date.now() - this.#begun < LOST_MS;
+  }
+
+  /** Comes along; the reply. */
+  async join(question) {
+    this.#add(question);
+    // Made like this, and only like this, it lets its own request go on, whichever request resolves it.
+    const mine = Promise.withResolvers();
+    this.#followers.push(mine);
+    // It also tells the platform that there is something to wait for.
+    const late = setTimeout(() => mine.reject(new Error('an object did not reply to those who came along')), PATIENCE_MS);
+    const reply = await mine.promise;
+    clearTimeout(late);
+    return reply;
+  }
+
+  /** Gives everybody the reply to their question; the leader's is returned. */
+  handOut([first, ...others]) {
+    others.forEach((reply, place) => settle(this.#followers[place], reply));
+    if (first instanceof Error) throw first;
+    return first;
+  }
+
+  fail(error) {
+    this.#followers.forEach(({ reject }) => reject(error));
+  }
+}
+
+function settle({ resolve, reject }, reply) {
+  if (reply instanceof Error) reject(reply);
+  else resolve(reply);
+}
+
+/** The way to one object. */
+class Way {
+  #underWay = 0;
+
+  #next;
+
+  /** Whether the last who gathered had company. */
+  #isCrowded = false;
+
+  get isFree() {
+    return !this.#next && this.#underWay < (this.#isCrowded ? 1 : FEW);
+  }
+
+  get isForgotten() {
+    return !this.#next && this.#underWay === 0 && !this.#isCrowded;
+  }
+
+  /** Sends one message. */
+  async send(message) {
+    this.#underWay += 1;
+    try {
+      return await message();
+    } finally {
+      this.#underWay -= 1;
+    }
+  }
+
+  /** Comes along with others, or leads those who come. */
+  gather(object, question) {
+    if (this.#next?.takes(question)) return this.#next.join(question);
+    const led = new Gathering(question);
+    this.#next = led;
+    const replied = this.#lead(led, object);
+    // Others depend on it, whether or not whoever leads stays.
+    waitUntil(replied.catch(() => {}));
+    return replied;
+  }
+
+  async #lead(led, object) {
+    await pause(GATHER_MS);
+    if (this.#next === led) this.#next = undefined;
+    this.#isCrowded = led.questions.length > 1;
+    try {
+      return led.handOut(await this.send(() => object.askAll(led.questions)));
+    } catch (error) {
+      led.fail(error);
+      throw error;
+    }
+  }
+}
+
+function wayTo(key) {
+  let way = ways.get(key);
+  if (!way) {
+    if (ways.size >= MOST_WAYS) ways.clear();
+    way = new Way();
+    ways.set(key, way);
+  }
+  return way;
+}
+
+/** Asks the object called `name` behind `binding` for `what`; `text` is what it is told. */
+export async function ask(env, binding, name, what, text) {
+  const object = env[binding].getByName(name);
+  const key = `${binding} ${name}`;
+  const way = wayTo(key);
+  try {
+    return await (way.isFree ? way.send(() => object.ask(what, text)) : way.gather(object, [what, text]));
+  } finally {
+    if (way.isForgotten) ways.delete(key);
+  }
+}
+
+/** The replies of `object` to questions that came together; an error stands in the place of one that has none. */
+export function replies(object, questions) {
+  return Promise.all(questions.map(async ([what, text]) => {
+    try {
+      return await object.ask(what, text);
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+  }));
+}

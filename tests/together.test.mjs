@@ -1,0 +1,140 @@
+// What many ask of one object at once leaves together: on a worker of its own, whose object counts messages.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { build } from 'esbuild';
+import { Miniflare, convertV4MiniflareOptions } from 'miniflare';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const TOGETHER = fileURLToPath(new URL('../src/entry/together.mjs', import.meta.url));
+
+/** Its object answers with what it was told, after a while; it can throw, and it counts. */
+const WORKER = `
+import { DurableObject } from 'cloudflare:workers';
+import { ask, replies } from ${JSON.stringify(TOGETHER)};
+
+export class Counting extends DurableObject {
+  messages = 0;
+  largest = 0;
+  async ask(what, text) {
+    if (!this.together) this.messages += 1;
+    if (what === 'stats') return JSON.stringify({ messages: this.messages - 1, largest: this.largest });
+    if (what === 'throw') throw new Error('thrown for ' + text);
+    if (what === 'die') this.ctx.abort('it died');
+    await scheduler.wait(20);
+    return what + ' ' + text.slice(0, 40);
+  }
+  async askAll(questions) {
+    this.messages += 1;
+    this.largest = Math.max(this.largest, questions.length);
+    this.together = true;
+    try {
+      return await replies(this, questions);
+    } finally {
+      this.together = false;
+    }
+  }
+}
+
+export default {
+  async fetch(request, env) {
+    const [name, what, text] = await request.json();
+    // Whatever was made for another request cannot be used here: the platform would throw.
+    const mine = new Response(null).headers;
+    try {
+      const reply = await ask(env, 'COUNTING', name, what, text);
+      mine.set('x-mine', 'yes');
+      return Response.json({ reply }, { headers: mine });
+    } catch (error) {
+      return Response.json({ error: error.message });
+    }
+  },
+};
+`;
+
+let miniflare;
+let url;
+
+before(async () => {
+  const bundled = await build({
+    stdin: { contents: WORKER, resolveDir: '/', loader: 'js' }, bundle: true, write: false, format: 'esm', external: ['cloudflare:*'],
+  });
+  miniflare = new Miniflare(convertV4MiniflareOptions({
+    modules: [{ type: 'ESModule', path: 'worker.js', contents: bundled.outputFiles[0].text }],
+    compatibilityDate: '2026-10-20', compatibilityFlags: ['enable_request_signal'],
+    durableObjects: { COUNTING: { className: 'Counting', useSQLite: true } },
+  }));
+  url = await miniflare.ready;
+});
+after(() => miniflare?.dispose());
+
+const ask = async (name, what, text, options) => {
+  const response = await fetch(url, { method: 'POST', body: JSON.stringify([name, what, text]), ...options });
+  assert.equal(response.status, 200);
+  return response.json();
+};
+const stats = async (name) => JSON.parse((await ask(name, 'stats', '')).reply);
+const many = (count, each) => Promise.all(Array.from({ length: count }, (_, n) => each(n)));
+
+test('who comes alone, or with a few, leaves at once', async () => {
+  assert.deepEqual(await ask('few', 'echo', 'one'), { reply: 'echo one' });
+  await many(4, (n) => ask('few', 'echo', `${n}`));
+  assert.deepEqual(await stats('few'), { messages: 5, largest: 0 });
+});
+
+test('many at once are a few messages, and each gets the reply to its own', async () => {
+  for (let round = 0; round < 3; round += 1) {
+    const replies = await many(300, (n) => ask('many', 'echo', `${round}-${n}`));
+    replies.forEach(({ reply }, n) => assert.equal(reply, `echo ${round}-${n}`));
+  }
+  const { messages, largest } = await stats('many');
+  assert.ok(messages < 300, `${messages} messages`);
+  assert.ok(largest > 4 && largest <= 64, `${largest} in one message`);
+});
+
+test('objects do not wait for each other', async () => {
+  const replies = await many(200, (n) => ask(`one of ${n % 50}`, 'echo', `${n}`));
+  replies.forEach(({ reply }, n) => assert.equal(reply, `echo ${n}`));
+  for (const n of [0, 49]) assert.deepEqual(await stats(`one of ${n}`), { messages: 4, largest: 0 });
+});
+
+test('what is thrown for one is not thrown for those who came along', async () => {
+  const answers = await many(200, (n) => ask('throwing', n % 7 === 0 ? 'throw' : 'echo', `${n}`));
+  answers.forEach((answer, n) => assert.deepEqual(
+    answer, n % 7 === 0 ? { error: `thrown for ${n}` } : { reply: `echo ${n}` },
+  ));
+});
+
+test('questions that are too large together go in several messages', async () => {
+  const large = 'x'.repeat(200 * 1024);
+  const replies = await many(60, (n) => ask('large', 'echo', `${n} ${large}`));
+  replies.forEach(({ reply }, n) => assert.ok(reply.startsWith(`echo ${n} x`)));
+  assert.ok((await stats('large')).largest <= 2);
+});
+
+test('an object that dies takes only those with it who were on their way', async () => {
+  const answers = await many(100, async (n) => {
+    await sleep(n);
+    return ask('dying', n === 40 ? 'die' : 'echo', `${n}`);
+  });
+  assert.ok(answers.every(({ reply, error }, n) => (reply ? reply === `echo ${n}` : error)));
+  assert.ok(answers.filter(({ reply }) => reply).length >= 10);
+  assert.deepEqual(await ask('dying', 'echo', 'after'), { reply: 'echo after' });
+});
+
+test('whoever leaves takes nobody along', async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const answers = await many(200, async (n) => {
+      // Every third one hangs up within the time that its question takes, whether it leads or came along.
+      if (n % 3) return ask('leaving', 'echo', `${n}`);
+      const signal = AbortSignal.timeout(1 + (n % 25));
+      return ask('leaving', 'echo', `${n}`, { signal }).catch((error) => {
+        assert.equal(error.name, 'TimeoutError');
+        return null;
+      });
+    });
+    answers.forEach((answer, n) => answer && assert.deepEqual(answer, { reply: `echo ${n}` }));
+    assert.ok(answers.filter(Boolean).length >= 133);
+  }
+});
