@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, test } from 'node:test';
-import { good, refused, refusedFields } from './support/api.mjs';
-import { openMesh, tenant, wholeRecords } from './support/ai.mjs';
+import { caller, good, refused, refusedFields } from './support/api.mjs';
+import { eventuallyHolds, openMesh, tenant, wholeRecords } from './support/ai.mjs';
+import { insertApiKey } from './support/tokens.mjs';
 import { insert } from './support/world.mjs';
 
 let stack;
@@ -63,4 +64,33 @@ test('what does not fit the prompt is named', async () => {
   refusedFields(await process({ ...asked, stream: true }), 'stream');
   refused(await process({ ...asked, variables: {} }), 422, 'VALIDATION_FAILED');
   refused(await process({ ...asked, variables: { what: 'x', more: 'y' } }), 422, 'VALIDATION_FAILED');
+});
+
+test('two versions share the callers by their weights, and a caller keeps to its version', async () => {
+  const versions = [1, 2].map((version) => ({
+    id: randomUUID(), organization_id: home.id, slug: 'shared', name: 'Shared', category: 'text', version, weight: version === 1 ? 25 : 75,
+    system_prompt: `Version ${version}.`, user_prompt_template: '{{input_text}}', variables: '["input_text"]', preferred_model_id: stack.models['openai/model-a'],
+  }));
+  for (const version of versions) await insert(stack, 'prompts_master', version);
+  stack.ai.on({}, { text: 'Done.' });
+  const callers = await Promise.all(Array.from({ length: 120 }, () => insertApiKey(stack.pg, stack.vars, { user: home.users.admin, organization: home.id })));
+  const served = new Map();
+  for (let round = 0; round < 2; round += 1) {
+    await Promise.all(callers.map(async ({ key, id }) => {
+      good(await caller(stack, { apiKey: key })('POST', '/api/v1/ai/process', { body: { prompt_slug: 'shared', input_text: id } }));
+    }));
+    for (const { body: { messages: [{ content: version }, { content: who }] } } of stack.ai.calls) {
+      assert.equal(served.get(who) ?? version, version);
+      served.set(who, version);
+    }
+    assert.equal(stack.ai.calls.length, callers.length * (round + 1));
+  }
+  // A quarter of 120, and four standard deviations of chance to either side.
+  const first = [...served.values()].filter((version) => version === 'Version 1.').length;
+  assert.ok(first >= 11 && first <= 49, `${first} of ${served.size}`);
+  const counted = async () => {
+    const { rows } = await stack.pg.query("SELECT version::int, usage_count::int AS calls FROM prompts_master WHERE slug = 'shared' AND organization_id = $1 ORDER BY version", [home.id]);
+    assert.deepEqual(rows, [{ version: 1, calls: 2 * first }, { version: 2, calls: 2 * (callers.length - first) }]);
+  };
+  await eventuallyHolds(counted);
 });
