@@ -98,6 +98,27 @@ test('a webhook without its owner is disabled, and whoever activates it takes it
   assert.ok(!about(receiver, missed.id));
 });
 
+test('the log shows a client what is about things of their own, whatever they could read before', async () => {
+  const person = await createUser(stack, home.id, 'admin');
+  const { receiver, webhook } = await listening(await signedIn(stack, person), ['license.*', 'organization.*']);
+  const [others, own] = [await license(admin), await license(admin, { owner_id: person })];
+  await eventually(() => about(receiver, others.id) && about(receiver, own.id));
+  const log = async (as) => attempts(as, webhook.id, { event_type: 'license.created' });
+  await eventually(async () => (await log(admin)).length >= 2);
+  good(await admin('PATCH', '/api/users/{id}', { id: person, body: { role: 'client', scopes: ['webhooks:read', 'webhooks:write'] } }));
+  const client = await signedIn(stack, person);
+  const seen = await log(client);
+  assert.equal(seen.length, 2);
+  const shown = seen.filter(({ payload }) => payload !== null).map(({ payload }) => payload.data.license.id);
+  assert.deepEqual(shown, [own.id]);
+  // As in a replay.
+  for (const { id, payload } of seen) {
+    const answer = await client('POST', '/api/webhooks/{id}/deliveries/{inner_id}/replay', { id: webhook.id, inner_id: id });
+    assert.equal(answer.status, payload === null ? 404 : 202);
+  }
+  assert.ok((await log(admin)).every(({ payload }) => payload !== null));
+});
+
 test('a closed organization is told that it is closed, and nothing after that', async () => {
   const closing = await createOrganization(stack, { roles: ['admin'] });
   const { receiver, types } = await listening(closing.as.admin, ['*']);
