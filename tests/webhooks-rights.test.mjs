@@ -119,6 +119,26 @@ test('the log shows a client what is about things of their own, whatever they co
   assert.ok((await log(admin)).every(({ payload }) => payload !== null));
 });
 
+test('a webhook without its owner is taken over also after a pause, and together with other changes', async () => {
+  for (const pausing of [true, false]) {
+    const person = await createUser(stack, home.id, 'admin');
+    const { receiver, webhook } = await listening(await signedIn(stack, person), ['license.created']);
+    await stack.pg.query('UPDATE users_profile SET deleted_at = now() WHERE id = $1', [person]);
+    await license(admin);
+    await eventually(async () => (await rowOf(stack, 'webhooks', webhook.id)).status === 'disabled');
+    const change = async (body) => good(await admin('PATCH', '/api/webhooks/{id}', { id: webhook.id, body }));
+    if (pausing) {
+      const { generation } = await rowOf(stack, 'webhooks', webhook.id);
+      assert.equal((await change({ status: 'paused' })).disabled_reason, null);
+      // A report of before that comes once more is out of date.
+      assert.notEqual((await rowOf(stack, 'webhooks', webhook.id)).generation, generation);
+    }
+    assert.equal((await change({ status: 'active', events: ['license.*'] })).user_id, home.users.admin);
+    const made = await license(admin);
+    await eventually(() => about(receiver, made.id));
+  }
+});
+
 test('a closed organization is told that it is closed, and nothing after that', async () => {
   const closing = await createOrganization(stack, { roles: ['admin'] });
   const { receiver, types } = await listening(closing.as.admin, ['*']);
