@@ -58,6 +58,19 @@ describe('a download', () => {
     assert.ok(asked.length >= 2 && asked.every(({ expiresIn, wrong }) => expiresIn <= 120 && !wrong), JSON.stringify(asked));
   });
 
+  test('of a file with a space in its name has a link that is one', async () => {
+    const made = await owned({}, { storage_path: `${randomUUID()}/set up (1).zip`, file_name: 'set up (1).zip' });
+    const { headers } = await follow(good(await download(made.id)).url);
+    const stored = headers.get('location');
+    assert.ok(!stored.includes(' ') && stored.includes('/set%20up%20(1).zip?'), stored);
+    const file = await fetch(stored);
+    assert.deepEqual(Buffer.from(await file.arrayBuffer()), made.release.bytes);
+    const draft = await insertRelease(stack, made.product, { status: 'draft', storage_path: null });
+    const body = { file_name: 'set up (1).zip', file_size_bytes: 5, checksum_sha256: 'a'.repeat(64) };
+    const { url } = good(await vendor.as.admin('POST', '/api/releases/{id}/upload', { id: draft.id, body }));
+    assert.ok(!url.includes(' ') && url.includes('/set%20up%20(1).zip?'), url);
+  });
+
   test('has a link of its own for each asset: it ends with that one, and is counted for it alone', async () => {
     const made = await owned({ download_limit: 1 });
     const second = await insertAsset(stack, { organization: buyer.id, user: buyer.users.client, product: made.product.id, download_limit: 1 });
