@@ -58,6 +58,19 @@ describe('a download', () => {
     assert.ok(asked.length >= 2 && asked.every(({ expiresIn, wrong }) => expiresIn <= 120 && !wrong), JSON.stringify(asked));
   });
 
+  test('of a file with a space in its name has a link that is one', async () => {
+    const made = await owned({}, { storage_path: `${randomUUID()}/set up (1).zip`, file_name: 'set up (1).zip' });
+    const { headers } = await follow(good(await download(made.id)).url);
+    const stored = headers.get('location');
+    assert.ok(!stored.includes(' ') && stored.includes('/set%20up%20(1).zip?'), stored);
+    const file = await fetch(stored);
+    assert.deepEqual(Buffer.from(await file.arrayBuffer()), made.release.bytes);
+    const draft = await insertRelease(stack, made.product, { status: 'draft', storage_path: null });
+    const body = { file_name: 'set up (1).zip', file_size_bytes: 5, checksum_sha256: 'a'.repeat(64) };
+    const { url } = good(await vendor.as.admin('POST', '/api/releases/{id}/upload', { id: draft.id, body }));
+    assert.ok(!url.includes(' ') && url.includes('/set%20up%20(1).zip?'), url);
+  });
+
   test('has a link of its own for each asset: it ends with that one, and is counted for it alone', async () => {
     const made = await owned({ download_limit: 1 });
     const second = await insertAsset(stack, { organization: buyer.id, user: buyer.users.client, product: made.product.id, download_limit: 1 });
@@ -133,6 +146,39 @@ describe('a download', () => {
     refused(await download(made.id, { release_id: other.release.id }), 404, 'RELEASE_NOT_FOUND');
     assert.equal(good(await buyer.as.client('GET', '/api/releases/{id}/download', { id: beta.id })).version, '2.0.0-beta.1');
     refused(await vendor.as.client('GET', '/api/releases/{id}/download', { id: beta.id }), 404, 'RELEASE_NOT_FOUND');
+  });
+
+  test('of a release is by what is good for it, and asked for again the same one', async () => {
+    const ofRelease = ({ release }, as = buyer.as.client) => as('GET', '/api/releases/{id}/download', { id: release.id });
+    const past = new Date(Date.now() - 1000);
+    const ended = async () => (await insertLicense(stack, buyer.id, { owner_id: buyer.users.client, status: 'active', expires_at: past })).id;
+    // Whoever bought it again has the one of before still.
+    for (const before of [{ expires_at: past }, { license_id: await ended() }, { download_limit: 1, download_count: 1 }]) {
+      // By chance of their ids, either is first.
+      for (let round = 0; round < 4; round += 1) {
+        const made = await owned(before);
+        const again = await insertAsset(stack, { organization: buyer.id, user: buyer.users.client, product: made.product.id });
+        good(await ofRelease(made));
+        assert.equal((await rowOf(stack, 'customer_assets', again.id)).download_count, 1);
+      }
+    }
+    // What is one's own goes before what is a colleague's, unless it is used up.
+    const made = await owned({ user: buyer.users.manager, download_limit: 1 });
+    const other = await insertAsset(stack, { organization: buyer.id, user: buyer.users.client, product: made.product.id, download_limit: 5 });
+    const left = async () => good(await ofRelease(made, buyer.as.manager)).downloads_left;
+    for (let round = 0; round < 3; round += 1) assert.equal(await left(), 0);
+    assert.equal((await rowOf(stack, 'customer_assets', other.id)).download_count, 0);
+    await stack.pg.query("UPDATE asset_downloads SET link_expires_at = now() - interval '1 second' WHERE asset_id = $1", [made.id]);
+    for (let round = 0; round < 3; round += 1) assert.equal(await left(), 4);
+    // Of two alike, one is counted, once.
+    const first = await owned({ download_limit: 5 });
+    const second = await insertAsset(stack, { organization: buyer.id, user: buyer.users.client, product: first.product.id, download_limit: 5 });
+    for (let round = 0; round < 3; round += 1) assert.equal(good(await ofRelease(first)).downloads_left, 4);
+    const [one, two] = await Promise.all([first.id, second.id].map((id) => rowOf(stack, 'customer_assets', id)));
+    assert.equal(one.download_count + two.download_count, 1);
+    // Where none is good, it says why.
+    const none = await owned({ status: 'suspended' });
+    refused(await ofRelease(none), 403, 'ASSET_SUSPENDED');
   });
 
   test('every refusal says why', async () => {

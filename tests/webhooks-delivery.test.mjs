@@ -182,6 +182,24 @@ test('410 disables at once, with an audit row and an e-mail, until somebody acti
   assert.equal(receiver.requests.length, 2);
 });
 
+test('what its address of before still answers is not the answer of the new one', async () => {
+  let answer;
+  const { receiver, webhook, call } = await listening(() => (response) => { answer = response; });
+  const moved = await startReceiver();
+  receivers.push(moved);
+  const made = await license(call);
+  await sent(receiver, 1);
+  good(await call('PATCH', '/api/webhooks/{id}', { id: webhook.id, body: { url: moved.url } }));
+  answer.writeHead(410).end();
+  // It is tried again, where the webhook is now.
+  await eventually(() => moved.requests.some((request) => request.text.includes(made.id)), 20_000);
+  const row = await eventually(async () => {
+    const found = await rowOf(stack, 'webhooks', webhook.id);
+    return found.last_delivery_at && found;
+  });
+  assert.deepEqual([row.status, row.disabled_reason, row.consecutive_failures], ['active', null, 0]);
+});
+
 test('both secrets sign for a day after a rotation', async () => {
   const { receiver, webhook, call, secret } = await listening();
   const { secret: fresh, webhook: after } = good(await call('POST', '/api/webhooks/{id}/rotate-secret', { id: webhook.id }));

@@ -98,6 +98,47 @@ test('a webhook without its owner is disabled, and whoever activates it takes it
   assert.ok(!about(receiver, missed.id));
 });
 
+test('the log shows a client what is about things of their own, whatever they could read before', async () => {
+  const person = await createUser(stack, home.id, 'admin');
+  const { receiver, webhook } = await listening(await signedIn(stack, person), ['license.*', 'organization.*']);
+  const [others, own] = [await license(admin), await license(admin, { owner_id: person })];
+  await eventually(() => about(receiver, others.id) && about(receiver, own.id));
+  const log = async (as) => attempts(as, webhook.id, { event_type: 'license.created' });
+  await eventually(async () => (await log(admin)).length >= 2);
+  good(await admin('PATCH', '/api/users/{id}', { id: person, body: { role: 'client', scopes: ['webhooks:read', 'webhooks:write'] } }));
+  const client = await signedIn(stack, person);
+  const seen = await log(client);
+  assert.equal(seen.length, 2);
+  const shown = seen.filter(({ payload }) => payload !== null).map(({ payload }) => payload.data.license.id);
+  assert.deepEqual(shown, [own.id]);
+  // As in a replay.
+  for (const { id, payload } of seen) {
+    const answer = await client('POST', '/api/webhooks/{id}/deliveries/{inner_id}/replay', { id: webhook.id, inner_id: id });
+    assert.equal(answer.status, payload === null ? 404 : 202);
+  }
+  assert.ok((await log(admin)).every(({ payload }) => payload !== null));
+});
+
+test('a webhook without its owner is taken over also after a pause, and together with other changes', async () => {
+  for (const pausing of [true, false]) {
+    const person = await createUser(stack, home.id, 'admin');
+    const { receiver, webhook } = await listening(await signedIn(stack, person), ['license.created']);
+    await stack.pg.query('UPDATE users_profile SET deleted_at = now() WHERE id = $1', [person]);
+    await license(admin);
+    await eventually(async () => (await rowOf(stack, 'webhooks', webhook.id)).status === 'disabled');
+    const change = async (body) => good(await admin('PATCH', '/api/webhooks/{id}', { id: webhook.id, body }));
+    if (pausing) {
+      const { generation } = await rowOf(stack, 'webhooks', webhook.id);
+      assert.equal((await change({ status: 'paused' })).disabled_reason, null);
+      // A report of before that comes once more is out of date.
+      assert.notEqual((await rowOf(stack, 'webhooks', webhook.id)).generation, generation);
+    }
+    assert.equal((await change({ status: 'active', events: ['license.*'] })).user_id, home.users.admin);
+    const made = await license(admin);
+    await eventually(() => about(receiver, made.id));
+  }
+});
+
 test('a closed organization is told that it is closed, and nothing after that', async () => {
   const closing = await createOrganization(stack, { roles: ['admin'] });
   const { receiver, types } = await listening(closing.as.admin, ['*']);

@@ -84,8 +84,9 @@ impl Object {
         }
     }
 
+    /// It gives paths as names are written: of what these may have, URLs do not have spaces.
     fn whole(&self, path: &str) -> String {
-        format!("{}{path}", self.config.storage_url)
+        format!("{}{}", self.config.storage_url, path.replace(' ', "%20"))
     }
 
     async fn call(&self, what: &str, body: String) -> Result<Answer> {

@@ -46,6 +46,8 @@ pub struct Due {
     pub body: String,
     /// Counted from 1.
     pub number: u32,
+    /// Of the webhook when it began: another address, or being activated, is another one.
+    pub generation: i64,
 }
 
 /// How an attempt went.
@@ -180,6 +182,11 @@ impl<S: Store> Machine<S> {
         sends(&self.core)
     }
 
+    fn generation(&self) -> i64 {
+        let endpoint = self.core.endpoint.as_ref();
+        endpoint.map_or(0, |endpoint| endpoint.generation)
+    }
+
     /// The attempts to begin now, as many as there is room for. Each is under
     /// way until [`Machine::settle`] or [`Machine::put_back`].
     ///
@@ -190,6 +197,7 @@ impl<S: Store> Machine<S> {
         if room == 0 || !self.sends() {
             return Ok(Vec::new());
         }
+        let generation = self.generation();
         // Those under way are due as well.
         let due = self.store.due(now, MAX_IN_FLIGHT + room)?;
         let free: Vec<_> = due
@@ -201,6 +209,7 @@ impl<S: Store> Machine<S> {
                 event_type: delivery.event_type,
                 body: delivery.body,
                 number: delivery.attempts.saturating_add(1),
+                generation,
             })
             .collect();
         self.in_flight.extend(free.iter().map(|due| due.event_id));
@@ -243,7 +252,8 @@ impl<S: Store> Machine<S> {
             core.consecutive_failures = 0;
             core.failing_since = None;
             core.quiet_since = None;
-        } else {
+        } else if due.generation == self.generation() {
+            // What an address of before answers says nothing of the one of now.
             core.consecutive_failures = core.consecutive_failures.saturating_add(1);
             let since = *core.failing_since.get_or_insert(outcome.started_at);
             let failing = has_failed_too_long(since, now, settings.disable_after_s);
@@ -255,7 +265,7 @@ impl<S: Store> Machine<S> {
         // Once is enough, and what people disabled is disabled.
         let stop = stop
             .filter(|_| self.takes_events())
-            .zip(core.endpoint.as_ref().map(|endpoint| endpoint.generation));
+            .map(|reason| (reason, due.generation));
         // Dropped while it was under way: only the journal knows it then.
         let mut next = None;
         if let Some(mut delivery) = self.store.delivery(due.event_id)? {

@@ -37,6 +37,11 @@ const OWNED: &str = "a.id, a.organization_id, a.product_id, a.status, a.expires_
       'status', coalesce(l.status::text, 'unknown'), 'expires_at', l.expires_at, 'trial_ends_at', l.trial_ends_at)
     END AS license";
 
+/// Whether something owned may be used, as [`Facts::usable`] says.
+const USABLE: &str = "(a.status = 'active' AND coalesce(a.expires_at > now(), true)
+    AND (a.license_id IS NULL OR coalesce(l.status IN ('active', 'trial') AND coalesce(l.expires_at > now(), true)
+      AND (l.status = 'active' OR coalesce(l.trial_ends_at > now(), true)), false)))";
+
 /// A release with what is needed to get its file.
 #[derive(Debug, Deserialize)]
 pub struct File {
@@ -80,17 +85,27 @@ pub async fn of_release(permit: Permit<AssetsRead>, Id(id): Id) -> Result<Data<D
         let url = stored(permit.call.config, &file, seconds).await?;
         return Ok(Data::of(&shown(file, url, until, None)));
     }
-    // Of several the one that is good for most.
+    // Of several one that is good: where the link of before is good still, one's own, and then what is good for most.
     let query = mine(&tx)
         .when(
             "a.product_id = (SELECT r.product_id FROM catalogue_releases r WHERE r.release_id = {}::uuid)",
             Some(id),
         )
-        .read(OWNED)
+        .read(OWNED);
+    let place = query.places();
+    let query = query
+        .bind(id)
+        .bind(permit.principal.user_id)
         .wrapped(|rows| {
             format!(
-                "{rows} ORDER BY a.status, a.user_id <> coalesce(app_user_id(), a.user_id),
-                   a.download_limit - a.download_count DESC NULLS FIRST, a.id LIMIT 1"
+                "{rows} ORDER BY {USABLE} DESC, EXISTS (SELECT 1 FROM asset_downloads d
+                   WHERE d.asset_id = a.id AND d.organization_id = a.organization_id AND d.release_id = ${}::uuid
+                     AND d.user_id = ${}::uuid AND d.link_expires_at > now()) DESC,
+                 coalesce(a.download_count < a.download_limit, true) DESC,
+                 a.status, a.user_id <> coalesce(app_user_id(), a.user_id),
+                 a.download_limit - a.download_count DESC NULLS FIRST, a.id LIMIT 1",
+                place + 1,
+                place + 2
             )
         });
     let owned: Owned = tx.one(query, Code::ReleaseNotFound).await?;

@@ -1,14 +1,14 @@
 //! `GET /api/webhooks/{id}/deliveries`
 
 use super::model::{Delivery, Outcome};
-use super::queries::{PAYLOAD, mine};
+use super::queries::{PAYLOAD, mine, owner_of};
 use crate::db::{Key, Listing, Rows};
 use crate::error::{Code, Result};
 use crate::http::params::{Id, Paged};
 use crate::http::permit::{Permit, WebhooksRead};
 use crate::http::types::Moment;
 use celaest_domain::access::Permissions;
-use celaest_domain::webhook;
+use celaest_domain::webhook::{self, SHARED};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,16 +33,25 @@ pub struct Filters {
     pub created_before: Option<Moment>,
 }
 
-/// The columns of [`Delivery`]. What was sent is shown to whoever may read such events.
-fn columns(permissions: Permissions) -> String {
+/// The columns of [`Delivery`]. What was sent is shown to whoever may read such events: all of them, or, to
+/// whoever is `narrowed` to the own ones, those about these.
+fn columns(permissions: Permissions, narrowed: bool) -> String {
     let families: Vec<_> = webhook::readable(permissions)
         .into_iter()
         .map(|family| format!("'{family}'"))
         .collect();
     let readable = families.join(", ");
+    let shown = match narrowed {
+        false => PAYLOAD.to_owned(),
+        true => format!(
+            "(SELECT p.payload FROM (SELECT {PAYLOAD} AS payload) AS p
+              WHERE d.event_type LIKE '{SHARED}.%' OR {} = app_owner_id())",
+            owner_of("d.event_type", "p.payload->'data'")
+        ),
+    };
     format!(
         "d.id, d.webhook_id, d.event_id, d.event_type,
-         CASE WHEN split_part(d.event_type, '.', 1) IN ({readable}) THEN {PAYLOAD} END AS payload, d.attempt_number,
+         CASE WHEN split_part(d.event_type, '.', 1) IN ({readable}) THEN {shown} END AS payload, d.attempt_number,
          CASE WHEN d.delivered_at IS NULL THEN 'failed' ELSE 'delivered' END AS status,
          d.response_status, d.response_body, d.error_message, d.duration_ms, d.next_attempt_at,
          d.delivered_at, d.created_at"
@@ -70,7 +79,7 @@ pub async fn list(
         )
         .when("d.created_at >= {}::timestamptz", f.created_after)
         .when("d.created_at < {}::timestamptz", f.created_before);
-    let columns = columns(permit.principal.permissions);
+    let columns = columns(permit.principal.permissions, tx.scope().owner().is_some());
     tx.page(found, &columns, "d.created_at {}, d.id {}", &page)
         .await
 }

@@ -99,8 +99,6 @@ pub struct Locked {
     pub user_id: Uuid,
     /// Whether events are sent.
     pub status: Status,
-    /// Why not, when it was disabled.
-    pub disabled_reason: Option<String>,
     /// Where they go.
     pub url: String,
     /// Subscriptions.
@@ -113,7 +111,6 @@ struct Parts {
     organization_id: Uuid,
     user_id: Uuid,
     status: Status,
-    disabled_reason: Option<String>,
     url: String,
     events: Vec<String>,
 }
@@ -145,7 +142,6 @@ pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Locked> {
         organization_id: parts.organization_id,
         user_id: parts.user_id,
         status: parts.status,
-        disabled_reason: parts.disabled_reason,
         url: parts.url,
         events: parts.events,
     })

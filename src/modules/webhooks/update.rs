@@ -31,27 +31,27 @@ pub async fn update(
         .when("name = {}", wanted.name.as_deref().map(str::trim))
         .patch("description = {}", &wanted.description)
         .when("url = {}", url);
+    // Whose rights it had is gone: now it has those of whoever takes it over.
+    let taken_over = resumes && rights::of(&mut tx, &before).await?.is_orphaned();
+    if taken_over {
+        set = set.to("user_id = {}::uuid", permit.principal.user_id);
+    }
     // Where it goes and what it is told are whoever's business can read that.
-    if moves || wanted.events.is_some() {
+    if moves || taken_over || wanted.events.is_some() {
         let events = wanted.events.as_ref().unwrap_or(&before.events);
         set = set.to(CARRIES, rights::subscribing(&permit, events)?);
     }
     set = set.when(EVENTS, wanted.events.map(|events| json!(events)));
+    let brought_back = wanted.status.is_some() && before.status == Status::Disabled;
     if let Some(status) = wanted.status.map(Status::from) {
         set = set
             .to("status = {}::webhook_status", status.as_str())
             .fixed("disabled_at = NULL, disabled_reason = NULL");
-        if before.status == Status::Disabled {
+        if brought_back {
             set = set.fixed("consecutive_failures = 0, failing_since = NULL");
         }
-        // Whose rights it had is gone: now it has those of whoever takes it over.
-        if resumes && before.disabled_reason.as_deref() == Some("owner") {
-            set = set
-                .to("user_id = {}::uuid", permit.principal.user_id)
-                .to(CARRIES, rights::subscribing(&permit, &before.events)?);
-        }
     }
-    if moves || resumes {
+    if moves || resumes || brought_back {
         set = set.fixed("generation = w.generation + 1");
     }
     let after = queries::set(&mut tx, id, set).await?;

@@ -304,6 +304,32 @@ fn what_was_given_up_is_kept_until_the_row_says_so() {
 }
 
 #[test]
+fn what_an_address_of_before_answers_says_nothing_of_the_one_of_now() {
+    let mut object = Object::new();
+    object.enqueue(active(), &[7, 8]);
+    let due = object.take();
+    let moved = Endpoint {
+        generation: 2,
+        url: "https://example.org/hook".to_owned(),
+        ..endpoint(2, Status::Active)
+    };
+    object.machine.configure(moved, object.now).unwrap();
+    object.settle(&due[0], Some(410), None);
+    object.settle(&due[1], Some(503), None);
+    let reports = object.reports();
+    let last = reports.last().unwrap();
+    assert_eq!((last.disabled, last.consecutive_failures), (None, 0));
+    // Both are tried again there, and what that says counts.
+    object.now = object.machine.next_due().unwrap().unwrap();
+    assert_eq!(object.run(410).len(), 2);
+    let stopped = object
+        .reports()
+        .into_iter()
+        .find_map(|report| report.disabled);
+    assert_eq!(stopped, Some(Reason::Gone));
+}
+
+#[test]
 fn too_much_that_waits_disables_and_goes_in_steps() {
     let mut object = Object::new();
     let paused = endpoint(1, Status::Paused);

@@ -79,11 +79,14 @@ pub fn carriable(permissions: Permissions) -> Vec<&'static str> {
         .collect()
 }
 
+/// The family of events that everybody in the organization may be told of who may read it.
+pub const SHARED: &str = "organization";
+
 /// Whether a webhook of somebody with this role and these permissions is told of such an event; `own` says
 /// whether it is about something of theirs. A client reads only that, except about the organization.
 #[must_use]
 pub fn is_told(role: Role, permissions: Permissions, event_type: &str, own: bool) -> bool {
-    let shared = family_of(event_type) == "organization";
+    let shared = family_of(event_type) == SHARED;
     permissions.has(needed_for(event_type)) && (role != Role::Client || own || shared)
 }
 
