@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { caller, good, refused, refusedFields } from './support/api.mjs';
 import { sharedStack } from './harness/client.mjs';
+import { document } from './support/openapi.mjs';
 import { createOrganization, createProduct } from './support/world.mjs';
 
 const stack = await sharedStack();
@@ -79,4 +80,12 @@ test('page by page, without one twice', async () => {
   const second = await found('automatización', { per_page: 1, page: 2 });
   assert.deepEqual([...first, ...second], ['Gestor de Automatización', 'Panel de informes']);
   assert.deepEqual(await found('automatización', { per_page: 1, page: 3 }), []);
+  // What fits best comes first: there is no other order, and no cursor into it.
+  const { parameters } = document.paths['/api/products/search'].get;
+  const known = parameters.map(({ name }) => name);
+  assert.ok(['page', 'per_page'].every((name) => known.includes(name)), known);
+  for (const [name, value] of [['cursor', 'x'], ['order', 'asc']]) {
+    assert.match(refused(await search('automatización', { [name]: value }), 400, 'INVALID_QUERY').problem, new RegExp(name));
+    assert.ok(!known.includes(name), name);
+  }
 });

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { good, refused } from './support/api.mjs';
+import { document } from './support/openapi.mjs';
 import { JOBS, Shop } from './support/shop.mjs';
 
 let shop;
@@ -59,5 +60,17 @@ test('what still fits beside it is another one, as far as there is money', async
   await shop.rows("UPDATE refunds SET created_at = now() - interval '2 minutes' WHERE id = $1", first);
   await shop.job(JOBS.payments, async () => assert.equal((await shop.row(order)).status, 'refunded'));
   assert.deepEqual(sent(order).sort(), [4_000, 6_000]);
+  await shop.balanced();
+});
+
+test('without an amount, or with null for it, it is all that is left, as the document says', async () => {
+  const { properties } = document.components.schemas.NewRefund;
+  assert.match(properties.amount.description, /null/);
+  for (const body of [{}, { amount: null }, { amount: null, reason: null }]) {
+    const order = await bought();
+    assert.equal(good(await refund(order, { amount: 30 }), 201).amount, 30);
+    const made = good(await refund(order, body), 201);
+    assert.deepEqual([made.amount, made.reason, (await shop.row(order)).status], [70, null, 'refunded']);
+  }
   await shop.balanced();
 });

@@ -212,6 +212,97 @@ test('what was paid back is not charged again, and does not go on', async () => 
   assert.deepEqual(await renewals(one), []);
 });
 
+describe('access follows the period that is paid now', () => {
+  const refund = async (order, as = shop.vendor.as.admin) => good(await as('POST', '/api/orders/{id}/refund', { id: order.id, body: {} }), 201);
+  const resume = ({ buyer, id }) => buyer.call('POST', '/api/subscriptions/{id}/resume', { id, body: {} });
+  /** What became of all that the first order gave, line by line. */
+  const access = (one) => shop.rows(
+    `SELECT l.status AS license, l.suspension_reason AS why, a.status AS asset, a.status_reason AS as_well
+     FROM order_grants g JOIN order_items i ON i.id = g.order_item_id JOIN licenses l ON l.id = g.license_id
+     JOIN customer_assets a ON a.id = g.asset_id WHERE g.order_id = $1 ORDER BY i.position, g.position`, one.order.id);
+  const GOOD = { license: 'active', why: null, asset: 'active', as_well: null };
+  const stopped = (why, asset) => ({ license: 'suspended', why, asset, as_well: why });
+  const PAID_BACK = stopped('order refunded', 'revoked');
+  /** The next period is there, and paid. */
+  async function goesOn(one) {
+    await passes(one, 30);
+    const { current_period_end: end } = await of(one);
+    await renew(one, async () => assert.ok((await of(one)).current_period_end > end));
+    return (await renewals(one)).at(-1);
+  }
+
+  test('an old one that was paid back ends nothing; the one in force ends all, and gives it back', async () => {
+    const one = await subscribed({ quantity: 2 });
+    const second = await goesOn(one);
+    const third = await goesOn(one);
+    for (const old of [one.order, second]) {
+      await refund(old);
+      assert.equal((await shop.row(old)).status, 'refunded');
+      assert.deepEqual(await access(one), [GOOD, GOOD]);
+      // It is not charged again by itself, and whoever has it says otherwise.
+      assert.equal((await of(one)).cancel_at_period_end, true);
+      assert.equal(good(await resume(one)).cancel_at_period_end, false);
+    }
+    const [license_key, call] = [(await license(one)).license_key, caller(shop.stack)];
+    const verdict = async () => good(await call('POST', '/api/licenses/validate', { body: { license_key, ip_address: '192.0.2.9' } })).code;
+    assert.equal(await verdict(), 'VALID');
+
+    await refund(third);
+    assert.deepEqual(await access(one), [PAID_BACK, PAID_BACK]);
+    assert.equal(await verdict(), 'SUSPENDED');
+    assert.deepEqual(refused(await resume(one), 409, 'SUBSCRIPTION_CONFLICT'), { reason: 'order refunded' });
+    const back = [...stripe.refunds.values()].at(-1);
+    await stripe.settleRefund(back.id, 'failed', 'expired_or_canceled_card');
+    assert.deepEqual(await access(one), [GOOD, GOOD]);
+    assert.equal(await verdict(), 'VALID');
+    await shop.balanced();
+  });
+
+  test('the first one was paid back and the next is paid: access begins with it', async () => {
+    const one = await subscribed();
+    stripe.cards.set(await cardOf(one), 'pm_poor');
+    await passes(one, 30);
+    await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+    await refund(one.order);
+    assert.deepEqual(await access(one), [PAID_BACK]);
+    const [open] = await renewals(one);
+    await stripe.confirm((await shop.pay(one.buyer.call, open)).transaction_id);
+    assert.deepEqual(await access(one), [GOOD]);
+    await shop.balanced();
+  });
+
+  test('of an order of several things each has its own: what was bought once ends with it', async () => {
+    const buyer = await shop.buyer();
+    const products = [await shop.product({ is_subscription: true, billing_cycle: 'monthly', price: 49 }), await shop.product()];
+    const order = good(await buyer.call('POST', '/api/orders', { body: { items: products.map(({ id }) => ({ product_id: id })) } }), 201);
+    await stripe.confirm((await shop.pay(buyer.call, order)).transaction_id);
+    const [{ id }] = good(await buyer.call('GET', '/api/subscriptions'));
+    const one = { buyer, order, id };
+    // An amount is of no line.
+    good(await shop.vendor.as.admin('POST', '/api/orders/{id}/refund', { id: order.id, body: { amount: 100 } }), 201);
+    assert.deepEqual(await access(one), [GOOD, GOOD]);
+    const renewal = await goesOn(one);
+    await refund(order);
+    assert.deepEqual(await access(one), [GOOD, PAID_BACK]);
+    await refund(renewal);
+    assert.deepEqual(await access(one), [PAID_BACK, PAID_BACK]);
+    await shop.balanced();
+  });
+
+  test('one that is not paid stops what it gave alone', async () => {
+    const one = await subscribed();
+    stripe.cards.set(await cardOf(one), 'pm_stolen');
+    await passes(one, 30);
+    await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+    await passes(one, 8);
+    await renew(one, async () => assert.equal((await of(one)).status, 'suspended'));
+    assert.deepEqual(await access(one), [stopped('subscription unpaid', 'suspended')]);
+    const [open] = await renewals(one);
+    await stripe.confirm((await shop.pay(one.buyer.call, open)).transaction_id);
+    assert.deepEqual(await access(one), [GOOD]);
+  });
+});
+
 describe('saved cards', () => {
   test('are set up with the gateway, preferred, warned of and removed there too', async () => {
     const buyer = await shop.buyer();

@@ -69,8 +69,11 @@ impl Page {
     /// How many rows come before this page.
     ///
     /// # Errors
-    /// 422 when that is more than a table that grows without end skips.
+    /// 422 when that is more than a table that grows without end skips, 400 for a cursor where there is none.
     pub fn offset(&self, growing: bool) -> Result<u64> {
+        if !growing && self.cursor.is_some() {
+            return Err(not_a_cursor());
+        }
         let offset = u64::from(self.page.saturating_sub(1)) * u64::from(self.per_page);
         match growing && offset > MOST_COUNTED {
             true => Err(Error::field(
@@ -94,10 +97,7 @@ impl Page {
         let Some(text) = &self.cursor else {
             return Ok(String::new());
         };
-        let values = Cursor::decode(text, key).ok_or_else(|| {
-            Error::new(Code::InvalidQuery)
-                .with_details(json!({ "problem": "not a cursor of this list" }))
-        })?;
+        let values = Cursor::decode(text, key).ok_or_else(not_a_cursor)?;
         let columns = columns(key, alias);
         let places: Vec<_> = key
             .iter()
@@ -111,6 +111,10 @@ impl Page {
         };
         Ok(format!(" AND ({columns}) {than} ({places})"))
     }
+}
+
+fn not_a_cursor() -> Error {
+    Error::new(Code::InvalidQuery).with_details(json!({ "problem": "not a cursor of this list" }))
 }
 
 fn columns(key: Key, alias: &str) -> String {

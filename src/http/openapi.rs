@@ -105,7 +105,8 @@ pub fn document(describe: fn(&mut Document)) -> String {
             description: Some(
                 "Licensing, billing and AI for software vendors. Answers come in an envelope: `success`, then `data` \
                  (with `meta` for pages) or `error`. `error.code` never changes; `error.message` follows `Accept-Language` \
-                 (`es` by default, `en`)."
+                 (`es` by default, `en`). Where a body takes `null` for an optional field, it is the same as leaving it out; in a `PATCH` \
+                 it clears what is there."
                     .into(),
             ),
             ..Info::default()

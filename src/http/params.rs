@@ -177,19 +177,22 @@ impl<F: DeserializeOwned + Validate<Context = ()> + Documented> Input for Paged<
     };
 
     fn take(from: &mut Prepared) -> Result<Self> {
-        let (page, rest) = strict::page(from.call.head.query())?;
+        let (page, rest) = strict::page(from.call.head.query(), strict::LISTED)?;
         Ok(Self(strict::query(Some(&rest))?, page))
     }
 }
 
-/// The default of `page`.
-pub fn first_page() -> u32 {
-    1
-}
+/// Filters of a search, and which page: the best comes first, so it has no other order, and no cursor.
+#[derive(Debug)]
+pub struct Ranked<F>(pub F, pub Page);
 
-/// The default of `per_page`.
-pub fn page_size() -> u32 {
-    20
+impl<F: DeserializeOwned + Validate<Context = ()> + Documented> Input for Ranked<F> {
+    const NEEDS: Needs = Paged::<F>::NEEDS;
+
+    fn take(from: &mut Prepared) -> Result<Self> {
+        let (page, rest) = strict::page(from.call.head.query(), strict::RANKED)?;
+        Ok(Self(strict::query(Some(&rest))?, page))
+    }
 }
 
 /// How many rows come before this page.

@@ -187,15 +187,20 @@ fn misspelt(error: serde_urlencoded::de::Error) -> Error {
     wrong_query(&plain(&error.to_string()))
 }
 
-/// Takes out of a query string what every list knows, and leaves the list's own filters.
+/// What every list knows, of [`AskedPage`].
+pub const LISTED: &[&str] = &["page", "per_page", "order", "cursor"];
+/// What a search knows of it.
+pub const RANKED: &[&str] = &["page", "per_page"];
+
+/// Takes out of a query string what is `known` of a page, and leaves the list's own filters.
 ///
 /// # Errors
 /// As [`query`].
-pub fn page(text: Option<&str>) -> Result<(Page, String)> {
+pub fn page(text: Option<&str>, known: &[&str]) -> Result<(Page, String)> {
     let (mut common, mut rest) = (Vec::new(), Vec::new());
     for pair in text.unwrap_or_default().split('&') {
         let name = pair.split('=').next().unwrap_or_default();
-        match ["page", "per_page", "order", "cursor"].contains(&name) {
+        match known.contains(&name) {
             true => common.push(pair),
             false => rest.push(pair),
         }

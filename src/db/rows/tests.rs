@@ -180,3 +180,16 @@ fn what_grows_is_followed_by_its_key() {
             .is_err()
     );
 }
+
+#[test]
+fn what_does_not_grow_has_no_cursor() {
+    let list = |cursor| Rows::of("plans", "p").page("p.id", "p.name {}", &page(cursor));
+    assert!(list(None).is_ok());
+    for cursor in ["x", &Cursor::encode(&["a"])] {
+        let refused = list(Some(cursor)).unwrap_err();
+        assert_eq!(
+            refused.details.unwrap()["problem"],
+            "not a cursor of this list"
+        );
+    }
+}

@@ -7,13 +7,15 @@ use crate::http::body::{Body, Bytes, Parts};
 use crate::http::change::Stop;
 use crate::http::endpoint::NoBody;
 use crate::http::idempotency::Once;
-use crate::http::params::{Browser, Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query};
+use crate::http::params::{
+    Browser, Caller, Counted, Id, Ids, Inner, Key, Known, Paged, Query, Ranked,
+};
 use crate::http::permit::{Light, OnPerson, OwnProfile, Permit, Required, SignedIn};
 use crate::http::problem::{Failed, OpenAiFailed};
 use crate::http::reply::{
     Bare, Data, Elsewhere, Events, Files, Found, Output, Pdf, Reply, Shared, Spoken, Streamed,
 };
-use crate::http::strict::AskedPage;
+use crate::http::strict::{AskedPage, LISTED, RANKED};
 use aide::generate::GenContext;
 use aide::openapi::{
     Header, HeaderStyle, MediaType, Operation, Parameter, ParameterData, ParameterSchemaOrContent,
@@ -176,15 +178,24 @@ impl<T: JsonSchema> OperationInput for Query<T> {
     }
 }
 
+/// The filters of a list, and what is `known` of a page.
+fn add_page<F: JsonSchema>(ctx: &mut GenContext, operation: &mut Operation, known: &[&str]) {
+    Query::<F>::operation_input(ctx, operation);
+    let schema = ctx.schema.subschema_for::<AskedPage>();
+    let mut parameters = parameters_from_schema(ctx, schema, ParamLocation::Query);
+    parameters.retain(|one| known.contains(&one.parameter_data_ref().name.as_str()));
+    add_parameters(ctx, operation, parameters);
+}
+
 impl<F: JsonSchema> OperationInput for Paged<F> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
-        for schema in [
-            ctx.schema.subschema_for::<F>(),
-            ctx.schema.subschema_for::<AskedPage>(),
-        ] {
-            let parameters = parameters_from_schema(ctx, schema, ParamLocation::Query);
-            add_parameters(ctx, operation, parameters);
-        }
+        add_page::<F>(ctx, operation, LISTED);
+    }
+}
+
+impl<F: JsonSchema> OperationInput for Ranked<F> {
+    fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
+        add_page::<F>(ctx, operation, RANKED);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::db::{Raw, Rows, Tx, sql};
 use crate::error::{Code, Result};
 use celaest_domain::market::asset::Status;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -105,38 +106,47 @@ pub async fn grant(tx: &mut Tx, grant: &Grant) -> Result<()> {
     Ok(())
 }
 
-/// Changes what became of everything that an order gave, and says of how much: taken back with a refund,
-/// suspended while a payment is disputed, active again after it.
+/// What is to become of something owned.
+#[derive(Serialize)]
+pub struct Standing {
+    /// Which asset.
+    pub id: Uuid,
+    /// What becomes of it.
+    pub status: Status,
+    /// Why, where it is not active.
+    pub reason: Option<&'static str>,
+}
+
+/// Changes what became of what an order gave: taken back with a refund, suspended while its payment is missing or
+/// disputed, active again after it. What is so already stays as it is.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn set_status_of_order(
-    tx: &mut Tx,
-    organization: Uuid,
-    order: Uuid,
-    status: Status,
-    reason: &str,
-) -> Result<usize> {
+pub async fn set_statuses(tx: &mut Tx, organization: Uuid, wanted: &[Standing]) -> Result<()> {
     #[derive(serde::Deserialize)]
     struct Changed {
         id: Uuid,
         before: String,
+        after: String,
+        reason: Option<String>,
     }
-    let query = sql("WITH before AS (
-           SELECT a.id, a.status FROM customer_assets a
-           WHERE a.organization_id = $1::uuid AND a.order_id = $2::uuid AND a.status <> $3::asset_status
-           ORDER BY a.id FOR NO KEY UPDATE
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let query = sql("WITH changing AS (
+           SELECT a.id, a.status, w.status AS wanted, w.reason
+           FROM jsonb_to_recordset($2::jsonb) AS w(id uuid, status asset_status, reason text)
+           JOIN customer_assets a ON a.id = w.id AND a.organization_id = $1::uuid
+           WHERE (a.status, a.status_reason) IS DISTINCT FROM (w.status, w.reason::varchar)
+           ORDER BY a.id FOR NO KEY UPDATE OF a
          )
-         UPDATE customer_assets a
-         SET status = $3::asset_status, status_reason = CASE $3 WHEN 'active' THEN NULL ELSE left($4, 500) END
-         FROM before b WHERE a.id = b.id AND a.organization_id = $1::uuid
-         RETURNING a.id, b.status AS before")
+         UPDATE customer_assets a SET status = c.wanted, status_reason = c.reason
+         FROM changing c WHERE a.id = c.id AND a.organization_id = $1::uuid
+         RETURNING a.id, c.status AS before, c.wanted AS after, c.reason")
     .bind(organization)
-    .bind(order)
-    .bind(status.as_str())
-    .bind(reason);
+    .bind(json!(wanted));
     let changed: Vec<Changed> = tx.rows(query).await?;
-    for one in &changed {
+    for one in changed {
         tx.record(Fact {
             organization_id: Some(organization),
             action: Action::Update,
@@ -145,10 +155,10 @@ pub async fn set_status_of_order(
             resource_id: one.id,
             changes: json!({
                 "before": { "status": one.before },
-                "after": { "status": status.as_str(), "status_reason": reason },
+                "after": { "status": one.after, "status_reason": one.reason },
             }),
             payload: None,
         });
     }
-    Ok(changed.len())
+    Ok(())
 }

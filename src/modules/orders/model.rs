@@ -321,7 +321,7 @@ pub struct Settlement {
 #[serde(deny_unknown_fields, default)]
 #[garde(allow_unvalidated)]
 pub struct NewRefund {
-    /// How much. Default: what is left.
+    /// How much. Left out, or `null`: all that is left.
     pub amount: Option<Price>,
     /// Why, for the buyer to read.
     #[garde(custom(checks::line::<500>))]

@@ -2,10 +2,11 @@
 
 use crate::db::{Tx, sql};
 use crate::error::Result;
-use crate::modules::assets::queries::set_status_of_order;
+use crate::modules::assets::queries::{Standing, set_statuses};
 use crate::modules::licenses::sold::{self, Hold};
 use crate::modules::orders::queries::Parts;
-use celaest_domain::market::asset;
+use crate::modules::subscriptions::queries::PAID_BY;
+use celaest_domain::market::asset::Status;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -29,65 +30,66 @@ impl Why {
     }
 }
 
+/// Something that an order gave, and what holds it.
 #[derive(Deserialize)]
-struct Standing {
-    /// The order that gave it: for a renewal the one that its subscription began with.
-    first: Option<Uuid>,
-    /// Of all of it.
-    hold: Option<Why>,
-    licenses: Vec<Held>,
-}
-
-#[derive(Deserialize)]
-struct Held {
-    id: Uuid,
+struct Given {
+    license: Option<Uuid>,
+    asset: Option<Uuid>,
     hold: Option<Why>,
 }
 
-/// Stops what an order gave, or gives it back, by its refunds, its disputes and its subscriptions. Returns the
-/// keys of the licenses that changed.
+/// Stops what an order gave, or gives it back: each line by the order that pays for it now, by disputes and by its
+/// subscription. Of a renewal it is what its subscription began with. Returns the keys of the licenses that changed.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn settle(tx: &mut Tx, order: &Parts, now: DateTime<Utc>) -> Result<Vec<String>> {
-    let standing: Standing = tx
+    let given: Vec<Given> = tx
         .value(
-            sql("WITH first AS (
+            sql(format!("WITH first AS (
                    SELECT coalesce((SELECT i.order_id FROM subscriptions s JOIN order_items i ON i.id = s.order_item_id
                      WHERE s.id = o.subscription_id), o.id) AS id
                    FROM orders o WHERE o.id = $1::uuid AND o.organization_id = $2::uuid
-                 ), whole AS (
-                   SELECT o.id, CASE WHEN o.status = 'refunded' THEN 'refund'
-                     WHEN EXISTS (SELECT 1 FROM disputes d WHERE d.order_id = o.id AND d.is_holding) THEN 'dispute' END AS hold
-                   FROM orders o JOIN first ON first.id = o.id
                  ), item AS (
                    SELECT i.id, CASE
-                     WHEN whole.hold IS NOT NULL THEN whole.hold
-                     WHEN (SELECT r.status FROM orders r WHERE r.subscription_id = s.id AND r.kind = 'renewal'
-                           AND r.completed_at IS NOT NULL ORDER BY r.completed_at DESC LIMIT 1) = 'refunded' THEN 'refund'
+                     WHEN {PAID_BY} = 'refunded' THEN 'refund'
+                     WHEN EXISTS (SELECT 1 FROM disputes d WHERE d.order_id = o.id AND d.is_holding) THEN 'dispute'
                      WHEN EXISTS (SELECT 1 FROM disputes d JOIN orders r ON r.id = d.order_id
                            WHERE r.subscription_id = s.id AND d.is_holding) THEN 'dispute'
                      WHEN s.status = 'suspended' THEN 'unpaid' END AS hold
-                   FROM whole JOIN order_items i ON i.order_id = whole.id LEFT JOIN subscriptions s ON s.order_item_id = i.id)
-                 SELECT json_build_object('first', (SELECT id FROM whole), 'hold', (SELECT hold FROM whole),
-                   'licenses', (SELECT coalesce(json_agg(json_build_object('id', g.license_id, 'hold', item.hold)
-                       ORDER BY g.license_id), '[]')
-                     FROM item JOIN order_grants g ON g.order_item_id = item.id WHERE g.license_id IS NOT NULL))::text")
+                   FROM first JOIN orders o ON o.id = first.id JOIN order_items i ON i.order_id = o.id
+                   LEFT JOIN subscriptions s ON s.order_item_id = i.id)
+                 SELECT coalesce(json_agg(json_build_object('license', g.license_id, 'asset', g.asset_id, 'hold', item.hold)
+                     ORDER BY g.license_id), '[]')::text
+                 FROM item JOIN order_grants g ON g.order_item_id = item.id"))
             .bind(order.id)
             .bind(order.organization_id),
         )
         .await?;
-    let mut keys = Vec::new();
-    for Held { id, hold } in standing.licenses {
-        keys.extend(sold::settle(tx, id, hold.map(Why::hold), now).await?);
+    let (mut keys, mut assets) = (Vec::new(), Vec::new());
+    for Given {
+        license,
+        asset,
+        hold,
+    } in given
+    {
+        let hold = hold.map(Why::hold);
+        if let Some(id) = license {
+            keys.extend(sold::settle(tx, id, hold, now).await?);
+        }
+        if let Some(id) = asset {
+            let status = match hold {
+                Some(Hold::Refund) => Status::Revoked,
+                Some(_) => Status::Suspended,
+                None => Status::Active,
+            };
+            assets.push(Standing {
+                id,
+                status,
+                reason: hold.map(Hold::as_str),
+            });
+        }
     }
-    let (status, reason) = match standing.hold.map(Why::hold) {
-        Some(hold @ Hold::Refund) => (asset::Status::Revoked, hold.as_str()),
-        Some(hold) => (asset::Status::Suspended, hold.as_str()),
-        None => (asset::Status::Active, "paid"),
-    };
-    if let Some(first) = standing.first {
-        set_status_of_order(tx, order.organization_id, first, status, reason).await?;
-    }
+    set_statuses(tx, order.organization_id, &assets).await?;
     Ok(keys)
 }

@@ -1,7 +1,7 @@
 //! `POST /api/subscriptions/{id}/cancel`, `…/resume` and `…/change-plan`
 
 use super::model::{Changed, Nothing, PlanChange, Status, Subscription};
-use super::queries::{self, Locked, mine};
+use super::queries::{self, Locked, PAID_BY, mine};
 use crate::db::{Raw, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
@@ -71,12 +71,13 @@ pub async fn resume(
     permit.commit(tx, Data::raw(&after)).await
 }
 
-/// Whether the order that a subscription began with was paid back: what it gave stays stopped, so nobody pays for more.
+/// Whether what a subscription gives now was paid back: it stays stopped, so nobody pays for more.
 async fn is_paid_back(tx: &mut Tx, subscription: &Locked) -> Result<bool> {
     tx.value(
-        sql("SELECT to_json(EXISTS (SELECT 1 FROM order_items i JOIN orders o ON o.id = i.order_id
-               WHERE i.id = $1::uuid AND o.organization_id = $2::uuid AND o.status = 'refunded'))::text")
-        .bind(subscription.order_item_id)
+        sql(format!("SELECT to_json({PAID_BY} = 'refunded')::text
+             FROM subscriptions s JOIN order_items i ON i.id = s.order_item_id JOIN orders o ON o.id = i.order_id
+             WHERE s.id = $1::uuid AND s.organization_id = $2::uuid"))
+        .bind(subscription.id)
         .bind(subscription.organization_id),
     )
     .await

@@ -19,6 +19,12 @@ pub const COLUMNS: &str = "s.id, s.organization_id, s.user_id, s.seller_id, s.pr
     s.cancel_at_period_end, s.next_plan_id, s.next_unit_price, s.next_attempt_at, s.suspended_at, s.ended_at,
     s.created_at, s.updated_at";
 
+/// The status of the order that pays for subscription `s` now: its last renewal that was paid, or the order `o` that it
+/// began with. Of what is no subscription it is the status of `o`.
+pub const PAID_BY: &str =
+    "coalesce((SELECT r.status FROM orders r WHERE r.subscription_id = s.id AND r.kind = 'renewal'
+    AND r.completed_at IS NOT NULL ORDER BY r.completed_at DESC LIMIT 1), o.status)";
+
 /// What the log and the outside learn of a subscription.
 pub const SUBSCRIPTION: Subject = Subject {
     kind: "subscription",

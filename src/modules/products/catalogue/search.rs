@@ -4,7 +4,7 @@ use super::filters::Filters;
 use super::found::{self, Asked};
 use super::model::{Match, SearchResult};
 use crate::error::{Error, Result};
-use crate::http::params::{Browser, Paged};
+use crate::http::params::{Browser, Ranked};
 use crate::http::reply::{Data, Shared};
 use crate::language::Language;
 use celaest_domain::market::search::words;
@@ -39,7 +39,7 @@ pub struct Wanted {
 /// words that look like them. The best match comes first, among equals the most popular.
 pub async fn search(
     Browser(call): Browser,
-    Paged(f, page): Paged<Filters<Wanted>>,
+    Ranked(f, page): Ranked<Filters<Wanted>>,
 ) -> Result<Shared<Data<SearchResult>>> {
     let text = f.more.q.as_str();
     let wanted = words(text);
