@@ -152,13 +152,18 @@ export async function ask(env, binding, name, what, text) {
   }
 }
 
-/** The replies of `object` to questions that came together; an error stands in the place of one that has none. */
-export function replies(object, questions) {
-  return Promise.all(questions.map(async ([what, text]) => {
+/**
+ * The replies of `object` to questions that came together; an error stands in the place of one that has none. One after
+ * the other, as if each came alone: between reading its storage and writing it an object is not asked anything else.
+ */
+export async function replies(object, questions) {
+  const given = [];
+  for (const [what, text] of questions) {
     try {
-      return await object.ask(what, text);
+      given.push(await object.ask(what, text));
     } catch (error) {
-      return error instanceof Error ? error : new Error(String(error));
+      given.push(error instanceof Error ? error : new Error(String(error)));
     }
-  }));
+  }
+  return given;
 }
