@@ -102,8 +102,11 @@ function watchState(state, meter) {
   replace(state, 'blockConcurrencyWhile', (original, [work]) => meter.during(() => original(work)));
 }
 
+/** What is no call from outside; questions that come together are counted as if each came alone. */
+const INSIDE = ['constructor', 'free', 'askAll'];
+
 /** Whether a class's method is called from outside. */
-const isDoor = (name, value) => typeof value === 'function' && name !== 'constructor' && name !== 'free' && !name.startsWith('__');
+const isDoor = (name, value) => typeof value === 'function' && !INSIDE.includes(name) && !name.startsWith('__');
 
 /** The class of a Durable Object, counted. */
 export function counted(Class) {
