@@ -25,6 +25,11 @@ export class Counting extends DurableObject {
     if (what === 'stats') return JSON.stringify({ messages: this.messages - 1, largest: this.largest });
     if (what === 'throw') throw new Error('thrown for ' + text);
     if (what === 'die') this.ctx.abort('it died');
+    if (what === 'lead') {
+      // Four leave at once; the fifth waits for company, which it does not live to see.
+      for (let n = 0; n < 5; n += 1) ask(this.env, 'COUNTING', text, 'echo', 'led').catch(() => {});
+      this.ctx.abort('it died');
+    }
     if (what === 'add') {
       const sum = 1 + ((await this.ctx.storage.get('sum')) ?? 0);
       await this.ctx.storage.put('sum', sum);
@@ -146,4 +151,10 @@ test('what waits for its storage is not disturbed by those who came along', asyn
   const sums = await many(200, () => ask('adding', 'add', ''));
   assert.ok((await stats('adding')).largest > 4);
   assert.deepEqual(sums.map(({ reply }) => Number(reply)).sort((one, other) => one - other), sums.map((_, n) => n + 1));
+});
+
+test('whoever was to lead and died does not keep others waiting', async () => {
+  assert.ok((await ask('leading', 'lead', 'led')).error);
+  const replies = await many(20, (n) => ask('led', 'echo', `${n}`));
+  replies.forEach((reply, n) => assert.deepEqual(reply, { reply: `echo ${n}` }));
 });
