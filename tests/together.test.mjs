@@ -17,23 +17,31 @@ import { ask, replies } from ${JSON.stringify(TOGETHER)};
 export class Counting extends DurableObject {
   messages = 0;
   largest = 0;
-  async ask(what, text) {
-    if (!this.together) this.messages += 1;
+  ask(what, text) {
+    this.messages += 1;
+    return this.answer(what, text);
+  }
+  async answer(what, text) {
     if (what === 'stats') return JSON.stringify({ messages: this.messages - 1, largest: this.largest });
     if (what === 'throw') throw new Error('thrown for ' + text);
     if (what === 'die') this.ctx.abort('it died');
-    await scheduler.wait(20);
+    if (what === 'lead') {
+      // Four leave at once; the fifth waits for company, which it does not live to see.
+      for (let n = 0; n < 5; n += 1) ask(this.env, 'COUNTING', text, 'echo', 'led').catch(() => {});
+      this.ctx.abort('it died');
+    }
+    if (what === 'add') {
+      const sum = 1 + ((await this.ctx.storage.get('sum')) ?? 0);
+      await this.ctx.storage.put('sum', sum);
+      return String(sum);
+    }
+    await scheduler.wait(5);
     return what + ' ' + text.slice(0, 40);
   }
   async askAll(questions) {
     this.messages += 1;
     this.largest = Math.max(this.largest, questions.length);
-    this.together = true;
-    try {
-      return await replies(this, questions);
-    } finally {
-      this.together = false;
-    }
+    return replies({ ask: (what, text) => this.answer(what, text) }, questions);
   }
 }
 
@@ -137,4 +145,16 @@ test('whoever leaves takes nobody along', async () => {
     answers.forEach((answer, n) => answer && assert.deepEqual(answer, { reply: `echo ${n}` }));
     assert.ok(answers.filter(Boolean).length >= 133);
   }
+});
+
+test('what waits for its storage is not disturbed by those who came along', async () => {
+  const sums = await many(200, () => ask('adding', 'add', ''));
+  assert.ok((await stats('adding')).largest > 4);
+  assert.deepEqual(sums.map(({ reply }) => Number(reply)).sort((one, other) => one - other), sums.map((_, n) => n + 1));
+});
+
+test('whoever was to lead and died does not keep others waiting', async () => {
+  assert.ok((await ask('leading', 'lead', 'led')).error);
+  const replies = await many(20, (n) => ask('led', 'echo', `${n}`));
+  replies.forEach((reply, n) => assert.deepEqual(reply, { reply: `echo ${n}` }));
 });

@@ -13,16 +13,21 @@ const objectOf = (name) => class extends DurableObject {
 
   constructor(context, env) {
     super(context, env);
-    this.#enter(() => {});
+    enter(() => this.#open());
+  }
+
+  /** Makes the core, which begins to read its rows; the platform delivers nothing until it has. */
+  #open() {
+    this.#core = new bundle.ObjectDoor(name, this.ctx, this.env);
+    this.#generation = generation();
   }
 
   #enter(work) {
     return enter(() => {
-      if (this.#generation !== generation()) {
-        this.#core = new bundle.ObjectDoor(name, this.ctx, this.env);
-        this.#generation = generation();
-      }
-      return work(this.#core);
+      if (this.#generation === generation()) return work(this.#core);
+      this.#open();
+      // What asks was delivered before: it waits by itself.
+      return this.ctx.blockConcurrencyWhile(async () => {}).then(() => this.#enter(work));
     });
   }
 

@@ -12,8 +12,8 @@ const GATHER_MS = 1;
 /** Questions and characters in one message. */
 const MOST = 64;
 const MOST_TEXT = 512 * 1024;
-/** A gathering that has not left after so many milliseconds has lost whoever was to lead it. */
-const LOST_MS = 1_000;
+/** Whoever still gathers after so many milliseconds has lost whoever was to lead: the first who notices does. */
+const LOST_MS = 100;
 /** The longest that those who come along wait for their replies, in milliseconds: longer than an object may take. */
 const PATIENCE_MS = 30_000;
 /** Ways that are kept; what they know is soon known again. */
@@ -26,51 +26,46 @@ const pause = (ms) => new Promise((resolve) => {
   setTimeout(resolve, ms);
 });
 
-/** Those who leave together: the first of them leads. */
+/** Those who leave together. */
 class Gathering {
   questions = [];
 
-  #followers = [];
+  hasLeft = false;
+
+  #waiting = [];
 
   #length = 0;
 
-  #begun = Date.now();
-
-  constructor(question) {
-    this.#add(question);
+  takes([, text]) {
+    return this.questions.length < MOST && this.#length + text.length <= MOST_TEXT;
   }
 
-  #add(question) {
+  /** Comes along; the reply. `lead` is called when nobody else has led for too long. */
+  async join(question, lead) {
     this.questions.push(question);
     this.#length += question[1].length;
-  }
-
-  takes([, text]) {
-    return this.questions.length < MOST && this.#length + text.length <= MOST_TEXT && Date.now() - this.#begun < LOST_MS;
-  }
-
-  /** Comes along; the reply. */
-  async join(question) {
-    this.#add(question);
     // Made like this, and only like this, it lets its own request go on, whichever request resolves it.
     const mine = Promise.withResolvers();
-    this.#followers.push(mine);
+    this.#waiting.push(mine);
     // It also tells the platform that there is something to wait for.
-    const late = setTimeout(() => mine.reject(new Error('an object did not reply to those who came along')), PATIENCE_MS);
-    const reply = await mine.promise;
-    clearTimeout(late);
-    return reply;
+    let late = setTimeout(() => {
+      late = setTimeout(() => mine.reject(new Error('an object did not reply to those who came along')), PATIENCE_MS);
+      lead();
+    }, LOST_MS);
+    try {
+      return await mine.promise;
+    } finally {
+      clearTimeout(late);
+    }
   }
 
-  /** Gives everybody the reply to their question; the leader's is returned. */
-  handOut([first, ...others]) {
-    others.forEach((reply, place) => settle(this.#followers[place], reply));
-    if (first instanceof Error) throw first;
-    return first;
+  /** Gives everybody the reply to their question. */
+  handOut(replies) {
+    this.#waiting.forEach((one, place) => settle(one, replies[place]));
   }
 
   fail(error) {
-    this.#followers.forEach(({ reject }) => reject(error));
+    this.#waiting.forEach(({ reject }) => reject(error));
   }
 }
 
@@ -108,24 +103,24 @@ class Way {
 
   /** Comes along with others, or leads those who come. */
   gather(object, question) {
-    if (this.#next?.takes(question)) return this.#next.join(question);
-    const led = new Gathering(question);
-    this.#next = led;
-    const replied = this.#lead(led, object);
+    const isFirst = !this.#next?.takes(question);
+    if (isFirst) this.#next = new Gathering();
+    const gathering = this.#next;
+    const lead = () => this.#lead(gathering, object);
     // Others depend on it, whether or not whoever leads stays.
-    waitUntil(replied.catch(() => {}));
-    return replied;
+    if (isFirst) waitUntil(pause(GATHER_MS).then(lead));
+    return gathering.join(question, () => waitUntil(lead()));
   }
 
-  async #lead(led, object) {
-    await pause(GATHER_MS);
-    if (this.#next === led) this.#next = undefined;
-    this.#isCrowded = led.questions.length > 1;
+  async #lead(gathering, object) {
+    if (gathering.hasLeft) return;
+    gathering.hasLeft = true;
+    if (this.#next === gathering) this.#next = undefined;
+    this.#isCrowded = gathering.questions.length > 1;
     try {
-      return led.handOut(await this.send(() => object.askAll(led.questions)));
+      gathering.handOut(await this.send(() => object.askAll(gathering.questions)));
     } catch (error) {
-      led.fail(error);
-      throw error;
+      gathering.fail(error);
     }
   }
 }
@@ -152,13 +147,18 @@ export async function ask(env, binding, name, what, text) {
   }
 }
 
-/** The replies of `object` to questions that came together; an error stands in the place of one that has none. */
-export function replies(object, questions) {
-  return Promise.all(questions.map(async ([what, text]) => {
+/**
+ * The replies of `object` to questions that came together; an error stands in the place of one that has none. One after
+ * the other, as if each came alone: between reading its storage and writing it an object is not asked anything else.
+ */
+export async function replies(object, questions) {
+  const given = [];
+  for (const [what, text] of questions) {
     try {
-      return await object.ask(what, text);
+      given.push(await object.ask(what, text));
     } catch (error) {
-      return error instanceof Error ? error : new Error(String(error));
+      given.push(error instanceof Error ? error : new Error(String(error)));
     }
-  }));
+  }
+  return given;
 }

@@ -202,6 +202,11 @@ impl Journal {
         self.take()
     }
 
+    /// Whoever was to send what came back has tried often enough: whoever comes next takes care of it.
+    pub const fn give_up(&mut self) {
+        self.cared_until = 0;
+    }
+
     /// The queue took what was taken.
     pub const fn sent(&mut self) {
         self.is_queue_away = false;
@@ -390,6 +395,11 @@ mod tests {
         // Whoever died is not waited for.
         assert_eq!(push(&mut journal, 9_000), Due::Care);
         assert_eq!(push(&mut journal, 9_000 + ALL_ATTEMPTS_MS), Due::Care);
+        // Nor is whoever has given up.
+        let unsent = journal.take_after_care();
+        assert_eq!(journal.restore(unsent, 90_000), Due::Care);
+        journal.give_up();
+        assert_eq!(push(&mut journal, 90_001), Due::Care);
     }
 
     #[test]

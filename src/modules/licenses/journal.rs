@@ -69,6 +69,7 @@ async fn care(env: &Env) {
             return;
         }
     }
+    JOURNAL.with_borrow_mut(Journal::give_up);
 }
 
 /// Sends every line there is, and what is to be done after that.
