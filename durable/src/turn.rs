@@ -104,12 +104,12 @@ type Asked = (Rc<Slot>, Task<Result<JsValue>>);
 
 impl<T> Asking<T> {
     /// Keeps `waiting`, which asks `now`, in Unix milliseconds. Whoever left before the reply is not heard of again:
-    /// what asked longer ago than any object takes goes with those.
+    /// what asked longer ago than any object takes goes with those, and of too many what asked first.
     fn add(&mut self, turn: u32, now: i64, waiting: T) {
-        while let Some(first) = self.0.first_entry()
-            && now.saturating_sub(first.get().0) > MOST_MS
+        while let Some((_, (asked, _))) = self.0.first_key_value()
+            && (now.saturating_sub(*asked) > MOST_MS || self.0.len() >= MOST)
         {
-            first.remove();
+            self.0.pop_first();
         }
         self.0.insert(turn, (now, waiting));
     }
@@ -119,8 +119,10 @@ impl<T> Asking<T> {
     }
 }
 
-/// The longest that a reply is waited for, in milliseconds.
-const MOST_MS: i64 = 600_000;
+/// The longest that a reply is waited for, in milliseconds: twice what those wait whose questions leave together.
+const MOST_MS: i64 = 60_000;
+/// Those who wait at a time, each with a few kilobytes of its request: far more than an isolate is given.
+const MOST: usize = 4_000;
 
 /// Lets whoever is at work put `question` to an object. `None`: it waits for more than this, or cannot ask,
 /// and the question has to be put in another way.
@@ -295,6 +297,13 @@ mod tests {
         assert_eq!(asking.take(7).as_deref(), Some("7"));
         assert_eq!(asking.take(8).as_deref(), Some("8"));
         assert!(asking.0.is_empty());
+        // However many hang up, there is an end.
+        for turn in 0..2 * MOST as u32 {
+            asking.add(turn, 0, String::new());
+        }
+        assert_eq!(asking.0.len(), MOST);
+        assert_eq!(asking.take(MOST as u32 - 1), None);
+        assert!(asking.take(MOST as u32).is_some());
     }
 
     #[test]

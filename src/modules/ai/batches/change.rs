@@ -60,7 +60,7 @@ fn cancel_some(tx: &Tx, batch: Uuid) -> Query {
              AND ($2::uuid IS NULL OR q.organization_id = $2::uuid) AND ($3::uuid IS NULL OR q.user_id = $3::uuid)
            ORDER BY q.task_id LIMIT $4::bigint
          ), seen AS MATERIALIZED (
-           SELECT t.id FROM due d JOIN processed_tasks t ON t.id = d.task_id AND t.created_at = d.task_created_at
+           SELECT t.id FROM due d JOIN processed_tasks t ON t.id = d.task_id AND t.created_at IS NOT DISTINCT FROM d.task_created_at
            ORDER BY t.id FOR NO KEY UPDATE OF t
          ), place AS MATERIALIZED (
            SELECT q.task_id, q.task_created_at, q.lease FROM ai_task_queue q
@@ -71,7 +71,7 @@ fn cancel_some(tx: &Tx, batch: Uuid) -> Query {
            DELETE FROM ai_task_queue q USING place p WHERE q.task_id = p.task_id AND p.lease IS NULL
          ), task AS (
            UPDATE processed_tasks t SET status = 'cancelled', completed_at = now() FROM place p
-           WHERE t.id = p.task_id AND t.created_at = p.task_created_at AND t.batch_id = $1::uuid
+           WHERE t.id = p.task_id AND t.created_at IS NOT DISTINCT FROM p.task_created_at AND t.batch_id = $1::uuid
            RETURNING t.id)
          SELECT json_build_array((SELECT count(*) FROM due), (SELECT count(*) FROM task))::text",
     )

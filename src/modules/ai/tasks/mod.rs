@@ -3,6 +3,10 @@
 //!
 //! What waits is in `ai_task_queue`, and PostgreSQL says who is next ([`turns`]). A message of the queue says
 //! nothing but that there is something to do; whoever gets it takes up tasks until there are none ([`drain`]).
+//!
+//! Statements that hold or change tasks compare `created_at` by `IS NOT DISTINCT FROM`. By `=` PostgreSQL would choose
+//! a task's partition while it goes, and version 18 can crash of that (`perform_pruning_base_step`) when a row that it
+//! waited for was changed meanwhile. The index on `id` finds the task in each partition.
 
 pub mod asking;
 pub mod cancel;

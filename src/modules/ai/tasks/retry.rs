@@ -80,7 +80,7 @@ pub async fn again(tx: &mut Tx, which: &str, id: Uuid, key: Option<Uuid>) -> Res
            UPDATE processed_tasks p SET status = 'pending', core_request_id = queued.call_id, error_code = NULL, error_message = NULL, outcome = NULL,
              retry_count = 0, queue_time_ms = NULL, execution_time_ms = NULL, ai_time_ms = NULL, started_at = NULL,
              completed_at = NULL
-           FROM t JOIN queued ON queued.task_id = t.id WHERE p.id = t.id AND p.created_at = t.created_at
+           FROM t JOIN queued ON queued.task_id = t.id WHERE p.id = t.id AND p.created_at IS NOT DISTINCT FROM t.created_at
            RETURNING t.status AS was
          )
          SELECT json_build_object('failed', count(*) FILTER (WHERE was = 'failed'),

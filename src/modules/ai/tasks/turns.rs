@@ -153,7 +153,7 @@ pub fn claim(room: usize) -> Query {
          ), mine AS (
            -- Whoever takes tasks at the same time takes others, and nobody waits for one that is being changed.
            SELECT q.task_id FROM ai_task_queue q JOIN next n ON n.task_id = q.task_id
-           JOIN processed_tasks t ON t.id = q.task_id AND t.created_at = q.task_created_at
+           JOIN processed_tasks t ON t.id = q.task_id AND t.created_at IS NOT DISTINCT FROM q.task_created_at
            WHERE q.due_at <= now() AND NOT q.is_cancelled
            ORDER BY n.turn, n.served_at, q.task_id LIMIT $1::bigint
            FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF q SKIP LOCKED
@@ -161,7 +161,7 @@ pub fn claim(room: usize) -> Query {
            UPDATE processed_tasks t SET status = 'processing', started_at = now(),
              queue_time_ms = (extract(epoch FROM now() - q.queued_at) * 1000)::integer, retry_count = least(q.attempts, $3::integer - 1)
            FROM mine m JOIN ai_task_queue q ON q.task_id = m.task_id
-           WHERE t.id = q.task_id AND t.created_at = q.task_created_at
+           WHERE t.id = q.task_id AND t.created_at IS NOT DISTINCT FROM q.task_created_at
            RETURNING t.id, t.batch_id, t.prompt_id, t.input_text, t.request, t.request_id, t.ip_address, t.user_agent
          ), taken AS (
            UPDATE ai_task_queue q SET lease = uuid_generate_v4(), attempts = q.attempts + 1,
@@ -272,7 +272,7 @@ pub fn settle(settled: &[Settled]) -> Query {
              tokens_input integer, tokens_output integer, cost_micro numeric, model_id uuid, pool_key uuid, ai_ms integer)
          ), ours AS MATERIALIZED (
            SELECT t.id FROM ai_task_queue q JOIN told d ON d.task_id = q.task_id AND d.lease = q.lease
-           JOIN processed_tasks t ON t.id = q.task_id AND t.created_at = q.task_created_at
+           JOIN processed_tasks t ON t.id = q.task_id AND t.created_at IS NOT DISTINCT FROM q.task_created_at
            ORDER BY t.id FOR NO KEY UPDATE OF t
          ), held AS MATERIALIZED (
            SELECT q.task_id, q.task_created_at, q.license_id, q.organization_id, q.attempts, q.is_cancelled,
@@ -306,7 +306,7 @@ pub fn settle(settled: &[Settled]) -> Query {
                THEN greatest(extract(epoch FROM now() - t.started_at) * 1000, 0)::integer END,
              completed_at = CASE WHEN h.has_ended THEN coalesce(t.completed_at, now()) END
            FROM held h JOIN told d ON d.task_id = h.task_id
-           WHERE t.id = h.task_id AND t.created_at = h.task_created_at
+           WHERE t.id = h.task_id AND t.created_at IS NOT DISTINCT FROM h.task_created_at
            RETURNING t.*, h.has_ended
          ), locked AS (
            SELECT b.id FROM task_batches b WHERE b.id IN (SELECT batch_id FROM task WHERE has_ended)
