@@ -3,9 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { build } from 'esbuild';
-import { Miniflare, convertV4MiniflareOptions } from 'miniflare';
 import { fileURLToPath } from 'node:url';
+import { startSmallWorker } from './support/small-worker.mjs';
 
 const file = (path) => fileURLToPath(new URL(`../src/entry/${path}`, import.meta.url));
 
@@ -59,12 +58,11 @@ export default {
 };
 `;
 
-let miniflare;
-let url;
+let worker;
 
 before(async () => {
-  const bundled = await build({
-    stdin: { contents: WORKER, resolveDir: '/', loader: 'js' }, bundle: true, write: false, format: 'esm', external: ['cloudflare:*'],
+  worker = await startSmallWorker({
+    contents: WORKER, objects: { LICENSE: 'LicenseObject' },
     plugins: [{
       name: 'celaest-wasm',
       setup({ onResolve, onLoad }) {
@@ -73,17 +71,11 @@ before(async () => {
       },
     }],
   });
-  miniflare = new Miniflare(convertV4MiniflareOptions({
-    modules: [{ type: 'ESModule', path: 'worker.js', contents: bundled.outputFiles[0].text }],
-    compatibilityDate: '2026-10-20',
-    durableObjects: { LICENSE: { className: 'LicenseObject', useSQLite: true } },
-  }));
-  url = await miniflare.ready;
 });
-after(() => miniflare?.dispose());
+after(() => worker?.stop());
 
 const ask = async (name, ...questions) => {
-  const response = await fetch(url, { method: 'POST', body: JSON.stringify([name, questions]) });
+  const response = await fetch(worker.url, { method: 'POST', body: JSON.stringify([name, questions]) });
   return response.json();
 };
 

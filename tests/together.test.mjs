@@ -2,10 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { build } from 'esbuild';
-import { Miniflare, convertV4MiniflareOptions } from 'miniflare';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startSmallWorker } from './support/small-worker.mjs';
 
 const TOGETHER = fileURLToPath(new URL('../src/entry/together.mjs', import.meta.url));
 
@@ -61,24 +60,15 @@ export default {
 };
 `;
 
-let miniflare;
-let url;
+let worker;
 
 before(async () => {
-  const bundled = await build({
-    stdin: { contents: WORKER, resolveDir: '/', loader: 'js' }, bundle: true, write: false, format: 'esm', external: ['cloudflare:*'],
-  });
-  miniflare = new Miniflare(convertV4MiniflareOptions({
-    modules: [{ type: 'ESModule', path: 'worker.js', contents: bundled.outputFiles[0].text }],
-    compatibilityDate: '2026-10-20', compatibilityFlags: ['enable_request_signal'],
-    durableObjects: { COUNTING: { className: 'Counting', useSQLite: true } },
-  }));
-  url = await miniflare.ready;
+  worker = await startSmallWorker({ contents: WORKER, objects: { COUNTING: 'Counting' } });
 });
-after(() => miniflare?.dispose());
+after(() => worker?.stop());
 
 const ask = async (name, what, text, options) => {
-  const response = await fetch(url, { method: 'POST', body: JSON.stringify([name, what, text]), ...options });
+  const response = await fetch(worker.url, { method: 'POST', body: JSON.stringify([name, what, text]), ...options });
   assert.equal(response.status, 200);
   return response.json();
 };
