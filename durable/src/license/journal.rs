@@ -1,5 +1,5 @@
 //! The log on its way to the queue: lines of validations, which the worker
-//! keeps for a moment, and the packing of messages.
+//! keeps for a moment.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::wire::{CollisionRecord, Logged, PendingBinding};
+use super::wire::Logged;
 
 /// Longest `device_info` that is logged, in bytes of JSON; a longer one is
 /// logged as null.
@@ -22,8 +22,6 @@ const ALL_ATTEMPTS_MS: i64 = 25_000;
 /// What is kept while the queue is away; then the oldest go.
 const MAX_LINES: usize = 5_000;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// Below the queue's 128 KB with room for its own framing.
-const MAX_MESSAGE: usize = 96_000;
 
 /// One validation as it will be written. It becomes JSON when it is sent, many at a time.
 #[derive(Debug, Clone)]
@@ -86,7 +84,7 @@ impl Line {
         size_of::<Self>() + self.ip.len() + self.connection_ip.len() + info + texts
     }
 
-    fn to_json(&self) -> String {
+    pub(super) fn to_json(&self) -> String {
         let text = |text: &Option<String>, length| text.as_ref().map(|text| clip(text, length));
         let row = Row {
             id: self.id,
@@ -233,90 +231,10 @@ impl Journal {
     }
 }
 
-/// The bodies of the messages that carry these lines.
-#[must_use]
-pub fn pack_lines(lines: &VecDeque<Line>) -> Vec<String> {
-    let mut packer = Packer::new(None);
-    for line in lines {
-        packer.add(VALIDATIONS, &line.to_json());
-    }
-    packer.finish()
-}
-
-/// The bodies of the messages that carry what an object made, bindings first:
-/// the rest refers to them.
-pub fn pack_made<'a>(
-    license: Uuid,
-    bindings: impl Iterator<Item = &'a PendingBinding>,
-    collisions: impl Iterator<Item = &'a CollisionRecord>,
-) -> Vec<String> {
-    let mut packer = Packer::new(Some(license));
-    for binding in bindings {
-        packer.add(BINDINGS, &json(binding));
-    }
-    for record in collisions {
-        packer.add(COLLISIONS, &json(record));
-    }
-    packer.finish()
-}
-
-fn json(row: &impl Serialize) -> String {
-    // A plain structure always serializes.
-    serde_json::to_string(row).unwrap_or_default()
-}
-
-const BINDINGS: usize = 0;
-const COLLISIONS: usize = 1;
-const VALIDATIONS: usize = 2;
-
-struct Packer {
-    license: String,
-    full: Vec<String>,
-    sections: [String; 3],
-}
-
-impl Packer {
-    fn new(license: Option<Uuid>) -> Self {
-        Self {
-            license: license.map_or_else(|| "null".to_owned(), |id| format!("\"{id}\"")),
-            full: Vec::new(),
-            sections: Default::default(),
-        }
-    }
-
-    /// Puts `json` into a section of the open message, opening a new one when
-    /// it would grow too large.
-    fn add(&mut self, section: usize, json: &str) {
-        let size: usize = self.sections.iter().map(String::len).sum();
-        if size > 0 && size + json.len() + 512 > MAX_MESSAGE {
-            self.close();
-        }
-        let text = &mut self.sections[section];
-        if !text.is_empty() {
-            text.push(',');
-        }
-        text.push_str(json);
-    }
-
-    fn close(&mut self) {
-        let [bindings, collisions, validations] = std::mem::take(&mut self.sections);
-        let license = &self.license;
-        self.full.push(format!(
-            r#"{{"license_id":{license},"bindings":[{bindings}],"collisions":[{collisions}],"validations":[{validations}]}}"#
-        ));
-    }
-
-    fn finish(mut self) -> Vec<String> {
-        if self.sections.iter().any(|section| !section.is_empty()) {
-            self.close();
-        }
-        self.full
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::license::packing::pack_lines;
     use crate::license::wire::LogBatch;
     use std::collections::HashSet;
 

@@ -9,6 +9,7 @@ mod client;
 mod collisions;
 mod journal;
 mod object;
+mod packing;
 mod rules;
 mod stored;
 mod wire;
@@ -24,8 +25,9 @@ pub use client::{
     announce, confirm_calls, forget, pending, reserve, reserve_call, settle_calls, settled,
     validate,
 };
-pub use journal::{ATTEMPTS, Due, Journal, Line, MAX_DEVICE_INFO, pack_lines};
+pub use journal::{ATTEMPTS, Due, Journal, Line, MAX_DEVICE_INFO};
 pub(crate) use object::open;
+pub use packing::pack_lines;
 pub use wire::{
     Answer, Check, CollisionRecord, CurrentSettings, Found, LogBatch, LogValidation, Logged,
     Outcome, Pending, PendingBinding, Reservation, ReserveRequest, Supply, Wanted,

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use celaest_domain::address::AddressKey;
 use uuid::Uuid;
 
-use crate::license::journal::pack_made;
+use crate::license::packing::pack_made;
 use crate::license::stored::{BINDING, COLLISION};
 use crate::license::wire::{CollisionRecord, Pending, PendingBinding};
 use crate::storage::Effects;
