@@ -1,18 +1,32 @@
 //! The OpenAPI document, made from the handlers' own signatures: what an extractor needs and what a
 //! reply carries is said once, here, for each kind. Native only; the worker serves the result as a file.
 
-mod describe;
 mod events;
 mod finish;
+mod inputs;
+mod outputs;
 
 use crate::error::openai;
 use crate::http::endpoint::Handler;
 use aide::generate::{in_context, reset_context};
 use aide::openapi::{
-    Info, OpenApi, Operation, PathItem, ReferenceOr, SchemaObject, SecurityScheme, Server,
-    StatusCode, Tag,
+    Info, MediaType, OpenApi, Operation, PathItem, ReferenceOr, SchemaObject, SecurityScheme,
+    Server, StatusCode, Tag,
 };
+use schemars::Schema;
 use serde_json::Value;
+
+/// What a body of this shape is in the document.
+fn media(schema: Schema) -> MediaType {
+    MediaType {
+        schema: Some(SchemaObject {
+            json_schema: schema,
+            example: None,
+            external_docs: None,
+        }),
+        ..MediaType::default()
+    }
+}
 
 /// The document while it is made.
 pub struct Document {
@@ -45,7 +59,7 @@ impl Document {
                         .insert(StatusCode::Code(status), response);
                 }
                 None if openai::is_at(path) => {
-                    let failed = in_context(describe::openai_failed);
+                    let failed = in_context(outputs::openai_failed);
                     responses.default = Some(ReferenceOr::Item(failed));
                 }
                 None => responses.default = Some(response),
