@@ -231,6 +231,18 @@ describe('access follows the period that is paid now', () => {
     return (await renewals(one)).at(-1);
   }
 
+  /** Its card is refused when the period ends. */
+  async function isRefused(one, card) {
+    stripe.cards.set(await cardOf(one), card);
+    await passes(one, 30);
+    await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+  }
+  /** The renewal that is open is paid by its buyer. */
+  async function paysByHand(one) {
+    const [open] = await renewals(one);
+    await stripe.confirm((await shop.pay(one.buyer.call, open)).transaction_id);
+  }
+
   test('an old one that was paid back ends nothing; the one in force ends all, and gives it back', async () => {
     const one = await subscribed({ quantity: 2 });
     const second = await goesOn(one);
@@ -260,13 +272,10 @@ describe('access follows the period that is paid now', () => {
 
   test('the first one was paid back and the next is paid: access begins with it', async () => {
     const one = await subscribed();
-    stripe.cards.set(await cardOf(one), 'pm_poor');
-    await passes(one, 30);
-    await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+    await isRefused(one, 'pm_poor');
     await refund(one.order);
     assert.deepEqual(await access(one), [PAID_BACK]);
-    const [open] = await renewals(one);
-    await stripe.confirm((await shop.pay(one.buyer.call, open)).transaction_id);
+    await paysByHand(one);
     assert.deepEqual(await access(one), [GOOD]);
     await shop.balanced();
   });
@@ -291,14 +300,11 @@ describe('access follows the period that is paid now', () => {
 
   test('one that is not paid stops what it gave alone', async () => {
     const one = await subscribed();
-    stripe.cards.set(await cardOf(one), 'pm_stolen');
-    await passes(one, 30);
-    await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+    await isRefused(one, 'pm_stolen');
     await passes(one, 8);
     await renew(one, async () => assert.equal((await of(one)).status, 'suspended'));
     assert.deepEqual(await access(one), [stopped('subscription unpaid', 'suspended')]);
-    const [open] = await renewals(one);
-    await stripe.confirm((await shop.pay(one.buyer.call, open)).transaction_id);
+    await paysByHand(one);
     assert.deepEqual(await access(one), [GOOD]);
   });
 });
