@@ -79,13 +79,7 @@ impl Call {
                 .filter(|ip| Address::parse(ip).is_some())
                 .unwrap_or("127.0.0.1")
                 .to_owned(),
-            user_agent: head.user_agent().map(|agent| {
-                agent
-                    .chars()
-                    .filter(|c| !c.is_control())
-                    .take(500)
-                    .collect()
-            }),
+            user_agent: head.user_agent().map(clipped),
             started_ms: clock::now_ms(),
             database: Database::new(&env, background.clone()),
             head,
@@ -204,5 +198,16 @@ impl Call {
     /// Who called, as far as known.
     pub fn caller(&self) -> CallerLog {
         self.caller.get()
+    }
+}
+
+/// At most 500 characters of a header, without those that control terminals.
+fn clipped(text: &str) -> String {
+    match text.len() <= 500 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        true => text.to_owned(),
+        false => {
+            let harmless = text.chars().filter(|c| !c.is_control());
+            harmless.take(500).collect()
+        }
     }
 }

@@ -34,10 +34,17 @@ use futures_util::FutureExt;
 use platform::incoming::{Head, Incoming, Rest};
 use run::Run;
 use std::rc::Rc;
+#[cfg(target_family = "wasm")]
+use talc::wasm::{WasmDynamicTalc, new_wasm_dynamic_allocator};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::worker_sys;
 use worker::{Context, Env, MessageBatch, ScheduleContext, ScheduledEvent, State, event};
+
+/// What a validation costs in WebAssembly is to a tenth memory that is taken and given back.
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static MEMORY: WasmDynamicTalc = new_wasm_dynamic_allocator();
 
 /// Requests: a number that no other has, a head and, when it was small enough to come along, a body. Returns the
 /// answer, a question to an object, or a promise of the answer when something else has to be waited for.

@@ -141,7 +141,8 @@ async function bundle({ note, fast }) {
     ]);
     // Without the functions' names, which are a twelfth of it and read by nobody there. Only what is small becomes a
     // part of what calls it: what is large and alike compresses well only while it stays alike.
-    await optimize('--one-caller-inline-max-function-size=60', '--always-inline-max-function-size=12', '-Oz');
+    // Below the stack, where memory begins, is nothing that a pointer may lead to.
+    await optimize('--one-caller-inline-max-function-size=60', '--always-inline-max-function-size=12', '--low-memory-unused', '-Oz');
     note('functions that are alike side by side');
     writeFileSync(wasm, named(readFileSync(wasm)));
     await optimize('--reorder-functions-by-name');

@@ -91,14 +91,14 @@ class Way {
     return !this.#next && this.#underWay === 0 && !this.#isCrowded;
   }
 
-  /** Sends one message. */
-  async send(message) {
+  /** One message more is on its way. */
+  leave() {
     this.#underWay += 1;
-    try {
-      return await message();
-    } finally {
-      this.#underWay -= 1;
-    }
+  }
+
+  /** One of them has been answered, or is lost. */
+  arrive() {
+    this.#underWay -= 1;
   }
 
   /** Comes along with others, or leads those who come. */
@@ -117,10 +117,13 @@ class Way {
     gathering.hasLeft = true;
     if (this.#next === gathering) this.#next = undefined;
     this.#isCrowded = gathering.questions.length > 1;
+    this.leave();
     try {
-      gathering.handOut(await this.send(() => object.askAll(gathering.questions)));
+      gathering.handOut(await object.askAll(gathering.questions));
     } catch (error) {
       gathering.fail(error);
+    } finally {
+      this.arrive();
     }
   }
 }
@@ -140,9 +143,12 @@ export async function ask(env, binding, name, what, text) {
   const object = env[binding].getByName(name);
   const key = `${binding} ${name}`;
   const way = wayTo(key);
+  const isAlone = way.isFree;
+  if (isAlone) way.leave();
   try {
-    return await (way.isFree ? way.send(() => object.ask(what, text)) : way.gather(object, [what, text]));
+    return await (isAlone ? object.ask(what, text) : way.gather(object, [what, text]));
   } finally {
+    if (isAlone) way.arrive();
     if (way.isForgotten) ways.delete(key);
   }
 }

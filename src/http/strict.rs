@@ -2,7 +2,7 @@
 
 use crate::db::page::{Order, Page};
 use crate::error::{Code, Error, Result, plain};
-use celaest_domain::json::{self, Misread};
+use celaest_domain::json::{self, Misread, Parsed};
 use garde::Validate;
 use schemars::JsonSchema;
 use serde::de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor};
@@ -16,10 +16,13 @@ use std::fmt;
 /// # Errors
 /// 400 naming the place that is wrong, also within what is kept as it came: see [`Sound`].
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let parsed = parse_parts(bytes)?;
-    // It is JSON: that has been seen to.
-    let Sound = json::read(object(bytes)?).map_err(misread)?;
-    Ok(parsed)
+    let text = object(bytes)?;
+    let Parsed { value, is_typed } = parse_closely(text)?;
+    // Types refuse names that are there twice, and only so written is there a NUL character in JSON.
+    if !is_typed || text.contains("\\u0000") {
+        let Sound = json::read(text).map_err(misread)?;
+    }
+    Ok(value)
 }
 
 /// JSON of which every reader makes the same, and that PostgreSQL can store: no object has a name twice (RFC
@@ -92,15 +95,18 @@ fn refuse(path: String, problem: String) -> Error {
 ///
 /// # Errors
 /// As [`parse`], but for what is wrong within those parts.
-#[inline(never)]
 pub fn parse_parts<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let text = object(bytes)?;
-    let wrong = match json::parse(text) {
-        Ok(value) => return Ok(value),
+    parse_closely(object(bytes)?).map(|parsed| parsed.value)
+}
+
+#[inline(never)]
+fn parse_closely<T: DeserializeOwned>(text: &str) -> Result<Parsed<T>> {
+    let wrong = match json::parse_closely(text) {
+        Ok(parsed) => return Ok(parsed),
         Err(wrong) => wrong,
     };
     match whole_numbers(text) {
-        Some(same) => json::parse(&same).map_err(misread),
+        Some(same) => json::parse_closely(&same).map_err(misread),
         None => Err(misread(wrong)),
     }
 }

@@ -1,6 +1,7 @@
 //! The log on its way to the queue: lines of validations, which the worker
 //! keeps for a moment.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use celaest_domain::license::rfc3339;
@@ -62,10 +63,10 @@ struct Row<'a> {
     is_valid: bool,
     failure_reason: Option<&'a str>,
     device_info: Option<&'a RawValue>,
-    machine_id: Option<String>,
-    hostname: Option<String>,
-    nonce: Option<String>,
-    user_agent: Option<String>,
+    machine_id: Option<Cow<'a, str>>,
+    hostname: Option<Cow<'a, str>>,
+    nonce: Option<Cow<'a, str>>,
+    user_agent: Option<Cow<'a, str>>,
     created_at: String,
 }
 
@@ -85,7 +86,9 @@ impl Line {
     }
 
     pub(super) fn to_json(&self) -> String {
-        let text = |text: &Option<String>, length| text.as_ref().map(|text| clip(text, length));
+        fn text(text: &Option<String>, length: usize) -> Option<Cow<'_, str>> {
+            text.as_ref().map(|text| clip(text, length))
+        }
         let row = Row {
             id: self.id,
             license_id: self.logged.license_id,
@@ -123,8 +126,11 @@ fn is_country(code: &str) -> bool {
 }
 
 /// At most `length` characters, without NUL: what the column takes.
-pub fn clip(text: &str, length: usize) -> String {
-    text.chars().filter(|c| *c != '\0').take(length).collect()
+pub fn clip(text: &str, length: usize) -> Cow<'_, str> {
+    match text.len() <= length && !text.contains('\0') {
+        true => text.into(),
+        false => text.chars().filter(|c| *c != '\0').take(length).collect(),
+    }
 }
 
 /// What whoever has added a line, or could not send some, has to do.

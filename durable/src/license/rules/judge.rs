@@ -107,8 +107,14 @@ impl Machine {
         let binding = PendingBinding {
             id,
             ip: key,
-            machine_id: check.machine_id.as_deref().map(|text| clip(text, 255)),
-            hostname: check.hostname.as_deref().map(|text| clip(text, 255)),
+            machine_id: check
+                .machine_id
+                .as_deref()
+                .map(|text| clip(text, 255).into_owned()),
+            hostname: check
+                .hostname
+                .as_deref()
+                .map(|text| clip(text, 255).into_owned()),
             first_seen_at: moment(now),
         };
         self.reports.bound(binding, effects);

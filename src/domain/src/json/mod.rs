@@ -3,5 +3,5 @@
 mod read;
 mod stored;
 
-pub use read::{Misread, Reader, parse, read};
+pub use read::{Misread, Parsed, Reader, parse, parse_closely, read};
 pub use stored::{fields_len, stored_len};

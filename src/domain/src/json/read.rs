@@ -5,7 +5,7 @@
 //! place; and which reads objects as objects only, where serde would take an array as well, field by field.
 //!
 //! It takes values apart and leaves it to `serde_json` to say what is JSON: numbers, escapes, and in
-//! [`parse`] the whole text.
+//! [`parse`] the whole text when parts of it were not taken apart.
 
 mod types;
 
@@ -42,11 +42,17 @@ impl std::error::Error for Misread {}
 /// # Errors
 /// When it is no `T`.
 pub fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Misread> {
-    let mut reader = Reader::new(text);
-    match T::deserialize(&mut reader) {
-        Ok(value) => reader.end().map(|()| value),
-        Err(problem) => Err(reader.misread(problem)),
-    }
+    Reader::new(text).whole()
+}
+
+/// What was read of a text that may be anything.
+#[derive(Debug)]
+pub struct Parsed<T> {
+    /// The value.
+    pub value: T,
+    /// Whether types knew every name in it, so that none was there twice. Otherwise parts were kept, or left out, as
+    /// they came.
+    pub is_typed: bool,
 }
 
 /// Reads what may be anything.
@@ -54,14 +60,25 @@ pub fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Misread> {
 /// # Errors
 /// When it is no JSON, or no `T`.
 pub fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Misread> {
-    let value = read(text)?;
-    match syntax(text) {
-        None => Ok(value),
-        Some(problem) => Err(Misread {
-            path: String::new(),
-            problem,
-        }),
+    parse_closely(text).map(|parsed| parsed.value)
+}
+
+/// [`parse`], and how closely the text was read.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_closely<'de, T: Deserialize<'de>>(text: &'de str) -> Result<Parsed<T>, Misread> {
+    let mut reader = Reader::new(text);
+    let value = reader.whole()?;
+    // What was taken apart to its last value is JSON.
+    if reader.is_skimmed
+        && let Some(problem) = syntax(text)
+    {
+        let path = String::new();
+        return Err(Misread { path, problem });
     }
+    let is_typed = !reader.is_skimmed && !reader.is_free;
+    Ok(Parsed { value, is_typed })
 }
 
 /// What `serde_json` has against a text.
@@ -139,6 +156,10 @@ pub struct Reader<'de> {
     text: &'de str,
     at: usize,
     path: Vec<Step>,
+    /// Whether a value was taken as it stands.
+    is_skimmed: bool,
+    /// Whether there was an object whose names nobody knew.
+    is_free: bool,
 }
 
 /// A number as JSON has it.
@@ -154,6 +175,15 @@ impl<'de> Reader<'de> {
             text,
             at: 0,
             path: Vec::new(),
+            is_skimmed: false,
+            is_free: false,
+        }
+    }
+
+    fn whole<T: Deserialize<'de>>(&mut self) -> Result<T, Misread> {
+        match T::deserialize(&mut *self) {
+            Ok(value) => self.end().map(|()| value),
+            Err(problem) => Err(self.misread(problem)),
         }
     }
 
@@ -273,6 +303,7 @@ impl<'de> Reader<'de> {
 
     /// The value that stands here, as it is written.
     fn raw(&mut self) -> Result<&'de str, Problem> {
+        self.is_skimmed = true;
         self.peek();
         let from = self.at;
         let mut depth = 0_usize;

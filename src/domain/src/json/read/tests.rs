@@ -1,6 +1,6 @@
 //! The reader beside `serde_json`'s own.
 
-use super::{Misread, parse, read};
+use super::{Misread, parse, parse_closely, read};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -249,4 +249,33 @@ proptest! {
             equal::<Value>(&text);
         }
     }
+}
+
+#[test]
+fn what_types_did_not_know_is_told() {
+    #[derive(Debug, Deserialize)]
+    struct Known {
+        #[allow(dead_code, reason = "only parsed")]
+        list: Vec<Option<Kind>>,
+    }
+    #[derive(Debug, Deserialize)]
+    struct Kept {
+        #[allow(dead_code, reason = "only parsed")]
+        part: Box<RawValue>,
+    }
+    let is_typed = |text: &str| parse_closely::<Known>(text).unwrap().is_typed;
+    assert!(is_typed(r#"{"list":[null]}"#));
+    // A field that nobody asked for may be there twice.
+    assert!(!is_typed(r#"{"list":[],"other":1,"other":2}"#));
+    assert!(!parse_closely::<Kept>(r#"{"part":1}"#).unwrap().is_typed);
+    assert!(!parse_closely::<Value>(r#"{"a":1}"#).unwrap().is_typed);
+    assert!(
+        !parse_closely::<BTreeMap<String, u8>>("{}")
+            .unwrap()
+            .is_typed
+    );
+    assert!(parse_closely::<Vec<u8>>("[1]").unwrap().is_typed);
+    // What was not taken apart is JSON all the same.
+    assert!(parse_closely::<Kept>(r#"{"part":{"a" 1}}"#).is_err());
+    assert!(parse_closely::<Known>(r#"{"list":[],"other":[1 2]}"#).is_err());
 }

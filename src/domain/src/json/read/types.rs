@@ -137,13 +137,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Problem> {
-        self.open(b'{', Step::Object, &visitor)?;
-        let value = visitor.visit_map(Fields {
-            reader: self,
-            is_first: true,
-        })?;
-        self.close(b'}')?;
-        Ok(value)
+        self.is_free = true;
+        self.object(visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -152,7 +147,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Problem> {
-        self.deserialize_map(visitor)
+        self.object(visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -195,6 +190,18 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     forward_to_deserialize_any! { char bytes byte_buf }
+}
+
+impl<'de> Reader<'de> {
+    fn object<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Problem> {
+        self.open(b'{', Step::Object, &visitor)?;
+        let value = visitor.visit_map(Fields {
+            reader: self,
+            is_first: true,
+        })?;
+        self.close(b'}')?;
+        Ok(value)
+    }
 }
 
 struct Fields<'r, 'de> {
@@ -296,7 +303,7 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
         visitor: V,
     ) -> Result<V::Value, Problem> {
         self.value("struct variant")?;
-        self.reader.deserialize_map(visitor)
+        self.reader.object(visitor)
     }
 }
 
