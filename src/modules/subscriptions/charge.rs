@@ -238,6 +238,7 @@ async fn failed(
     for license in queries::licenses(&mut tx, &subscription).await? {
         keys.extend(sold::redate(&mut tx, license, until, None, true).await?);
     }
+    queries::redate_assets(&mut tx, &subscription, until).await?;
     mails::post(
         &mut tx,
         subscription.organization_id,
