@@ -98,7 +98,7 @@ pub async fn renewed(tx: &mut Tx, order: &Order, now: DateTime<Utc>) -> Result<V
     }
     queries::redate_assets(tx, &subscription, next).await?;
     // What else was stopped for want of payment works again.
-    keys.extend(access::settle(tx, order, now).await?);
+    keys.extend(access::settle_subscription(tx, &subscription, now).await?);
     Ok(keys)
 }
 
