@@ -27,12 +27,13 @@ struct Known {
     values: Arc<Stored>,
     /// The part that goes with every validation.
     edge: CurrentSettings,
-    /// When the reading began, in Unix milliseconds: every change committed before is in them.
+    /// When the reading began ([`begins`]): every change committed before is in them.
     read_at: i64,
 }
 
 static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
 static NEXT_ATTEMPT: AtomicI64 = AtomicI64::new(0);
+static LAST_READING: AtomicI64 = AtomicI64::new(0);
 
 fn known() -> Option<Known> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -90,8 +91,18 @@ fn is_my_turn() -> bool {
     mine
 }
 
+/// A reading begins now: when, in Unix milliseconds, and later than any before it, also within one millisecond.
+fn begins() -> i64 {
+    let now = clock::now_ms();
+    let after = |last: i64| now.max(last + 1);
+    let last = LAST_READING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+        Some(after(last))
+    });
+    after(last.unwrap_or_default())
+}
+
 /// Takes up settings whose reading began at `read_at`, unless newer ones are known.
-pub fn learn(values: Stored, read_at: i64) {
+fn learn(values: Stored, read_at: i64) {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if known.as_ref().is_none_or(|known| known.read_at <= read_at) {
         *known = Some(Known {
@@ -131,8 +142,14 @@ fn renew_behind(call: &Call) {
     });
 }
 
+/// Reads what was changed a moment ago, so that this isolate goes by it at once. The change's own transaction is no
+/// measure of that: another's may have been committed after it, and be known already.
+pub async fn changed(call: &Call) {
+    renew(&call.database, &call.request_id).await;
+}
+
 async fn renew(database: &Database, request_id: &str) {
-    let began = clock::now_ms();
+    let began = begins();
     let read = database
         .begin(Scope::System, Actor::default())
         .only_value::<Option<Stored>>(sql(
@@ -155,13 +172,17 @@ mod tests {
         let stored = |limit: u32| {
             serde_json::from_value::<Stored>(json!({ "api.rate_limit_per_min": limit })).unwrap()
         };
-        let now = clock::now_ms();
-        assert!(is_due(now));
-        learn(stored(5), now);
-        learn(stored(4), now - 1);
+        // In whichever order their answers come, and however soon after each other they began.
+        let readings: Vec<_> = (0..1_000).map(|_| begins()).collect();
+        assert!(readings.is_sorted_by(|one, next| one < next));
+        let (&older, &newer) = (&readings[0], &readings[999]);
+        assert!(is_due(newer));
+        learn(stored(5), newer);
+        learn(stored(4), older);
+        learn(stored(3), readings[998]);
         assert_eq!(settings().rate_limit_per_min(), Some(5));
-        assert!(!is_due(now + RENEW_AFTER_MS - 1) && is_due(now + RENEW_AFTER_MS));
-        learn(stored(6), now + 1);
+        assert!(!is_due(newer + RENEW_AFTER_MS - 1) && is_due(newer + RENEW_AFTER_MS));
+        learn(stored(6), begins());
         assert_eq!(settings().rate_limit_per_min(), Some(6));
     }
 }

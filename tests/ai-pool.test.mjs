@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, test } from 'node:test';
 import { eventually, good, refused } from './support/api.mjs';
-import { openMesh, says, tenant } from './support/ai.mjs';
+import { eventuallyHolds, openMesh, says, tenant } from './support/ai.mjs';
 import { createOrganization } from './support/world.mjs';
 
 let stack;
@@ -167,6 +167,38 @@ test('a key that is deleted or taken out of use in the middle of a storm serves 
   assert.deepEqual([...used('taken-out')], ['stays-key']);
   await dropKey(root, out);
   await dropKey(root, stays);
+});
+
+test('what a pool told of a key that is put back meanwhile is not written over its clean record', async () => {
+  const home = await tenant(stack);
+  const key = await addKey(home.as.admin, 'openai', 'mended-key');
+  const client = await stack.pg.connect();
+  const waiting = (count) => eventuallyHolds(async () => {
+    const { rows: [{ now }] } = await client.query(
+      "SELECT count(*)::int AS now FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
+    assert.equal(now, count);
+  });
+  let change;
+  try {
+    await client.query('BEGIN');
+    await client.query('SELECT FROM ai_api_pool WHERE id = $1 FOR NO KEY UPDATE', [key.id]);
+    ai.on({ key: 'mended-key' }, { status: 500 });
+    refused(await ask(home, 'model-a', 'x', { fallback: false, retries: 0 }), 502, 'PROVIDERS_FAILED');
+    change = changeKey(home.as.admin, key, { is_active: true });
+    await waiting(1);
+    // What the pool tells waits behind it, and read the row before it changed.
+    await waiting(2);
+  } finally {
+    await client.query('ROLLBACK');
+    client.release();
+  }
+  await change;
+  const row = await eventually(async () => {
+    const found = good(await home.as.admin('GET', '/api/ai/pool/keys/{id}', { id: key.id }));
+    return found.usage_count === 1 && found;
+  });
+  assert.deepEqual([row.consecutive_failures, row.is_healthy, row.state, row.generation], [0, true, 'active', 2]);
+  await dropKey(home.as.admin, key);
 });
 
 test('what pools did is shown by key, model and provider, and PostgreSQL follows', async () => {

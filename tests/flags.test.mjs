@@ -64,6 +64,21 @@ describe('evaluation', () => {
     assert.deepEqual(await value(key), [false, 'disabled']);
   });
 
+  test('one id in two spellings is refused: nobody knows which was meant', async () => {
+    const { flag_key: key } = await flag();
+    const id = home.users.viewer;
+    const twice = { [id]: false, [id.toUpperCase()]: true };
+    const body = { flag_key: fresh(), name: 'Test' };
+    for (const [name, overrides] of [['users', { users: twice }], ['organizations', { organizations: twice }], ['users', { users: { [id]: true, [`{${id}}`]: true } }]]) {
+      refusedFields(await change(key, { overrides }), `overrides.${name}`);
+      refusedFields(await root('POST', FLAGS, { body: { ...body, overrides } }), `overrides.${name}`);
+    }
+    // In one, whichever, it is the same id.
+    const kept = good(await change(key, { overrides: { users: { [id.toUpperCase()]: false } } }));
+    assert.deepEqual(kept.overrides.users, { [id]: false });
+    assert.deepEqual(await value(key), [false, 'user_override']);
+  });
+
   test('lists of users and of organizations', async () => {
     const users = await flag({ target_type: 'users', target_users: [home.users.viewer, randomUUID()], target_organizations: [other.id] });
     assert.deepEqual(await value(users.flag_key), [true, 'user_target']);

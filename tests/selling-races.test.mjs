@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { good, refused, refusedFields } from './support/api.mjs';
+import { eventuallyHolds } from './support/eventually.mjs';
 import { JOBS, Shop } from './support/shop.mjs';
 import { PLANS } from './support/world.mjs';
 
@@ -130,6 +131,48 @@ test('the job five times at once orders the next period once', async () => {
   });
   const charged = stripe.requests.filter(({ path, form }) => path === '/v1/payment_intents' && form.off_session === 'true');
   assert.equal(new Set(charged.map(({ headers }) => headers['idempotency-key'])).size, 1);
+  await shop.balanced();
+});
+
+test('disputes of two orders of one subscription at once: access is held while one of them is', async () => {
+  const { call } = await shop.buyer();
+  const order = await shop.buy(call, await shop.product({ is_subscription: true, billing_cycle: 'monthly' }));
+  await shop.rows(
+    `UPDATE subscriptions SET next_attempt_at = now(), current_period_start = now() - interval '29 days', current_period_end = now() + interval '1 day'
+     WHERE order_item_id IN (SELECT id FROM order_items WHERE order_id = $1)`, order.id);
+  const renewals = () => shop.rows(
+    `SELECT r.status, r.gateway_transaction_id AS intent FROM orders r JOIN subscriptions s ON s.id = r.subscription_id
+     JOIN order_items i ON i.id = s.order_item_id WHERE i.order_id = $1 AND r.kind = 'renewal'`, order.id);
+  await shop.job(JOBS.renewals, async () => assert.equal((await renewals())[0]?.status, 'completed'));
+  const [{ intent }] = await renewals();
+  const license = () => shop.rows('SELECT l.id, l.status, l.suspension_reason FROM order_grants g JOIN licenses l ON l.id = g.license_id WHERE g.order_id = $1', order.id);
+  const first = await stripe.dispute(order.intent, 'needs_response');
+  const [held] = await license();
+  assert.deepEqual([held.status, held.suspension_reason], ['suspended', 'payment disputed']);
+
+  // The second begins and the first is won while neither can reach the license.
+  const client = await shop.stack.pg.connect();
+  const waiting = (count) => eventuallyHolds(async () => {
+    const { rows: [{ now }] } = await client.query(
+      "SELECT count(*)::int AS now FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
+    assert.equal(now, count);
+  });
+  let told;
+  try {
+    await client.query('BEGIN');
+    await client.query('SELECT FROM licenses WHERE id = $1 FOR UPDATE', [held.id]);
+    told = [stripe.dispute(intent, 'needs_response')];
+    await waiting(1);
+    told.push(stripe.dispute(order.intent, 'won', first));
+    await waiting(2);
+  } finally {
+    await client.query('ROLLBACK');
+    client.release();
+  }
+  const [second] = await Promise.all(told);
+  assert.deepEqual(await license(), [held]);
+  await stripe.dispute(intent, 'won', second);
+  assert.deepEqual(await license(), [{ ...held, status: 'active', suspension_reason: null }]);
   await shop.balanced();
 });
 

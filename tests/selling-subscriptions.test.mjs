@@ -42,6 +42,9 @@ async function passes(one, days) {
   await shop.rows(
     `UPDATE licenses SET starts_at = starts_at - make_interval(days => $2), expires_at = expires_at - make_interval(days => $2)
      WHERE id IN (SELECT license_id FROM order_grants WHERE order_id = $1)`, one.order.id, days);
+  await shop.rows(
+    `UPDATE customer_assets SET acquired_at = acquired_at - make_interval(days => $2), expires_at = expires_at - make_interval(days => $2)
+     WHERE id IN (SELECT asset_id FROM order_grants WHERE order_id = $1)`, one.order.id, days);
 }
 
 const attempts = () => stripe.requests.filter(({ path }) => /payment_intents(\/pi_\w+\/confirm)?$/.test(path)).length;
@@ -81,6 +84,42 @@ describe('a subscription', () => {
     const { form } = stripe.requests.findLast(({ form }) => form.metadata?.order_id === renewal.id);
     assert.deepEqual([form.off_session, form.confirm, form.payment_method], ['true', 'true', await cardOf(one)]);
     await shop.balanced();
+  });
+
+  test('of a product without a plan: what it gave can be used as long as it is paid', async () => {
+    const buyer = await shop.buyer();
+    const product = await shop.product({ is_subscription: true, billing_cycle: 'monthly', price: 49, plan_id: null });
+    const order = await shop.buy(buyer.call, product, { quantity: 2 });
+    const [{ id }] = good(await buyer.call('GET', '/api/subscriptions'));
+    const [card] = good(await buyer.call('GET', '/api/payment-methods'));
+    const one = { buyer, order, id, card };
+    const assets = await shop.rows('SELECT asset_id AS id FROM order_grants WHERE order_id = $1', order.id);
+    const allEnd = async (at, status) => {
+      for (const asset of assets) {
+        const now = good(await buyer.call('GET', '/api/my/assets/{id}', asset));
+        sameMoment(now.expires_at, at);
+        assert.equal(now.status, status);
+      }
+    };
+    await allEnd((await of(one)).current_period_end, 'active');
+
+    await passes(one, 30);
+    const old = await of(one);
+    await renew(one, async () => assert.ok((await of(one)).current_period_end > old.current_period_end));
+    await allEnd((await of(one)).current_period_end, 'active');
+    const [written] = await shop.rows("SELECT changes FROM audit_logs WHERE resource_id = $1 AND event = 'asset.updated'", assets[0].id);
+    sameMoment(written.changes.after.expires_at, (await of(one)).current_period_end);
+
+    // While a payment is tried again it works on, as a license does.
+    stripe.cards.set(await cardOf(one), 'pm_stolen');
+    await passes(one, 30);
+    await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+    const due = await of(one);
+    await allEnd(new Date(Math.max(due.current_period_end, due.first_failed_at.getTime() + 8 * DAY)), 'active');
+    good(await buyer.call('POST', '/api/subscriptions/{id}/cancel', { id, body: {} }));
+    await passes(one, 2);
+    await renew(one, async () => assert.equal((await of(one)).status, 'ended'));
+    await allEnd((await of(one)).current_period_end, 'expired');
   });
 
   test('that is not paid is tried four more times in a week, works meanwhile, stops, and works again when it is paid', async () => {

@@ -251,6 +251,16 @@ describe('a change made elsewhere is felt within a minute', () => {
     assert.equal(limit(await call()), DEFAULTS['api.rate_limit_per_min']);
   });
 
+  test('of changes at the same time the last is what it is changed to, at once', async () => {
+    const limit = async () => Number((await home.as.viewer('GET', '/api/licenses')).headers.get('ratelimit-limit'));
+    for (let round = 1; round <= 5; round += 1) {
+      const values = Array.from({ length: 12 }, (_, index) => round * 10_000 + index);
+      for (const answer of await Promise.all(values.map((value) => change({ 'api.rate_limit_per_min': value })))) good(answer);
+      assert.equal(await limit(), (await one('api.rate_limit_per_min')).value);
+    }
+    good(await change({ 'api.rate_limit_per_min': null }));
+  });
+
   test('the collision threshold, by a license that stays warm and without SQL', async () => {
     const license = await edge.license({ custom_limits: { max_ips: -1 } });
     const own = await edge.license({ custom_limits: { max_ips: -1, collision_auto_revoke: false } });

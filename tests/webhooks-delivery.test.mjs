@@ -277,11 +277,28 @@ test('all events since a moment are sent again, also those from before the webho
   for (let count = 0; count < 3; count += 1) made.push(await license(call));
   const { receiver, webhook, secret } = await listening(undefined, ['license.created'], call);
   const answer = good(await call('POST', '/api/webhooks/{id}/replay', { id: webhook.id, body: { since } }), 202);
-  assert.deepEqual(answer, { events: 3, continue_since: null });
+  assert.deepEqual(answer, { events: 3, continue_since: null, continue_after: null });
   await eventually(() => new Set(receiver.requests.map((request) => request.id)).size === 3);
   const ids = new Set(receiver.requests.map((request) => verified(request, secret).data.license.id));
   assert.deepEqual([...ids].sort(), made.map((one) => one.id).sort());
   assert.ok(!receiver.requests.some((request) => request.text.includes('webhook.created')));
+});
+
+test('however much happened at one time, a replay gets past it', async () => {
+  const { id: organization, as: { admin: call } } = await createOrganization(stack, { roles: ['admin'] });
+  const { webhook } = await listening(undefined, ['license.created'], call);
+  const since = new Date(Date.now() - 60_000).toISOString();
+  const last = 'ffffffff-ffff-4fff-bfff-ffffffffffff';
+  // As many as one request looks at, and the one that is asked for is the last of them.
+  await stack.pg.query(
+    `INSERT INTO outbox_messages (id, organization_id, topic, payload, created_at, sent_at)
+     SELECT CASE n WHEN 0 THEN $3::uuid ELSE gen_random_uuid() END, $1, CASE n WHEN 0 THEN 'license.created' ELSE 'license.updated' END, '{}', $2, now()
+     FROM generate_series(0, 5000) AS n`, [organization, since, last]);
+  const replay = async (body) => good(await call('POST', '/api/webhooks/{id}/replay', { id: webhook.id, body }), 202);
+  const { continue_since: from, continue_after: event, ...first } = await replay({ since });
+  assert.deepEqual(first, { events: 0 });
+  assert.equal(new Date(from).toISOString(), since);
+  assert.deepEqual(await replay({ since: from, after: event }), { events: 1, continue_since: null, continue_after: null });
 });
 
 test('validations are told to webhooks that name them, and to no other', async () => {

@@ -61,6 +61,7 @@ class Stack {
    * @param {object} [wishes]
    * @param {'SIGKILL'} [wishes.kill] end the whole process tree at once, as a crash would
    * @param {object} [wishes.vars] variables that change
+   * @param {string} [wishes.databaseUrl] another way to its database than straight to the pooler
    */
   async restart(wishes = {}) {
     Object.assign(this, await call('restart', { id: this.id, wishes }));

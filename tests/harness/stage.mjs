@@ -108,7 +108,7 @@ export class Stage {
     return this.#describe(stack);
   }
 
-  async #run(stack, { vars = {}, waitReady = true }) {
+  async #run(stack, { vars = {}, waitReady = true, databaseUrl = stack.server.urls(stack.database).poolerUrl }) {
     for (const [name, value] of Object.entries(vars)) {
       if (value === null) delete stack.vars[name];
       else stack.vars[name] = String(value);
@@ -116,7 +116,7 @@ export class Stage {
     const start = this.selfHost ? startSelfHost : startWorker;
     stack.worker = await start({
       folder: this.selfHost, worker: this.worker, state: stack.folder, vars: stack.vars, port: stack.port, log: stack.log, waitReady,
-      databaseUrl: stack.server.urls(stack.database).poolerUrl,
+      databaseUrl,
       // Its storage goes away with it.
       patience: 0,
     });

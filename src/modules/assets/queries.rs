@@ -162,3 +162,46 @@ pub async fn set_statuses(tx: &mut Tx, organization: Uuid, wanted: &[Standing]) 
     }
     Ok(())
 }
+
+/// Gives what a line of an order gave without a license another end: what has one ends with it.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn redate(
+    tx: &mut Tx,
+    organization: Uuid,
+    order_item: Uuid,
+    until: DateTime<Utc>,
+) -> Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Redated {
+        id: Uuid,
+        before: Option<DateTime<Utc>>,
+    }
+    let query = sql("WITH changing AS (
+           SELECT a.id, a.expires_at FROM order_grants g
+           JOIN customer_assets a ON a.id = g.asset_id AND a.organization_id = g.organization_id
+           WHERE g.order_item_id = $2::uuid AND g.organization_id = $1::uuid AND g.license_id IS NULL
+             AND a.expires_at IS DISTINCT FROM $3::timestamptz
+           ORDER BY a.id FOR NO KEY UPDATE OF a
+         )
+         UPDATE customer_assets a SET expires_at = $3::timestamptz
+         FROM changing c WHERE a.id = c.id AND a.organization_id = $1::uuid
+         RETURNING a.id, c.expires_at AS before")
+    .bind(organization)
+    .bind(order_item)
+    .bind(until);
+    let redated: Vec<Redated> = tx.rows(query).await?;
+    for one in redated {
+        tx.record(Fact {
+            organization_id: Some(organization),
+            action: Action::Update,
+            event: "asset.updated",
+            resource_type: ASSET.kind,
+            resource_id: one.id,
+            changes: json!({ "before": { "expires_at": one.before }, "after": { "expires_at": until } }),
+            payload: None,
+        });
+    }
+    Ok(())
+}

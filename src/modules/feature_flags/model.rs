@@ -7,7 +7,7 @@ pub use celaest_domain::flags::{Evaluation, Target as TargetType};
 use celaest_domain::flags::{MAX_KEY_CHARS, is_key};
 use garde::Validate;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -63,11 +63,34 @@ pub struct FeatureFlag {
 #[schemars(rename = "FlagOverrides")]
 pub struct Overrides {
     /// On or off, by user.
-    #[garde(length(max = MAX_ENTRIES))]
-    pub users: BTreeMap<Uuid, bool>,
+    #[garde(length(max = MAX_ENTRIES), custom(each_once))]
+    #[schemars(with = "BTreeMap<Uuid, bool>")]
+    pub users: BTreeMap<Spelt, bool>,
     /// On or off, by organization.
-    #[garde(length(max = MAX_ENTRIES))]
-    pub organizations: BTreeMap<Uuid, bool>,
+    #[garde(length(max = MAX_ENTRIES), custom(each_once))]
+    #[schemars(with = "BTreeMap<Uuid, bool>")]
+    pub organizations: BTreeMap<Spelt, bool>,
+}
+
+/// An id with the spelling that it came in: two spellings of one id are two names in JSON. It leaves in the usual one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spelt {
+    id: Uuid,
+    text: String,
+}
+
+impl<'de> Deserialize<'de> for Spelt {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let id = Uuid::try_parse(&text).map_err(serde::de::Error::custom)?;
+        Ok(Self { id, text })
+    }
+}
+
+impl Serialize for Spelt {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.id.serialize(serializer)
+    }
 }
 
 /// Body of `POST /api/feature-flags`.
@@ -185,6 +208,14 @@ fn key(text: &str, (): &()) -> garde::Result {
         return Err(garde::Error::new("is reserved"));
     }
     Ok(())
+}
+
+fn each_once(map: &BTreeMap<Spelt, bool>, (): &()) -> garde::Result {
+    let mut pairs = map.keys().zip(map.keys().skip(1));
+    match pairs.find(|(one, next)| one.id == next.id) {
+        Some((one, _)) => Err(garde::Error::new(format!("has {} twice", one.id))),
+        None => Ok(()),
+    }
 }
 
 fn known_places(list: &[String], (): &()) -> garde::Result {

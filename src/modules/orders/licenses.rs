@@ -134,6 +134,7 @@ async fn change(
             ("license.revoked", "license_suspended", vec![key])
         }
         None => {
+            access::hold(&mut tx, &order).await?;
             let mut keys = vec![licenses::lift(&mut tx, license, now).await?];
             // What became of the money since then.
             keys.extend(access::settle(&mut tx, &order, now).await?);

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::modules::assets::queries::{Standing, set_statuses};
 use crate::modules::licenses::sold::{self, Hold};
 use crate::modules::orders::queries::Parts;
-use crate::modules::subscriptions::queries::PAID_BY;
+use crate::modules::subscriptions::queries::{PAID_BY, Parts as Subscription};
 use celaest_domain::market::asset::Status;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -38,32 +38,81 @@ struct Given {
     hold: Option<Why>,
 }
 
+/// The lines that an order pays for, from aliases `i` and `s`, and whose they are: of a renewal it is the one that its
+/// subscription began with.
+fn lines(order: &Parts) -> (&'static str, Uuid) {
+    match order.subscription_id {
+        Some(subscription) => (BEGUN, subscription),
+        None => ("i.order_id = $1::uuid", order.id),
+    }
+}
+
+/// The line that a subscription began with.
+const BEGUN: &str = "i.id = (SELECT f.order_item_id FROM subscriptions f WHERE f.id = $1::uuid)";
+
+/// Holds the subscriptions that an order pays for, as whoever charges them does: what becomes of the money of several
+/// orders of one is settled one after the other, and each sees what was before it. To be held before their licenses.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hold(tx: &mut Tx, order: &Parts) -> Result<()> {
+    let (lines, of) = lines(order);
+    tx.execute(
+        sql(format!(
+            "SELECT s.id FROM subscriptions s JOIN order_items i ON i.id = s.order_item_id
+             WHERE {lines} AND s.organization_id = $2::uuid ORDER BY s.id FOR NO KEY UPDATE OF s"
+        ))
+        .bind(of)
+        .bind(order.organization_id),
+    )
+    .await
+}
+
 /// Stops what an order gave, or gives it back: each line by the order that pays for it now, by disputes and by its
-/// subscription. Of a renewal it is what its subscription began with. Returns the keys of the licenses that changed.
+/// subscription, which is held ([`hold`]). Returns the keys of the licenses that changed.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn settle(tx: &mut Tx, order: &Parts, now: DateTime<Utc>) -> Result<Vec<String>> {
+    settle_lines(tx, order.organization_id, lines(order), now).await
+}
+
+/// [`settle`] for the line that a subscription that is held began with.
+///
+/// # Errors
+/// When the database fails.
+pub async fn settle_subscription(
+    tx: &mut Tx,
+    subscription: &Subscription,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>> {
+    let organization = subscription.organization_id;
+    settle_lines(tx, organization, (BEGUN, subscription.id), now).await
+}
+
+async fn settle_lines(
+    tx: &mut Tx,
+    organization: Uuid,
+    (lines, of): (&str, Uuid),
+    now: DateTime<Utc>,
+) -> Result<Vec<String>> {
     let given: Vec<Given> = tx
         .value(
-            sql(format!("WITH first AS (
-                   SELECT coalesce((SELECT i.order_id FROM subscriptions s JOIN order_items i ON i.id = s.order_item_id
-                     WHERE s.id = o.subscription_id), o.id) AS id
-                   FROM orders o WHERE o.id = $1::uuid AND o.organization_id = $2::uuid
-                 ), item AS (
+            sql(format!("WITH item AS (
                    SELECT i.id, CASE
                      WHEN {PAID_BY} = 'refunded' THEN 'refund'
                      WHEN EXISTS (SELECT 1 FROM disputes d WHERE d.order_id = o.id AND d.is_holding) THEN 'dispute'
                      WHEN EXISTS (SELECT 1 FROM disputes d JOIN orders r ON r.id = d.order_id
                            WHERE r.subscription_id = s.id AND d.is_holding) THEN 'dispute'
                      WHEN s.status = 'suspended' THEN 'unpaid' END AS hold
-                   FROM first JOIN orders o ON o.id = first.id JOIN order_items i ON i.order_id = o.id
-                   LEFT JOIN subscriptions s ON s.order_item_id = i.id)
+                   FROM order_items i JOIN orders o ON o.id = i.order_id
+                   LEFT JOIN subscriptions s ON s.order_item_id = i.id
+                   WHERE {lines} AND o.organization_id = $2::uuid)
                  SELECT coalesce(json_agg(json_build_object('license', g.license_id, 'asset', g.asset_id, 'hold', item.hold)
                      ORDER BY g.license_id), '[]')::text
                  FROM item JOIN order_grants g ON g.order_item_id = item.id"))
-            .bind(order.id)
-            .bind(order.organization_id),
+            .bind(of)
+            .bind(organization),
         )
         .await?;
     let (mut keys, mut assets) = (Vec::new(), Vec::new());
@@ -90,6 +139,6 @@ pub async fn settle(tx: &mut Tx, order: &Parts, now: DateTime<Utc>) -> Result<Ve
             });
         }
     }
-    set_statuses(tx, order.organization_id, &assets).await?;
+    set_statuses(tx, organization, &assets).await?;
     Ok(keys)
 }

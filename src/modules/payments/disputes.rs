@@ -73,6 +73,7 @@ pub async fn apply(
     let Some(Disputed { id: dispute }) = changed else {
         return Ok(Outcome::Done(Some(order.id), Vec::new()));
     };
+    access::hold(tx, order).await?;
     let keys = access::settle(tx, order, now).await?;
     for organization in [Some(order.organization_id), order.seller_id]
         .into_iter()

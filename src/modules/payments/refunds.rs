@@ -68,6 +68,7 @@ pub async fn apply(
     if !newer {
         return Ok(Vec::new());
     }
+    access::hold(tx, order).await?;
     match (refund.status, told.status) {
         (_, RefundStatus::Succeeded) => succeeded(tx, order, refund, now).await,
         (RefundStatus::Succeeded, _) => undone(tx, order, refund, now).await,

@@ -10,7 +10,6 @@ use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::permit::{Permit, SettingsWrite};
 use crate::http::reply::Data;
-use crate::platform::clock;
 use crate::settings;
 use celaest_domain::settings::{Key, Stored};
 use serde_json::{Map, Value};
@@ -44,8 +43,9 @@ pub async fn update(
     }
     let table: Table = tx.value(queries::table()).await?;
     let reply = Data::of(&read::shown(&table, config));
+    let call = permit.call.clone();
     tx.after_commit(async move {
-        settings::learn(table.values, clock::now_ms());
+        settings::changed(&call).await;
         Ok(())
     });
     permit.commit(tx, reply).await

@@ -238,6 +238,7 @@ async fn failed(
     for license in queries::licenses(&mut tx, &subscription).await? {
         keys.extend(sold::redate(&mut tx, license, until, None, true).await?);
     }
+    queries::redate_assets(&mut tx, &subscription, until).await?;
     mails::post(
         &mut tx,
         subscription.organization_id,
@@ -260,20 +261,5 @@ async fn suspend(
         .fixed("status = 'suspended', suspended_at = now()")
         .to("next_attempt_at = {}::timestamptz", until);
     queries::change(tx, subscription, "subscription.suspended", set).await?;
-    let first = first_order(tx, subscription).await?;
-    access::settle(tx, &first, now).await
-}
-
-/// The order that a subscription began with: what it gave is what is renewed.
-async fn first_order(tx: &mut crate::db::Tx, subscription: &Locked) -> Result<orders::Locked> {
-    #[derive(Deserialize)]
-    struct First {
-        order_id: Uuid,
-    }
-    let query = Rows::of("order_items", "i")
-        .id(subscription.order_item_id)
-        .read("i.order_id");
-    let First { order_id } = tx.one(query, crate::error::Code::OrderNotFound).await?;
-    let rows = orders::both(tx);
-    orders::peek(tx, rows, order_id).await
+    access::settle_subscription(tx, subscription, now).await
 }

@@ -96,8 +96,9 @@ pub async fn renewed(tx: &mut Tx, order: &Order, now: DateTime<Utc>) -> Result<V
     for license in queries::licenses(tx, &subscription).await? {
         keys.extend(sold::extend(tx, license, next, next, subscription.next_plan_id).await?);
     }
+    queries::redate_assets(tx, &subscription, next).await?;
     // What else was stopped for want of payment works again.
-    keys.extend(access::settle(tx, order, now).await?);
+    keys.extend(access::settle_subscription(tx, &subscription, now).await?);
     Ok(keys)
 }
 

@@ -4,6 +4,7 @@ use super::model::{Status, Subscription};
 use crate::db::facts::Subject;
 use crate::db::{Raw, Rows, Scope, Set, Tx};
 use crate::error::{Code, Result};
+use crate::modules::assets::queries as assets;
 use crate::modules::licenses::model::BillingCycle;
 use crate::modules::orders::pricing::Address;
 use crate::modules::orders::queries::record_for_both;
@@ -222,4 +223,13 @@ pub async fn licenses(tx: &mut Tx, subscription: &Parts) -> Result<Vec<Uuid>> {
     let mut ids: Vec<_> = found.into_iter().map(|one| one.license_id).collect();
     ids.sort_unstable();
     Ok(ids)
+}
+
+/// What a subscription gave without a license ends at `until`: the rest ends with its license.
+///
+/// # Errors
+/// When the database fails.
+pub async fn redate_assets(tx: &mut Tx, subscription: &Parts, until: DateTime<Utc>) -> Result<()> {
+    let (organization, item) = (subscription.organization_id, subscription.order_item_id);
+    assets::redate(tx, organization, item, until).await
 }

@@ -194,5 +194,6 @@ async fn end(tx: &mut Tx, subscription: &Locked, now: DateTime<Utc>) -> Result<V
     for license in queries::licenses(tx, subscription).await? {
         keys.extend(sold::redate(tx, license, until, None, false).await?);
     }
+    queries::redate_assets(tx, subscription, until).await?;
     Ok(keys)
 }

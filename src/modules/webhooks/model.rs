@@ -1,7 +1,7 @@
 //! A webhook, how it is made and changed, and what was delivered.
 
 use crate::http::checks;
-use crate::http::types::{Moment, Patch};
+use crate::http::types::{Ident, Moment, Patch};
 use celaest_domain::webhook;
 use garde::Validate;
 use schemars::JsonSchema;
@@ -165,6 +165,9 @@ pub struct Nothing {}
 pub struct ReplaySince {
     /// Everything that happened at or after this time, at most seven days back.
     pub since: Moment,
+    /// Of what happened at that very time only what comes after this event: the `continue_after` of the answer before.
+    #[serde(default)]
+    pub after: Option<Ident>,
 }
 
 /// What will be sent.
@@ -173,8 +176,10 @@ pub struct ReplaySince {
 pub struct Replayed {
     /// Events that will be sent again.
     pub events: u64,
-    /// There are more from this time on: ask again with it.
+    /// There are more from this time on: ask again with it as `since`.
     pub continue_since: Option<String>,
+    /// And with this as `after`: much may have happened at one time.
+    pub continue_after: Option<Uuid>,
 }
 
 /// The event that will be sent.

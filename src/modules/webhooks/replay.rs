@@ -102,7 +102,7 @@ pub async fn one(
 pub async fn since(
     permit: Permit<WebhooksWrite>,
     Id(id): Id,
-    Once(key, Body(ReplaySince { since })): Once<Body<ReplaySince>>,
+    Once(key, Body(ReplaySince { since, after })): Once<Body<ReplaySince>>,
 ) -> Outcome<Accepted<Replayed>> {
     webhook::can_replay(since.0, clock::now()).map_err(|why| Error::field("since", why))?;
     let mut tx = permit.begin_once(key).await?;
@@ -112,13 +112,14 @@ pub async fn since(
     let mut replayed = Replayed {
         events: 0,
         continue_since: None,
+        continue_after: None,
     };
-    let mut after = (since.0, Uuid::nil());
+    let mut past = (since.0, after.map_or(Uuid::nil(), |event| event.0));
     for page in 1.. {
-        let found = page_of(&mut tx, &webhook, after).await?;
+        let found = page_of(&mut tx, &webhook, past).await?;
         let full = found.len() == PAGE;
         if let Some(last) = found.last() {
-            after = (last.created_at, last.id);
+            past = (last.created_at, last.id);
         }
         let events: Vec<_> = found
             .into_iter()
@@ -135,7 +136,8 @@ pub async fn since(
             break;
         }
         if page == PAGES {
-            replayed.continue_since = Some(after.0.to_rfc3339());
+            replayed.continue_since = Some(past.0.to_rfc3339());
+            replayed.continue_after = Some(past.1);
             break;
         }
     }

@@ -20,11 +20,12 @@ WITH report AS (
     usage_count bigint, tokens_used bigint, last_used_ms bigint, consecutive_failures bigint, state text,
     reason text, until_ms bigint, since_ms bigint)
 ), before AS (
-  SELECT k.id, k.state FROM ai_api_pool k JOIN report r ON r.id = k.id
+  -- What is held is what is compared: somebody may have put a key back while this waited for its row.
+  SELECT k.id, k.state, k.report_sequence, k.generation FROM ai_api_pool k JOIN report r ON r.id = k.id
   ORDER BY k.id FOR NO KEY UPDATE OF k
 ), total AS (
-  SELECT r.*, b.state AS was, k.report_sequence < r.sequence AND k.generation <= r.generation AS newer
-  FROM report r JOIN before b ON b.id = r.id JOIN ai_api_pool k ON k.id = r.id
+  SELECT r.*, b.state AS was, b.report_sequence < r.sequence AND b.generation <= r.generation AS newer
+  FROM report r JOIN before b ON b.id = r.id
 ), written AS (
   UPDATE ai_api_pool k SET
     usage_count = greatest(k.usage_count, t.usage_count),
