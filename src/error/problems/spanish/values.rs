@@ -150,6 +150,7 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "cada entrada debe ser una red como {}",
     ),
     ("has more than {} entries", "tiene más de {} entradas"),
+    ("has {} twice", "tiene {} dos veces"),
     ("is an e-mail address", "es una dirección de correo"),
     ("is not an e-mail address", "no es una dirección de correo"),
     ("is not an https address", "no es una dirección https"),
