@@ -47,6 +47,12 @@ export function linesOf({ ports, keys, token, apiKey, organization }) {
 const REPORTED_MS = 3_000;
 
 /**
+ * When objects have written, in milliseconds after a call, what each writes behind once in half a minute: all of them in
+ * one short load would be what is measured.
+ */
+const WRITTEN_MS = 2_000;
+
+/**
  * Sends every request of `line` once and lets PostgreSQL learn what came of it: programs that are started again are
  * at addresses that it knows. Queues forget what comes afterwards, as PostgreSQL is not what is measured.
  */
@@ -73,6 +79,7 @@ export async function measure(lines, { pid, rounds, seconds, connections, note }
   const run = async (name) => {
     // Objects leave memory after ten idle seconds; warm means that they are in it.
     await once(lines[name]);
+    if (lines[name].requests.length > 1) await sleep(WRITTEN_MS);
     const before = processorMs(pid);
     const figures = await load({ ...lines[name], connections, seconds });
     runs[name].push({ ...figures, cpuMs: before === null ? NaN : (processorMs(pid) - before) / figures.count });
