@@ -7,35 +7,22 @@
 //! It takes values apart and leaves it to `serde_json` to say what is JSON: numbers, escapes, and in
 //! [`parse`] the whole text when parts of it were not taken apart.
 
+mod problem;
 mod types;
 
 use serde::Deserialize;
 use serde::de::{Error, Expected, IgnoredAny, Unexpected};
 use std::borrow::Cow;
-use std::fmt::{self, Display, Write};
+use std::fmt::Write;
+
+pub use problem::Misread;
+use problem::{Kind, Problem};
 
 /// How deep objects and arrays may lie in each other, as in `serde_json`.
 const MOST_DEPTH: usize = 127;
 
 /// By this name `serde_json` asks for a value as it stands in the text.
 const RAW: &str = "$serde_json::private::RawValue";
-
-/// Why a text could not be read as a type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misread {
-    /// Where: `list[1].field`; `.` for the whole.
-    pub path: String,
-    /// What is wrong there, with the line and the column.
-    pub problem: String,
-}
-
-impl Display for Misread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.problem)
-    }
-}
-
-impl std::error::Error for Misread {}
 
 /// Reads what is known to be JSON.
 ///
@@ -85,58 +72,6 @@ pub fn parse_closely<'de, T: Deserialize<'de>>(text: &'de str) -> Result<Parsed<
 fn syntax(text: &str) -> Option<String> {
     let read = serde_json::from_str::<IgnoredAny>(text);
     read.err().map(|error| error.to_string())
-}
-
-/// What is wrong, told once it is known where.
-#[derive(Debug)]
-pub struct Problem(Box<Kind>);
-
-#[derive(Debug)]
-enum Kind {
-    /// The text is no JSON, or at least not this part of it.
-    Syntax(&'static str),
-    /// The value is not what was expected.
-    Said(String),
-}
-
-impl Problem {
-    fn syntax() -> Self {
-        Self::unless("expected value")
-    }
-
-    /// Of what the whole text shows, or else this.
-    #[cold]
-    fn unless(otherwise: &'static str) -> Self {
-        Self(Box::new(Kind::Syntax(otherwise)))
-    }
-}
-
-impl Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0 {
-            Kind::Syntax(text) => f.write_str(text),
-            Kind::Said(text) => f.write_str(text),
-        }
-    }
-}
-
-impl std::error::Error for Problem {}
-
-impl Error for Problem {
-    #[cold]
-    fn custom<T: Display>(message: T) -> Self {
-        Self(Box::new(Kind::Said(message.to_string())))
-    }
-
-    #[cold]
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        match found {
-            Unexpected::Unit => {
-                Self::custom(format_args!("invalid type: null, expected {expected}"))
-            }
-            found => Self::custom(format_args!("invalid type: {found}, expected {expected}")),
-        }
-    }
 }
 
 /// A step on the way to where the reader is.
