@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use celaest_domain::license::rfc3339;
+use celaest_domain::text::clip;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -123,14 +124,6 @@ fn is_loggable(json: &str) -> bool {
 fn is_country(code: &str) -> bool {
     let letters = code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
     (letters && code != "XX") || code == "T1"
-}
-
-/// At most `length` characters, without NUL: what the column takes.
-pub fn clip(text: &str, length: usize) -> Cow<'_, str> {
-    match text.len() <= length && !text.contains('\0') {
-        true => text.into(),
-        false => text.chars().filter(|c| *c != '\0').take(length).collect(),
-    }
 }
 
 /// What whoever has added a line, or could not send some, has to do.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use celaest_domain::text::clip_bytes;
 use celaest_domain::webhook::{SigningSecret, signature};
 use futures_util::future::{Either, select};
 use wasm_bindgen::{JsCast, JsValue};
@@ -40,7 +41,7 @@ pub async fn attempt(url: &Url, due: &Due, secrets: &[SigningSecret], now: fn() 
     // Once there is a status the receiver has answered, whatever became of the rest.
     if outcome.status.is_none() {
         outcome.error = Some(match done {
-            Some(Err(error)) => clip(&format!("the request failed: {error}"), MAX_ERROR),
+            Some(Err(error)) => clip_bytes(&format!("the request failed: {error}"), MAX_ERROR),
             _ => format!("no answer within {} seconds", PATIENCE.as_secs()),
         });
     }
@@ -96,16 +97,5 @@ async fn exchange(
 
 /// What the log takes: text of at most [`MAX_ANSWER`] bytes, without NUL.
 pub fn text(bytes: &[u8]) -> String {
-    clip(&String::from_utf8_lossy(bytes), MAX_ANSWER)
-}
-
-fn clip(text: &str, length: usize) -> String {
-    let mut kept = String::new();
-    for c in text.chars().filter(|c| *c != '\0') {
-        if kept.len() + c.len_utf8() > length {
-            break;
-        }
-        kept.push(c);
-    }
-    kept
+    clip_bytes(&String::from_utf8_lossy(bytes), MAX_ANSWER)
 }

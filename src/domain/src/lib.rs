@@ -26,6 +26,7 @@ pub mod membership;
 pub mod secrets;
 pub mod settings;
 pub mod telemetry;
+pub mod text;
 pub mod vault;
 pub mod webhook;
 pub mod zip;

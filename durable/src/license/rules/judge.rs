@@ -1,14 +1,16 @@
 //! The verdict on one validation, and what follows from it.
 
+use std::borrow::Cow;
+
 use celaest_domain::address::{Address, AddressKey};
 use celaest_domain::license as domain;
 use celaest_domain::license::{AddressSource, Code, Collision, Place, Severity};
+use celaest_domain::text::clip;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Machine;
 use crate::license::collisions::digest;
-use crate::license::journal::clip;
 use crate::license::stored::{CORE, Stop, WINDOW};
 use crate::license::wire::{Answer, Check, CollisionRecord, Logged, PendingBinding};
 use crate::storage::Effects;
@@ -104,17 +106,15 @@ impl Machine {
         now: i64,
         effects: &mut Effects,
     ) {
+        let told = |text: &Option<Cow<'_, str>>| {
+            let text = text.as_deref();
+            text.map(|text| clip(text, 255).into_owned())
+        };
         let binding = PendingBinding {
             id,
             ip: key,
-            machine_id: check
-                .machine_id
-                .as_deref()
-                .map(|text| clip(text, 255).into_owned()),
-            hostname: check
-                .hostname
-                .as_deref()
-                .map(|text| clip(text, 255).into_owned()),
+            machine_id: told(&check.machine_id),
+            hostname: told(&check.hostname),
             first_seen_at: moment(now),
         };
         self.reports.bound(binding, effects);

@@ -11,6 +11,7 @@ use crate::platform::clock;
 use celaest_domain::ai::chat::{Answer, Content, Format, Usage, estimate_text};
 use celaest_domain::ai::cost;
 use celaest_domain::ai::failure::Failure;
+use celaest_domain::text::clip_bytes;
 use celaest_durable::license::{Ended, Record, Settle, SettleCall};
 use futures_util::future::join;
 use futures_util::poll;
@@ -291,8 +292,8 @@ fn more(facts: &Facts<'_>, end: &End<'_>, usage: Option<Usage>, estimated: bool)
     };
     let ai_ms: i64 = facts.attempts.iter().map(|attempt| attempt.ms).sum();
     json!({
-        "input_text": clip(&question(facts.ask), MAX_INPUT),
-        "output_raw": clip(output, MAX_OUTPUT),
+        "input_text": clip_bytes(&question(facts.ask), MAX_INPUT),
+        "output_raw": clip_bytes(output, MAX_OUTPUT),
         "output_json": output_json,
         "error_message": match end {
             End::Failed(error) | End::Broken { error, .. } =>
@@ -301,7 +302,7 @@ fn more(facts: &Facts<'_>, end: &End<'_>, usage: Option<Usage>, estimated: bool)
         },
         "retries": facts.attempts.len().saturating_sub(1),
         "ai_ms": ai_ms,
-        "user_agent": who.user_agent.as_deref().map(|agent| clip(agent, 500)),
+        "user_agent": who.user_agent.as_deref().map(|agent| clip_bytes(agent, 500)),
         "ip": who.ip,
         "metadata": {
             "provider": facts.last.as_ref().map(|(model, _)| model.provider),
@@ -329,18 +330,6 @@ fn question(ask: &Ask) -> String {
             lines.collect::<Vec<_>>().join("\n\n")
         }
     }
-}
-
-/// What the database takes: no NUL, and not too much.
-fn clip(text: &str, most: usize) -> String {
-    let mut kept = String::new();
-    for c in text.chars().filter(|c| *c != '\0') {
-        if kept.len() + c.len_utf8() > most {
-            break;
-        }
-        kept.push(c);
-    }
-    kept
 }
 
 #[cfg(test)]
