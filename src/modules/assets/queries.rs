@@ -193,15 +193,9 @@ pub async fn redate(
     .bind(until);
     let redated: Vec<Redated> = tx.rows(query).await?;
     for one in redated {
-        tx.record(Fact {
-            organization_id: Some(organization),
-            action: Action::Update,
-            event: "asset.updated",
-            resource_type: ASSET.kind,
-            resource_id: one.id,
-            changes: json!({ "before": { "expires_at": one.before }, "after": { "expires_at": until } }),
-            payload: None,
-        });
+        let ending = |at: Option<DateTime<Utc>>| json!({ "id": one.id, "organization_id": organization, "expires_at": at });
+        let (before, after) = (ending(one.before), ending(Some(until)));
+        tx.record_between(&ASSET, "asset.updated", &before, &after);
     }
     Ok(())
 }

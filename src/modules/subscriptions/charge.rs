@@ -4,7 +4,6 @@ use super::model::Status;
 use super::queries::{self, Locked};
 use crate::db::{Rows, Set, sql};
 use crate::error::{Error, Result};
-use crate::modules::licenses::sold;
 use crate::modules::orders::pay::{due, remember};
 use crate::modules::orders::queries as orders;
 use crate::modules::payments::facts::{Fact, note_failure};
@@ -234,11 +233,7 @@ async fn failed(
         .to("next_attempt_at = {}::timestamptz", next);
     queries::change(&mut tx, &subscription, "subscription.past_due", set).await?;
     let until = subscription.current_period_end.max(first + GRACE);
-    let mut keys = Vec::new();
-    for license in queries::licenses(&mut tx, &subscription).await? {
-        keys.extend(sold::redate(&mut tx, license, until, None, true).await?);
-    }
-    queries::redate_assets(&mut tx, &subscription, until).await?;
+    let keys = queries::redate(&mut tx, &subscription, until, true).await?;
     mails::post(
         &mut tx,
         subscription.organization_id,

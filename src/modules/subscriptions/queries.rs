@@ -6,6 +6,7 @@ use crate::db::{Raw, Rows, Scope, Set, Tx};
 use crate::error::{Code, Result};
 use crate::modules::assets::queries as assets;
 use crate::modules::licenses::model::BillingCycle;
+use crate::modules::licenses::sold;
 use crate::modules::orders::pricing::Address;
 use crate::modules::orders::queries::record_for_both;
 use celaest_domain::billing::money::Currency;
@@ -223,6 +224,25 @@ pub async fn licenses(tx: &mut Tx, subscription: &Parts) -> Result<Vec<Uuid>> {
     let mut ids: Vec<_> = found.into_iter().map(|one| one.license_id).collect();
     ids.sort_unstable();
     Ok(ids)
+}
+
+/// What a subscription gave ends at `until`; `billed_again` says whether it is charged after that. Returns the keys of its
+/// licenses.
+///
+/// # Errors
+/// When the database fails.
+pub async fn redate(
+    tx: &mut Tx,
+    subscription: &Parts,
+    until: DateTime<Utc>,
+    billed_again: bool,
+) -> Result<Vec<String>> {
+    let mut keys = Vec::new();
+    for license in licenses(tx, subscription).await? {
+        keys.extend(sold::redate(tx, license, until, None, billed_again).await?);
+    }
+    redate_assets(tx, subscription, until).await?;
+    Ok(keys)
 }
 
 /// What a subscription gave without a license ends at `until`: the rest ends with its license.

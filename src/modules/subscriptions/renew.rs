@@ -7,7 +7,6 @@ use super::queries::{self, Locked};
 use crate::db::{Rows, Set, Tx, sql};
 use crate::error::{Code, Result};
 use crate::log;
-use crate::modules::licenses::sold;
 use crate::modules::orders::cancel::give_up;
 use crate::modules::orders::model::Kind;
 use crate::modules::orders::offers::Offer;
@@ -189,11 +188,6 @@ async fn order(tx: &mut Tx, subscription: &Locked) -> Result<Uuid> {
 async fn end(tx: &mut Tx, subscription: &Locked, now: DateTime<Utc>) -> Result<Vec<String>> {
     let set = Set::new().fixed("status = 'ended', ended_at = now(), next_attempt_at = NULL");
     queries::change(tx, subscription, "subscription.ended", set).await?;
-    let mut keys = Vec::new();
     let until = subscription.current_period_end.min(now);
-    for license in queries::licenses(tx, subscription).await? {
-        keys.extend(sold::redate(tx, license, until, None, false).await?);
-    }
-    queries::redate_assets(tx, subscription, until).await?;
-    Ok(keys)
+    queries::redate(tx, subscription, until, false).await
 }
