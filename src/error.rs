@@ -304,6 +304,8 @@ codes! {
     QuotaExceeded = "QUOTA_EXCEEDED", 429, "Se ha alcanzado el límite de uso de IA", "The limit for AI use is reached";
     /// As many AI calls as the license allows at a time are under way.
     ConcurrencyLimit = "CONCURRENCY_LIMIT", 429, "La licencia ya tiene en curso todas las llamadas de IA que admite", "The license has as many AI calls under way as it allows";
+    /// As many files as an organization may fetch at a time are on their way. `Retry-After` says when to ask again.
+    FilesUnderWay = "FILES_UNDER_WAY", 429, "La organización ya tiene en curso todas las descargas que admite a la vez; espere a que termine una", "The organization has as many files on their way as it may; wait until one is there";
     /// Too many requests.
     RateLimited = "RATE_LIMITED", 429, "Demasiadas solicitudes; espere antes de reintentar", "Too many requests; wait before trying again";
     /// A defect of ours. The log has the cause under the request id.
