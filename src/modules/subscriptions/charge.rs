@@ -233,7 +233,7 @@ async fn failed(
         .to("next_attempt_at = {}::timestamptz", next);
     queries::change(&mut tx, &subscription, "subscription.past_due", set).await?;
     let until = subscription.current_period_end.max(first + GRACE);
-    let keys = queries::redate(&mut tx, &subscription, until, true).await?;
+    let keys = queries::redate(&mut tx, &subscription, until, None, true).await?;
     mails::post(
         &mut tx,
         subscription.organization_id,

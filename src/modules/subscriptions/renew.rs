@@ -161,7 +161,11 @@ async fn order(tx: &mut Tx, subscription: &Locked) -> Result<Uuid> {
                 product_id: subscription.product_id,
                 plan_id: subscription.next_plan_id.or(subscription.plan_id),
                 seller_id: subscription.seller_id,
-                name: subscription.name.clone(),
+                name: subscription
+                    .next_name
+                    .as_ref()
+                    .unwrap_or(&subscription.name)
+                    .clone(),
                 price: subscription.currency.major(subscription.next_unit_price()),
                 currency: subscription.currency,
                 cycle: subscription.billing_cycle,
@@ -189,5 +193,5 @@ async fn end(tx: &mut Tx, subscription: &Locked, now: DateTime<Utc>) -> Result<V
     let set = Set::new().fixed("status = 'ended', ended_at = now(), next_attempt_at = NULL");
     queries::change(tx, subscription, "subscription.ended", set).await?;
     let until = subscription.current_period_end.min(now);
-    queries::redate(tx, subscription, until, false).await
+    queries::redate(tx, subscription, until, None, false).await
 }

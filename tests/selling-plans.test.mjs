@@ -1,0 +1,77 @@
+// What becomes of a subscription whose plan is to change, and of one whose payment takes another way than it was to take.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { good, refused } from './support/api.mjs';
+import { sameMoment } from './support/calendar.mjs';
+import { eventually, eventuallyHolds } from './support/eventually.mjs';
+import { JOBS, Shop } from './support/shop.mjs';
+import { PLANS, rowOf } from './support/world.mjs';
+
+const PLATFORM = '10000000-0000-4000-8000-000000000001';
+
+let shop;
+let stripe;
+let names;
+before(async () => {
+  shop = await Shop.open({ PLATFORM_ORGANIZATION_ID: PLATFORM });
+  ({ stripe } = shop);
+  await shop.place(PLATFORM, { country_code: 'ES' });
+  const price = (plan, amount) => shop.rows("UPDATE subscription_plans SET price_monthly = $2, currency = 'USD', is_public = true WHERE id = $1 RETURNING name", plan, amount);
+  names = { starter: (await price(PLANS.starter, 30))[0].name, professional: (await price(PLANS.professional, 90))[0].name };
+});
+after(() => shop?.close());
+
+/** A subscription to a plan, just bought. */
+async function on(plan) {
+  const buyer = await shop.buyer();
+  const order = good(await buyer.call('POST', '/api/orders', { body: { items: [{ plan_id: plan }] } }), 201);
+  const { transaction_id: intent } = await shop.pay(buyer.call, order);
+  await stripe.confirm(intent);
+  const [{ id }] = good(await buyer.call('GET', '/api/subscriptions'));
+  const [card] = good(await buyer.call('GET', '/api/payment-methods'));
+  return { buyer, order, id, card, intent };
+}
+
+const of = (one) => rowOf(shop.stack, 'subscriptions', one.id);
+const ask = (one, plan) => one.buyer.call('POST', '/api/subscriptions/{id}/change-plan', { id: one.id, body: { plan_id: plan } });
+const cancel = (one) => one.buyer.call('POST', '/api/subscriptions/{id}/cancel', { id: one.id, body: {} });
+const renewals = (one) => shop.rows("SELECT * FROM orders WHERE subscription_id = $1 AND kind = 'renewal' ORDER BY created_at", one.id);
+const license = async (one) => (await shop.rows('SELECT l.* FROM licenses l JOIN order_grants g ON g.license_id = l.id WHERE g.order_id = $1', one.order.id))[0];
+const cardOf = async ({ card }) => (await rowOf(shop.stack, 'payment_methods', card.id)).gateway_method_id;
+const begun = () => stripe.requests.filter(({ path }) => /payment_intents(\/pi_\w+\/confirm)?$/.test(path)).length;
+
+/** Everything about a subscription is so many days longer ago. */
+async function passes(one, days) {
+  const columns = ['current_period_start', 'current_period_end', 'next_attempt_at', 'first_failed_at', 'suspended_at', 'created_at'];
+  await shop.rows(`UPDATE subscriptions SET ${columns.map((name) => `${name} = ${name} - make_interval(days => $2)`)} WHERE id = $1`, one.id, days);
+  await shop.rows(
+    `UPDATE licenses SET starts_at = starts_at - make_interval(days => $2), expires_at = expires_at - make_interval(days => $2)
+     WHERE id IN (SELECT license_id FROM order_grants WHERE order_id = $1)`, one.order.id, days);
+}
+
+/** Runs the job until it has done what is due. */
+const renew = (holds) => eventuallyHolds(async () => {
+  await shop.stack.triggerCron(JOBS.renewals);
+  await holds();
+});
+
+/** Its card is refused when the period ends. */
+async function isRefused(one) {
+  stripe.cards.set(await cardOf(one), 'pm_poor');
+  await passes(one, 31);
+  await renew(async () => assert.equal((await of(one)).status, 'past_due'));
+  return (await renewals(one))[0];
+}
+
+describe('another plan', () => {
+  test('is called by its name, by the subscription and on the invoice', async () => {
+    const one = await on(PLANS.professional);
+    good(await ask(one, PLANS.starter));
+    await passes(one, 30);
+    await renew(async () => assert.equal((await of(one)).plan_id, PLANS.starter));
+    assert.equal((await of(one)).name, names.starter);
+    const [{ document }] = await shop.rows('SELECT document FROM invoices WHERE order_id = $1', (await renewals(one))[0].id);
+    assert.deepEqual(document.lines.map(({ description }) => description), [names.starter]);
+  });
+});
