@@ -65,6 +65,17 @@ async function isRefused(one) {
 }
 
 describe('another plan', () => {
+  test('that is cheaper is taken back by choosing the one there is', async () => {
+    const one = await on(PLANS.professional);
+    refused(await ask(one, PLANS.professional), 409, 'SUBSCRIPTION_CONFLICT');
+    assert.equal(good(await ask(one, PLANS.starter)).subscription.next_plan_id, PLANS.starter);
+    const { order, subscription } = good(await ask(one, PLANS.professional));
+    assert.deepEqual([order, subscription.next_plan_id, subscription.next_unit_price], [null, null, null]);
+    await passes(one, 30);
+    await renew(async () => assert.equal(Number((await renewals(one))[0]?.total), 90));
+    assert.equal((await license(one)).plan_id, PLANS.professional);
+  });
+
   test('is called by its name, by the subscription and on the invoice', async () => {
     const one = await on(PLANS.professional);
     good(await ask(one, PLANS.starter));

@@ -84,7 +84,7 @@ async fn is_paid_back(tx: &mut Tx, subscription: &Locked) -> Result<bool> {
 }
 
 /// Changes the plan of a subscription. A dearer one begins when the rest of the period is paid; a cheaper one with
-/// the next period.
+/// the next period, unless the plan that it has is chosen again before.
 pub async fn change_plan(
     permit: Permit<OrdersWrite>,
     Id(id): Id,
@@ -103,9 +103,31 @@ pub async fn change_plan(
     if before.status != Status::Active
         || before.cancel_at_period_end
         || !of_plan
-        || before.plan_id == Some(plan)
+        || (before.plan_id == Some(plan) && before.next_plan_id.is_none())
     {
         return Err(conflict().into());
+    }
+    // What is to be paid for another change, or for the next period, is paid or given up first.
+    let open: Option<Value> = tx
+        .row(
+            sql("SELECT o.id FROM orders o WHERE o.subscription_id = $1::uuid AND o.organization_id = $2::uuid
+                   AND o.status IN ('pending', 'processing', 'failed') LIMIT 1")
+            .bind(id)
+            .bind(before.organization_id),
+        )
+        .await?;
+    if open.is_some() {
+        return Err(conflict().into());
+    }
+    if before.plan_id == Some(plan) {
+        // It stays: what was to come with the next period does not.
+        let set = Set::new().fixed("next_plan_id = NULL, next_unit_price = NULL");
+        let after = queries::change(&mut tx, &before, "subscription.changed", set).await?;
+        let changed = Changed {
+            subscription: read(&after)?,
+            order: None,
+        };
+        return permit.commit(tx, Data::of(&changed)).await;
     }
     let offer = offers::plan(&mut tx, before.seller_id, plan, before.billing_cycle).await?;
     let offer = offer.filter(|offer| offer.currency == before.currency);
@@ -121,18 +143,6 @@ pub async fn change_plan(
         now,
         step,
     );
-    // Whatever was to be paid for another change is not any more.
-    let open: Option<Value> = tx
-        .row(
-            sql("SELECT o.id FROM orders o WHERE o.subscription_id = $1::uuid AND o.organization_id = $2::uuid
-                   AND o.status IN ('pending', 'processing', 'failed') LIMIT 1")
-            .bind(id)
-            .bind(before.organization_id),
-        )
-        .await?;
-    if open.is_some() {
-        return Err(conflict().into());
-    }
     let set = Set::new().to("next_plan_id = {}::uuid", plan).to(
         "next_unit_price = {}::numeric",
         before.currency.major(price),
