@@ -85,4 +85,33 @@ describe('another plan', () => {
     const [{ document }] = await shop.rows('SELECT document FROM invoices WHERE order_id = $1', (await renewals(one))[0].id);
     assert.deepEqual(document.lines.map(({ description }) => description), [names.starter]);
   });
+
+  test('that nobody has paid for when the period is over does not keep the next one from being paid', async () => {
+    const one = await on(PLANS.starter);
+    const { order } = good(await ask(one, PLANS.professional));
+    // Money on its way, for which there is time: two weeks.
+    good(await one.buyer.call('POST', '/api/orders/{id}/pay', { id: order.id, body: { gateway: 'manual' } }));
+    await passes(one, 29);
+    const { current_period_end: end } = await of(one);
+    await shop.stack.triggerCron(JOBS.renewals);
+    await eventually(async () => (await of(one)).next_attempt_at > new Date());
+    assert.deepEqual([(await shop.row(order)).status, await renewals(one)], ['processing', []]);
+    await shop.rows("UPDATE subscriptions SET current_period_end = now() + interval '30 minutes', next_attempt_at = now() WHERE id = $1", one.id);
+    await renew(async () => assert.ok((await of(one)).current_period_end > end));
+    assert.deepEqual([(await shop.row(order)).status, Number((await renewals(one))[0].total)], ['cancelled', 30]);
+    const now = await of(one);
+    assert.deepEqual([now.plan_id, now.next_plan_id], [PLANS.starter, null]);
+    sameMoment((await license(one)).expires_at, now.current_period_end);
+    await shop.balanced();
+  });
+
+  test('is not paid for where the subscription is over', async () => {
+    const one = await on(PLANS.starter);
+    const { order } = good(await ask(one, PLANS.professional));
+    good(await cancel(one));
+    await passes(one, 31);
+    await renew(async () => assert.equal((await shop.row(order)).status, 'cancelled'));
+    assert.equal((await of(one)).status, 'ended');
+    refused(await one.buyer.call('POST', '/api/orders/{id}/pay', { id: order.id, body: {} }), 409, 'ORDER_CANCELLED');
+  });
 });
