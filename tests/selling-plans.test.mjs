@@ -115,3 +115,33 @@ describe('another plan', () => {
     refused(await one.buyer.call('POST', '/api/orders/{id}/pay', { id: order.id, body: {} }), 409, 'ORDER_CANCELLED');
   });
 });
+
+describe('the next period', () => {
+  test('whose payment was given up at the gateway is another payment, and no refused card', async () => {
+    const one = await on(PLANS.starter);
+    const open = await isRefused(one);
+    stripe.intents.get(open.gateway_transaction_id).status = 'canceled';
+    stripe.cards.set(await cardOf(one), 'pm_visa');
+    await passes(one, 1);
+    await renew(async () => assert.equal((await shop.row(open)).gateway_transaction_id, null));
+    assert.equal((await shop.row(open)).payment_error, 'insufficient_funds');
+    await shop.rows('UPDATE subscriptions SET next_attempt_at = now() WHERE id = $1', one.id);
+    await renew(async () => assert.equal((await shop.row(open)).status, 'completed'));
+    await shop.balanced();
+  });
+
+  test('that is given up while it is charged stays given up', async () => {
+    const one = await on(PLANS.starter);
+    const open = await isRefused(one);
+    await passes(one, 1);
+    const path = `payment_intents/${open.gateway_transaction_id}/confirm`;
+    for (let count = 0; count < 2; count += 1) stripe.fail(path, { drop: true });
+    const job = shop.stack.triggerCron(JOBS.renewals);
+    await eventually(async () => (await shop.row(open)).payments_begun > open.payments_begun);
+    good(await one.buyer.call('POST', '/api/orders/{id}/cancel', { id: open.id, body: {} }));
+    await job;
+    await eventually(() => stripe.requests.filter((request) => request.path.endsWith(path)).length >= 3);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    assert.equal((await shop.row(open)).status, 'cancelled');
+  });
+});
