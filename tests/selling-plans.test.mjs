@@ -117,6 +117,28 @@ describe('another plan', () => {
 });
 
 describe('the next period', () => {
+  test('that is to be paid by transfer is not charged to a card as well', async () => {
+    const one = await on(PLANS.starter);
+    good(await one.buyer.call('DELETE', '/api/payment-methods/{id}', { id: one.card.id }), 204);
+    await passes(one, 31);
+    await renew(async () => assert.equal((await of(one)).status, 'past_due'));
+    const [open] = await renewals(one);
+    assert.equal(open.payment_error, 'no_payment_method');
+    good(await one.buyer.call('POST', '/api/orders/{id}/pay', { id: open.id, body: { gateway: 'manual' } }));
+    // And keeps a card, for later.
+    const { setup_id: setup } = good(await one.buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
+    await stripe.confirmSetup(setup);
+    const before = begun();
+    await passes(one, 8);
+    await renew(async () => assert.equal((await of(one)).status, 'suspended'));
+    assert.deepEqual([begun(), (await shop.row(open)).payment_error], [before, 'transfer_awaited']);
+    // The money arrives.
+    good(await shop.vendor.as.super_admin('POST', '/api/orders/{id}/settle', { id: open.id, body: {} }));
+    assert.deepEqual([(await of(one)).status, (await license(one)).status], ['active', 'active']);
+    assert.equal(begun(), before);
+    await shop.balanced();
+  });
+
   test('whose payment was given up at the gateway is another payment, and no refused card', async () => {
     const one = await on(PLANS.starter);
     const open = await isRefused(one);

@@ -68,6 +68,14 @@ async fn attempt(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<Attemp
         ledger.commit(tx, &[]).await?;
         return Ok(Attempt::Over);
     }
+    // Whoever said that they transfer the money is not charged for it as well.
+    if order.gateway.as_deref() == Some("manual") && order.payment.is_some() {
+        ledger.commit(tx, &[]).await?;
+        return Ok(Attempt::Failed {
+            code: "transfer_awaited".into(),
+            is_final: true,
+        });
+    }
     if order.total() == 0 {
         let free = fulfil::Paid {
             gateway: None,
