@@ -166,4 +166,19 @@ describe('the next period', () => {
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     assert.equal((await shop.row(open)).status, 'cancelled');
   });
+
+  test('whose money comes after the end goes on', async () => {
+    const one = await on(PLANS.starter);
+    const open = await isRefused(one);
+    // The bank is at it: it cannot be given up.
+    stripe.intents.get(open.gateway_transaction_id).status = 'processing';
+    good(await cancel(one));
+    await renew(async () => assert.equal((await of(one)).status, 'ended'));
+    assert.ok((await of(one)).ended_at);
+    await stripe.confirm(open.gateway_transaction_id);
+    const now = good(await one.buyer.call('GET', '/api/subscriptions/{id}', { id: one.id }));
+    assert.deepEqual([now.status, now.ended_at, now.cancel_at_period_end], ['active', null, true]);
+    assert.equal((await license(one)).status, 'active');
+    await shop.balanced();
+  });
 });

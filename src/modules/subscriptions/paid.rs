@@ -91,7 +91,7 @@ pub async fn renewed(tx: &mut Tx, order: &Order, now: DateTime<Utc>) -> Result<V
     let (next, _) = calendar::renewed_expiry(day, start, before, months)
         .ok_or_else(|| Error::internal("a period beyond the years that are stored"))?;
     let set = Set::new()
-        .fixed("status = 'active', first_failed_at = NULL, suspended_at = NULL")
+        .fixed("status = 'active', first_failed_at = NULL, suspended_at = NULL, ended_at = NULL")
         .fixed(NEXT_PLAN)
         .to("current_period_start = {}::timestamptz", start)
         .to("current_period_end = {}::timestamptz", next)
