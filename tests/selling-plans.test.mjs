@@ -139,6 +139,27 @@ describe('the next period', () => {
     await shop.balanced();
   });
 
+  test('of what is disputed is not charged; once that is won it goes on when it is resumed', async () => {
+    const [lost, won] = [await on(PLANS.starter), await on(PLANS.starter)];
+    const resume = (one) => one.buyer.call('POST', '/api/subscriptions/{id}/resume', { id: one.id, body: {} });
+    for (const [one, end] of [[lost, 'lost'], [won, 'won']]) {
+      const dispute = await stripe.dispute(one.intent, 'needs_response');
+      assert.equal((await license(one)).status, 'suspended');
+      assert.equal((await of(one)).cancel_at_period_end, true);
+      assert.deepEqual(refused(await resume(one), 409, 'SUBSCRIPTION_CONFLICT'), { reason: 'payment disputed' });
+      await stripe.dispute(one.intent, end, dispute);
+    }
+    refused(await resume(lost), 409, 'SUBSCRIPTION_CONFLICT');
+    assert.equal(good(await resume(won)).cancel_at_period_end, false);
+    const before = begun();
+    for (const one of [lost, won]) await passes(one, 31);
+    await renew(async () => assert.deepEqual([(await of(lost)).status, (await renewals(won)).length], ['ended', 1]));
+    await eventually(async () => (await renewals(won))[0].status === 'completed');
+    assert.deepEqual([await renewals(lost), begun()], [[], before + 1]);
+    assert.equal((await license(won)).status, 'active');
+    await shop.balanced();
+  });
+
   test('whose payment was given up at the gateway is another payment, and no refused card', async () => {
     const one = await on(PLANS.starter);
     const open = await isRefused(one);

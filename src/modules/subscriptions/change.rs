@@ -1,7 +1,7 @@
 //! `POST /api/subscriptions/{id}/cancel`, `…/resume` and `…/change-plan`
 
 use super::model::{Changed, Nothing, PlanChange, Status, Subscription};
-use super::queries::{self, Locked, PAID_BY, mine};
+use super::queries::{self, mine};
 use crate::db::{Raw, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
@@ -10,11 +10,11 @@ use crate::http::idempotency::Once;
 use crate::http::params::Id;
 use crate::http::permit::{OrdersWrite, Permit};
 use crate::http::reply::Data;
-use crate::modules::licenses::sold::Hold;
 use crate::modules::orders::model::Kind;
 use crate::modules::orders::offers;
 use crate::modules::orders::pricing::{Buyer, Draft, write};
 use crate::modules::orders::queries::ORDER;
+use crate::modules::payments::access;
 use crate::platform::clock;
 use celaest_domain::billing::subscription::{LEAD, proration};
 use celaest_domain::billing::totals::{Discount, Line};
@@ -57,8 +57,9 @@ pub async fn resume(
     if !before.cancel_at_period_end {
         return permit.commit(tx, Data::raw(&before.row)).await;
     }
-    if is_paid_back(&mut tx, &before).await? {
-        let reason = json!({ "reason": Hold::Refund.as_str() });
+    // It stays stopped, so nobody pays for more.
+    if let Some(hold) = access::holds(&mut tx, &before).await? {
+        let reason = json!({ "reason": hold.as_str() });
         return Err(Error::new(Code::SubscriptionConflict)
             .with_details(reason)
             .into());
@@ -69,18 +70,6 @@ pub async fn resume(
         .to("next_attempt_at = {}::timestamptz", next);
     let after = queries::change(&mut tx, &before, "subscription.changed", set).await?;
     permit.commit(tx, Data::raw(&after)).await
-}
-
-/// Whether what a subscription gives now was paid back: it stays stopped, so nobody pays for more.
-async fn is_paid_back(tx: &mut Tx, subscription: &Locked) -> Result<bool> {
-    tx.value(
-        sql(format!("SELECT to_json({PAID_BY} = 'refunded')::text
-             FROM subscriptions s JOIN order_items i ON i.id = s.order_item_id JOIN orders o ON o.id = i.order_id
-             WHERE s.id = $1::uuid AND s.organization_id = $2::uuid"))
-        .bind(subscription.id)
-        .bind(subscription.organization_id),
-    )
-    .await
 }
 
 /// Changes the plan of a subscription. A dearer one begins when the rest of the period is paid; a cheaper one with

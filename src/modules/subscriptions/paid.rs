@@ -127,7 +127,7 @@ struct Running {
     id: Uuid,
 }
 
-/// What an order began or renewed was paid back: it is not charged again, and ends with its period unless somebody
+/// What an order began or renewed was paid back, or is disputed: it is not charged again, and ends with its period unless somebody
 /// lets it go on.
 ///
 /// # Errors
