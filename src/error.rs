@@ -54,7 +54,7 @@ codes! {
     InvalidId = "INVALID_ID", 400, "El identificador no es un UUID válido", "The identifier is not a valid UUID";
     /// A header is malformed.
     InvalidHeader = "INVALID_HEADER", 400, "Una cabecera de la solicitud no es válida", "A request header is not valid";
-    /// A webhook's body is not what its signature is of, or the signature is missing or out of time. `details.problem` says which.
+    /// A webhook's body is not what its signature is of, or the signature is missing or out of time. `details.reason` says which.
     InvalidSignature = "INVALID_SIGNATURE", 400, "La firma del evento no es válida", "The signature of the event is not valid";
     /// An event of the gateway's test mode, where real money is moved, or the other way round.
     WrongMode = "EVENT_WRONG_MODE", 400, "El evento es de otro modo (prueba o real)", "The event is of the other mode (test or live)";

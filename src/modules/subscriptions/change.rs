@@ -2,7 +2,7 @@
 
 use super::model::{Changed, Nothing, PlanChange, Status, Subscription};
 use super::queries::{self, mine};
-use crate::db::{Raw, Set, Tx, sql};
+use crate::db::{Raw, Set, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
