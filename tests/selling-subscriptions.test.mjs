@@ -391,6 +391,31 @@ describe('saved cards', () => {
   });
 });
 
+test('a card that was removed does not come back, and is warned of once, whatever is told of it late', async () => {
+  const buyer = await shop.buyer();
+  const setup = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
+  const theirs = await stripe.confirmSetup(setup.setup_id);
+  const attached = structuredClone(stripe.events.find(({ type, data }) => type === 'payment_method.attached' && data.object.id === theirs).data.object);
+  const again = (type) => stripe.tell(stripe.event(type, attached));
+  const [card] = good(await buyer.call('GET', '/api/payment-methods'));
+  await shop.rows('UPDATE payment_methods SET card_exp_month = extract(month FROM now()), card_exp_year = extract(year FROM now()) WHERE id = $1', card.id);
+  Object.assign(attached.card, { exp_month: new Date().getUTCMonth() + 1, exp_year: new Date().getUTCFullYear() });
+  const warned = async () => (await shop.rows("SELECT id FROM outbox_messages WHERE payload->>'template' = 'card_expiring' AND payload->>'to' LIKE $1", `%${buyer.id}%`)).length;
+  await shop.job(JOBS.cards, async () => assert.equal(await warned(), 1));
+  await again('payment_method.updated');
+  await shop.stack.triggerCron(JOBS.cards);
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  assert.equal(await warned(), 1);
+  Object.assign(attached.card, { exp_year: attached.card.exp_year + 3 });
+  await again('payment_method.automatically_updated');
+  assert.equal((await rowOf(shop.stack, 'payment_methods', card.id)).expiry_warned_at, null);
+
+  good(await buyer.call('DELETE', '/api/payment-methods/{id}', { id: card.id }), 204);
+  await again('payment_method.attached');
+  assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')), []);
+  refused(await buyer.call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 409, 'PAYMENT_METHOD_CONFLICT');
+});
+
 describe('of whoever is gone', () => {
   const close = async ({ id }) => good(await shop.vendor.as.super_admin('DELETE', '/api/organizations/{id}', { id }), 204);
 
