@@ -105,6 +105,17 @@ describe('another plan', () => {
     await shop.balanced();
   });
 
+  test('that is given up is in the log, and told', async () => {
+    const one = await on(PLANS.starter);
+    const { order } = good(await ask(one, PLANS.professional));
+    good(await one.buyer.call('POST', '/api/orders/{id}/cancel', { id: order.id, body: {} }));
+    const logged = await shop.rows(
+      "SELECT changes FROM audit_logs WHERE resource_id = $1 AND organization_id = $2 AND event = 'subscription.changed' ORDER BY sequence", one.id, shop.buyers.id);
+    assert.deepEqual(logged.map(({ changes }) => changes.after.next_plan_id), [PLANS.professional, null]);
+    const told = await shop.rows("SELECT 1 FROM outbox_messages WHERE topic = 'subscription.changed' AND organization_id = $2 AND payload->'subscription'->>'id' = $1", one.id, shop.buyers.id);
+    assert.equal(told.length, 2);
+  });
+
   test('is not paid for where the subscription is over', async () => {
     const one = await on(PLANS.starter);
     const { order } = good(await ask(one, PLANS.professional));
