@@ -422,10 +422,15 @@ describe('of whoever is gone', () => {
   test('a card is charged no more: what is not paid otherwise stops', async () => {
     const one = await subscribed();
     good(await shop.buyers.as.admin('DELETE', '/api/users/{id}', { id: one.buyer.id }), 204);
+    await shop.place(shop.buyers.id, { email: 'office@buyers.test' });
     await passes(one, 30);
     const before = attempts();
     await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
-    assert.deepEqual([attempts(), (await renewals(one))[0].payment_error], [before, 'no_payment_method']);
+    const [renewal] = await renewals(one);
+    assert.deepEqual([attempts(), renewal.payment_error], [before, 'no_payment_method']);
+    // Whoever is left learns of it.
+    const mails = await shop.rows("SELECT payload->>'to' AS to, payload->>'template' AS template FROM outbox_messages WHERE payload->'data'->>'order_number' = $1", renewal.order_number);
+    assert.deepEqual(mails, [{ to: 'office@buyers.test', template: 'payment_failed' }]);
   });
 
   test('what a closed organization pays for ends, and so does what it sells', async () => {
