@@ -122,6 +122,25 @@ describe('a subscription', () => {
     await allEnd((await of(one)).current_period_end, 'expired');
   });
 
+  test('of a product without a plan: paid in the days of grace, what it gave ends with the period that is paid', async () => {
+    const buyer = await shop.buyer();
+    const order = await shop.buy(buyer.call, await shop.product({ is_subscription: true, billing_cycle: 'monthly', price: 49, plan_id: null }));
+    const [{ id }] = good(await buyer.call('GET', '/api/subscriptions'));
+    const [card] = good(await buyer.call('GET', '/api/payment-methods'));
+    const [asset] = await shop.rows('SELECT asset_id AS id FROM order_grants WHERE order_id = $1', order.id);
+    const one = { buyer, order, id, card };
+    stripe.cards.set(await cardOf(one), 'pm_stolen');
+    await passes(one, 30);
+    await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+    // It has no plan, and so none to change.
+    refused(await buyer.call('POST', '/api/subscriptions/{id}/change-plan', { id, body: { plan_id: PLANS.professional } }), 409, 'SUBSCRIPTION_CONFLICT');
+    const [open] = await renewals(one);
+    await stripe.confirm((await shop.pay(buyer.call, open)).transaction_id);
+    const paid = await of(one);
+    assert.equal(paid.status, 'active');
+    sameMoment(good(await buyer.call('GET', '/api/my/assets/{id}', asset)).expires_at, paid.current_period_end);
+  });
+
   test('that is not paid is tried four more times in a week, works meanwhile, stops, and works again when it is paid', async () => {
     const one = await subscribed();
     stripe.cards.set(await cardOf(one), 'pm_poor');
