@@ -54,7 +54,7 @@ codes! {
     InvalidId = "INVALID_ID", 400, "El identificador no es un UUID válido", "The identifier is not a valid UUID";
     /// A header is malformed.
     InvalidHeader = "INVALID_HEADER", 400, "Una cabecera de la solicitud no es válida", "A request header is not valid";
-    /// A webhook's body is not what its signature is of, or the signature is missing or out of time. `details.problem` says which.
+    /// A webhook's body is not what its signature is of, or the signature is missing or out of time. `details.reason` says which.
     InvalidSignature = "INVALID_SIGNATURE", 400, "La firma del evento no es válida", "The signature of the event is not valid";
     /// An event of the gateway's test mode, where real money is moved, or the other way round.
     WrongMode = "EVENT_WRONG_MODE", 400, "El evento es de otro modo (prueba o real)", "The event is of the other mode (test or live)";
@@ -304,6 +304,8 @@ codes! {
     QuotaExceeded = "QUOTA_EXCEEDED", 429, "Se ha alcanzado el límite de uso de IA", "The limit for AI use is reached";
     /// As many AI calls as the license allows at a time are under way.
     ConcurrencyLimit = "CONCURRENCY_LIMIT", 429, "La licencia ya tiene en curso todas las llamadas de IA que admite", "The license has as many AI calls under way as it allows";
+    /// As many files as an organization may fetch at a time are on their way. `Retry-After` says when to ask again.
+    FilesUnderWay = "FILES_UNDER_WAY", 429, "La organización ya tiene en curso todas las descargas que admite a la vez; espere a que termine una", "The organization has as many files on their way as it may; wait until one is there";
     /// Too many requests.
     RateLimited = "RATE_LIMITED", 429, "Demasiadas solicitudes; espere antes de reintentar", "Too many requests; wait before trying again";
     /// A defect of ours. The log has the cause under the request id.

@@ -155,3 +155,22 @@ test('what is no file', async () => {
   await wrong({ report: 'sales', metric: 'happiness' }, 'metric');
   await wrong({ report: 'sales', from: '2026-03-02', to: '2026-03-02T06:00:00Z', timezone: 'America/Los_Angeles' }, 'from');
 });
+
+test('fifty at once are three, and forty-seven that are told when to ask again; others have theirs meanwhile', async () => {
+  const [greedy, other] = [await createOrganization(stack), await createOrganization(stack)];
+  const ask = (call, query) => call('GET', PATH, { query: { ...three, format: 'zip', ...query } });
+  const [one, ...many] = await Promise.all([ask(other.as.admin), ...Array.from({ length: 50 }, () => ask(greedy.as.admin))]);
+  assert.equal(one.status, 200, one.text);
+  const refusals = many.filter(({ status }) => status !== 200);
+  for (const answer of refusals) {
+    refused(answer, 429, 'FILES_UNDER_WAY');
+    assert.equal(answer.headers.get('retry-after'), '5');
+  }
+  assert.ok(refusals.length >= 40 && refusals.length <= 47, `${refusals.length} refusals`);
+  // What was refused leaves nothing in the log, and each that has ended makes room.
+  const { rows } = await stack.pg.query("SELECT count(*)::int AS count FROM audit_logs WHERE organization_id = $1 AND event = 'analytics.exported'", [greedy.id]);
+  assert.equal(rows[0].count, 50 - refusals.length);
+  for (let round = 0; round < 5; round += 1) assert.equal((await ask(greedy.as.admin)).status, 200);
+  for (let round = 0; round < 5; round += 1) refusedFields(await ask(greedy.as.admin, { report: 'sales' }), 'report');
+  assert.equal((await ask(greedy.as.admin)).status, 200);
+});

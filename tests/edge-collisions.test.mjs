@@ -134,6 +134,22 @@ describe('the database and the object', { concurrency: true }, () => {
     assert.equal((await audits(license, 'license.reactivated')).length, 1);
   });
 
+  test('what was cancelled after its object suspended it stays cancelled', async () => {
+    const license = await edge.license({ custom_limits: { ...UNLIMITED, collision_threshold: 1, collision_auto_revoke: true } });
+    const client = await edge.stack.pg.connect();
+    try {
+      await client.query('BEGIN; LOCK TABLE license_collisions IN EXCLUSIVE MODE');
+      for (const ip of manyAddresses(3)) await edge.verdict(license.key, { ip });
+      await edge.api('DELETE', license.path, undefined, 204);
+      const lifted = await edge.tryApi('POST', `${license.path}/reactivate`, {});
+      assert.deepEqual([lifted.status, lifted.body.error?.code], [409, 'LICENSE_CANCELLED']);
+    } finally {
+      await client.query('ROLLBACK');
+      client.release();
+    }
+    assert.equal((await edge.row('SELECT status FROM licenses WHERE id = $1', [license.id])).status, 'cancelled');
+  });
+
   test('one machine that changes its address does not collide with itself', async () => {
     const license = await edge.license();
     const [one, two] = manyAddresses(2);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { caller, good, refused, refusedFields } from './support/api.mjs';
+import { eventuallyHolds } from './support/eventually.mjs';
 import { Shop } from './support/shop.mjs';
 import { createOrganization } from './support/world.mjs';
 
@@ -89,6 +90,33 @@ test('twenty at once with one key, and one by one without: it happens once, and 
   }
   const statuses = (await many(() => suspend(order, license))).map(({ status }) => status).sort();
   assert.deepEqual(statuses, [200, ...Array(19).fill(409)]);
+});
+
+test('what its object stopped is let go on before the word of it is here, and stays so', async () => {
+  const order = await bought();
+  const [license] = await listed(order);
+  await shop.rows("UPDATE licenses SET custom_limits = '{\"max_ips\": -1, \"collision_threshold\": 1, \"collision_auto_revoke\": true}' WHERE id = $1", license.id);
+  const { license_key: key } = await rowOf(license);
+  const from = async (ip) => good(await caller(shop.stack)('POST', '/api/licenses/validate', { body: { license_key: key, ip_address: ip } })).code;
+  // No collision gets into PostgreSQL as long as somebody holds the table.
+  const client = await shop.stack.pg.connect();
+  try {
+    await client.query('BEGIN; LOCK TABLE license_collisions IN EXCLUSIVE MODE');
+    const codes = [];
+    for (const ip of ['198.51.100.1', '198.51.100.2', '198.51.100.3', '198.51.100.1']) codes.push(await from(ip));
+    assert.deepEqual(codes, ['VALID', 'VALID', 'SUSPENDED', 'SUSPENDED']);
+    assert.equal((await rowOf(license)).status, 'active');
+    assert.equal(good(await reactivate(order, license)).status, 'active');
+    assert.equal(await from('198.51.100.1'), 'VALID');
+    refused(await reactivate(order, license), 409, 'LICENSE_STATUS_CONFLICT');
+  } finally {
+    await client.query('ROLLBACK');
+    client.release();
+  }
+  await eventuallyHolds(async () => assert.ok((await shop.rows('SELECT 1 FROM license_collisions WHERE license_id = $1 AND suspended_license', license.id)).length), 60_000);
+  assert.deepEqual([(await rowOf(license)).status, await from('198.51.100.1')], ['active', 'VALID']);
+  const logged = await shop.rows("SELECT organization_id FROM audit_logs WHERE resource_id = $1 AND event = 'license.reactivated'", license.id);
+  assert.deepEqual(logged.map((row) => row.organization_id).sort(), [shop.vendor.id, shop.buyers.id].sort());
 });
 
 test('what its buyer stops is the buyer\'s own affair: in other words than payments and sellers use, and left alone by them', async () => {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { good, refused, refusedFields } from './support/api.mjs';
+import { eventuallyHolds } from './support/eventually.mjs';
 import { JOBS, Shop } from './support/shop.mjs';
 import { createProduct, rowOf } from './support/world.mjs';
 
@@ -249,5 +250,23 @@ describe('giving up', () => {
     assert.equal(stripe.intents.get(id).status, 'canceled');
     assert.equal(await worth(coupon), 0);
     await shop.balanced();
+  });
+
+  test('by itself also behind a hundred whose payment a bank takes days for', async () => {
+    const made = await shop.order(buyer.call, await shop.product());
+    const { transaction_id: id } = await shop.pay(buyer.call, made);
+    const copies = await shop.rows(
+      `INSERT INTO orders (organization_id, user_id, seller_id, kind, status, currency, subtotal, total, gateway_id, gateway_transaction_id,
+         payments_begun, metadata, billing_name, billing_address, expires_at)
+       SELECT organization_id, user_id, seller_id, kind, status, currency, subtotal, total, gateway_id, 'pi_slow' || n, payments_begun,
+         metadata, billing_name, billing_address, now() - interval '1 hour'
+       FROM orders, generate_series(1, 100) n WHERE id = $1 RETURNING id, gateway_transaction_id AS intent`, made.id);
+    for (const { intent } of copies) stripe.intents.set(intent, { ...stripe.intents.get(id), id: intent, status: 'processing' });
+    await shop.rows("UPDATE orders SET expires_at = now() - interval '1 second' WHERE id = $1", made.id);
+    for (let round = 0; round < 2; round += 1) await shop.stack.triggerCron(JOBS.payments);
+    await eventuallyHolds(async () => assert.equal((await shop.row(made)).status, 'cancelled'));
+    assert.ok((await shop.row(copies[0])).expires_at > new Date());
+    assert.equal((await shop.row(copies[0])).status, 'processing');
+    await shop.rows("UPDATE orders SET status = 'cancelled', gateway_transaction_id = NULL WHERE gateway_transaction_id LIKE 'pi_slow%'");
   });
 });

@@ -74,3 +74,25 @@ test('without an amount, or with null for it, it is all that is left, as the doc
   }
   await shop.balanced();
 });
+
+test('asked again days later with its key: the money went back once, whatever everybody has forgotten', async () => {
+  const [order, headers] = [await bought(), { 'idempotency-key': randomUUID() }];
+  const made = good(await refund(order, { amount: 30 }, headers), 201);
+  const forget = async () => {
+    await shop.rows('DELETE FROM idempotency_keys WHERE key = $1', headers['idempotency-key']);
+    stripe.forget();
+  };
+  await forget();
+  assert.equal(good(await refund(order, { amount: 30 }, headers), 201).id, made.id);
+  assert.deepEqual([sent(order), Number((await shop.row(order)).refunded_total)], [[3_000], 30]);
+
+  // What the gateway refused stays refused: another one is another one.
+  headers['idempotency-key'] = randomUUID();
+  stripe.fail('refunds', { status: 400, body: { error: { type: 'invalid_request_error', code: 'insufficient_balance' } } });
+  assert.deepEqual(refused(await refund(order, { amount: 20 }, headers), 422, 'PAYMENT_REFUSED'), { code: 'insufficient_balance' });
+  await forget();
+  assert.deepEqual(refused(await refund(order, { amount: 20 }, headers), 422, 'PAYMENT_REFUSED'), { code: 'insufficient_balance' });
+  assert.deepEqual(sent(order), [3_000]);
+  assert.equal(good(await refund(order, { amount: 20 }), 201).amount, 20);
+  await shop.balanced();
+});

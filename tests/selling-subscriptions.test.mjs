@@ -122,6 +122,25 @@ describe('a subscription', () => {
     await allEnd((await of(one)).current_period_end, 'expired');
   });
 
+  test('of a product without a plan: paid in the days of grace, what it gave ends with the period that is paid', async () => {
+    const buyer = await shop.buyer();
+    const order = await shop.buy(buyer.call, await shop.product({ is_subscription: true, billing_cycle: 'monthly', price: 49, plan_id: null }));
+    const [{ id }] = good(await buyer.call('GET', '/api/subscriptions'));
+    const [card] = good(await buyer.call('GET', '/api/payment-methods'));
+    const [asset] = await shop.rows('SELECT asset_id AS id FROM order_grants WHERE order_id = $1', order.id);
+    const one = { buyer, order, id, card };
+    stripe.cards.set(await cardOf(one), 'pm_stolen');
+    await passes(one, 30);
+    await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+    // It has no plan, and so none to change.
+    refused(await buyer.call('POST', '/api/subscriptions/{id}/change-plan', { id, body: { plan_id: PLANS.professional } }), 409, 'SUBSCRIPTION_CONFLICT');
+    const [open] = await renewals(one);
+    await stripe.confirm((await shop.pay(buyer.call, open)).transaction_id);
+    const paid = await of(one);
+    assert.equal(paid.status, 'active');
+    sameMoment(good(await buyer.call('GET', '/api/my/assets/{id}', asset)).expires_at, paid.current_period_end);
+  });
+
   test('that is not paid is tried four more times in a week, works meanwhile, stops, and works again when it is paid', async () => {
     const one = await subscribed();
     stripe.cards.set(await cardOf(one), 'pm_poor');
@@ -391,16 +410,46 @@ describe('saved cards', () => {
   });
 });
 
+test('a card that was removed does not come back, and is warned of once, whatever is told of it late', async () => {
+  const buyer = await shop.buyer();
+  const setup = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
+  const theirs = await stripe.confirmSetup(setup.setup_id);
+  const attached = structuredClone(stripe.events.find(({ type, data }) => type === 'payment_method.attached' && data.object.id === theirs).data.object);
+  const again = (type) => stripe.tell(stripe.event(type, attached));
+  const [card] = good(await buyer.call('GET', '/api/payment-methods'));
+  await shop.rows('UPDATE payment_methods SET card_exp_month = extract(month FROM now()), card_exp_year = extract(year FROM now()) WHERE id = $1', card.id);
+  Object.assign(attached.card, { exp_month: new Date().getUTCMonth() + 1, exp_year: new Date().getUTCFullYear() });
+  const warned = async () => (await shop.rows("SELECT id FROM outbox_messages WHERE payload->>'template' = 'card_expiring' AND payload->>'to' LIKE $1", `%${buyer.id}%`)).length;
+  await shop.job(JOBS.cards, async () => assert.equal(await warned(), 1));
+  await again('payment_method.updated');
+  await shop.stack.triggerCron(JOBS.cards);
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  assert.equal(await warned(), 1);
+  Object.assign(attached.card, { exp_year: attached.card.exp_year + 3 });
+  await again('payment_method.automatically_updated');
+  assert.equal((await rowOf(shop.stack, 'payment_methods', card.id)).expiry_warned_at, null);
+
+  good(await buyer.call('DELETE', '/api/payment-methods/{id}', { id: card.id }), 204);
+  await again('payment_method.attached');
+  assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')), []);
+  refused(await buyer.call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 409, 'PAYMENT_METHOD_CONFLICT');
+});
+
 describe('of whoever is gone', () => {
   const close = async ({ id }) => good(await shop.vendor.as.super_admin('DELETE', '/api/organizations/{id}', { id }), 204);
 
   test('a card is charged no more: what is not paid otherwise stops', async () => {
     const one = await subscribed();
     good(await shop.buyers.as.admin('DELETE', '/api/users/{id}', { id: one.buyer.id }), 204);
+    await shop.place(shop.buyers.id, { email: 'office@buyers.test' });
     await passes(one, 30);
     const before = attempts();
     await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
-    assert.deepEqual([attempts(), (await renewals(one))[0].payment_error], [before, 'no_payment_method']);
+    const [renewal] = await renewals(one);
+    assert.deepEqual([attempts(), renewal.payment_error], [before, 'no_payment_method']);
+    // Whoever is left learns of it.
+    const mails = await shop.rows("SELECT payload->>'to' AS to, payload->>'template' AS template FROM outbox_messages WHERE payload->'data'->>'order_number' = $1", renewal.order_number);
+    assert.deepEqual(mails, [{ to: 'office@buyers.test', template: 'payment_failed' }]);
   });
 
   test('what a closed organization pays for ends, and so does what it sells', async () => {

@@ -144,6 +144,8 @@ test('the official library agrees with the fake, and its signatures with our web
   for (const header of ['', 'x', sign({ secret: `whsec_${randomUUID()}` }), sign({ timestamp: now - 400 }), sign({ timestamp: now + 400 })]) {
     const answer = await post(header);
     assert.deepEqual([answer.status, answer.body.error?.code], [400, 'INVALID_SIGNATURE'], header);
+    // What the document promises.
+    assert.ok(['malformed', 'wrong', 'out_of_time'].includes(answer.body.error.details.reason), header);
   }
   assert.equal((await post(sign(), payload.replace('"amount_received"', '"Amount_received"'))).status, 400);
   assert.deepEqual((await post(sign())).body.data.outcome, 'processed');

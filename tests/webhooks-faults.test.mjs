@@ -79,6 +79,44 @@ test('killed while a receiver is being told, it tells it again', async () => {
   assert.equal(new Set(receiver.requests.map((request) => request.id)).size, 1);
 });
 
+test('what is told late of an address of before does not stand against the one of now', async () => {
+  const { receiver, webhook } = await listening(() => ({ status: 500 }));
+  const elsewhere = await startReceiver();
+  receivers.push(elsewhere);
+  const standing = async () => {
+    const { consecutive_failures: failures, failing_since: since } = good(await call('GET', '/api/webhooks/{id}', { id: webhook.id }));
+    return [failures, since];
+  };
+  // No report gets into PostgreSQL as long as somebody holds the log.
+  const client = await stack.pg.connect();
+  try {
+    await client.query('BEGIN; LOCK TABLE webhook_deliveries IN EXCLUSIVE MODE');
+    await license();
+    await eventually(() => receiver.requests.length === 1);
+    good(await call('PATCH', '/api/webhooks/{id}', { id: webhook.id, body: { url: elsewhere.url, status: 'paused' } }));
+  } finally {
+    await client.query('ROLLBACK');
+    client.release();
+  }
+  await eventually(async () => (await attempts(call, webhook.id)).length === 1, 30_000);
+  assert.deepEqual(await standing(), [0, null]);
+  // It is tried at the new one, which is told of.
+  good(await call('PATCH', '/api/webhooks/{id}', { id: webhook.id, body: { status: 'active' } }));
+  await eventually(async () => (await attempts(call, webhook.id)).length === 2, 30_000);
+  assert.deepEqual(await standing(), [0, null]);
+  assert.equal(elsewhere.requests.length, 1);
+});
+
+test('another address begins with a clean record', async () => {
+  const { receiver, webhook } = await listening(() => ({ status: 500 }));
+  await license();
+  await eventually(async () => (await attempts(call, webhook.id)).length === 1, 30_000);
+  const paused = good(await call('PATCH', '/api/webhooks/{id}', { id: webhook.id, body: { status: 'paused' } }));
+  assert.deepEqual([paused.consecutive_failures, receiver.requests.length], [1, 1]);
+  const moved = good(await call('PATCH', '/api/webhooks/{id}', { id: webhook.id, body: { url: (await startReceiver().then((one) => (receivers.push(one), one))).url } }));
+  assert.deepEqual([moved.consecutive_failures, moved.failing_since], [0, null]);
+});
+
 test('addresses inside are refused when saved and again when sent', async () => {
   const { receiver, webhook } = await listening();
   await license();

@@ -2,6 +2,7 @@
 
 pub mod api_key;
 pub mod callers;
+pub mod files;
 pub mod limits;
 pub mod person;
 mod principal;

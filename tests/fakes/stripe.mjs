@@ -85,6 +85,9 @@ export async function startStripe({ key = `sk_test_${randomBytes(8).toString('he
   /** Makes the next request to `path` fail; `done`: after it was carried out. */
   stripe.fail = (path, how = {}) => stripe.trouble.push({ path, status: 500, done: false, ...how });
 
+  /** Days go by: what was asked with an idempotency key is not known any more. */
+  stripe.forget = () => answered.clear();
+
   /** An event as Stripe sends it. */
   stripe.event = (type, object, more = {}) => {
     const event = {

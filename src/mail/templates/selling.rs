@@ -151,6 +151,10 @@ pub(super) fn payment_failed(facts: &Facts<'_>) -> Draft {
     };
     let why = match facts.get("reason").as_str() {
         "no_payment_method" => facts.say("No hay ninguna tarjeta guardada.", "No card is saved."),
+        "transfer_awaited" => facts.say(
+            "Su transferencia todavía no ha llegado.",
+            "Your bank transfer has not arrived yet.",
+        ),
         "authentication_required" => facts.say(
             "Su banco pide que confirme el pago usted mismo.",
             "Your bank wants you to confirm the payment yourself.",

@@ -104,6 +104,10 @@ fn selling_is_told_as_it_is() {
             failed("authentication_required", true)
         );
         assert_ne!(
+            failed("transfer_awaited", true),
+            failed("card_declined", true)
+        );
+        assert_ne!(
             failed("card_declined", true),
             failed("card_declined", false)
         );

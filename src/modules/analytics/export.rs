@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::http::params::Query;
 use crate::http::permit::{AnalyticsOwn, Permit};
 use crate::http::reply::{Archives, Streamed};
+use crate::identity::files::Place;
 use crate::platform::clock;
 use celaest_domain::csv::push_record;
 use celaest_domain::json;
@@ -91,6 +92,7 @@ impl File {
 
 /// A file on its way.
 struct Export {
+    place: Place,
     database: Database,
     actor: Actor,
     view: View,
@@ -134,6 +136,7 @@ pub async fn export(
         return Ok(Streamed::new(content_type, name, nothing));
     }
     let mut export = Export {
+        place: Place::take(permit.scope().organization())?,
         database: permit.call.another_database(),
         actor: permit.principal.actor(&permit.call),
         view,
@@ -170,6 +173,7 @@ impl Export {
 
     /// The next piece of the file.
     async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        self.place.keep();
         let Some(report) = self.reports.next() else {
             self.database.close();
             return Ok(self.zip.take().map(Zip::end));

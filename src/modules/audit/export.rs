@@ -13,6 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::http::params::Query;
 use crate::http::permit::{AuditExport, Permit};
 use crate::http::reply::Streamed;
+use crate::identity::files::Place;
 use crate::platform::clock;
 use celaest_domain::csv::push_record;
 use celaest_domain::json;
@@ -57,6 +58,7 @@ struct Page {
 
 /// A file on its way.
 struct Export {
+    place: Place,
     database: Database,
     scope: Scope,
     actor: Actor,
@@ -73,6 +75,7 @@ pub async fn export(
     Query(filters): Query<Filters<File>>,
 ) -> Result<Streamed> {
     let organization = permit.reach(filters.organization_id)?;
+    let place = Place::take(permit.scope().organization())?;
     let mut tx = permit.begin();
     if let (Scope::System, Some(id)) = (permit.scope(), organization) {
         let named = Rows::of("organizations", "o").id(id);
@@ -110,6 +113,7 @@ pub async fn export(
     ));
     permit.commit_aside(tx).await?;
     let export = Export {
+        place,
         database: permit.call.another_database(),
         scope: permit.scope(),
         actor: permit.principal.actor(&permit.call),
@@ -149,6 +153,7 @@ impl Export {
 
     /// The next rows after `self.after`.
     async fn page(&self) -> Result<Page> {
+        self.place.keep();
         let tx = self.database.begin(self.scope, self.actor.clone());
         let (columns, row) = match self.filters.more.format {
             Format::Jsonl => (columns(), "row_to_json(shown)".to_owned()),

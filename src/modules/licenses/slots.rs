@@ -1,14 +1,16 @@
 //! The slots of a license, which its object gives out because validations take them there.
 
 use super::edge::Known;
+use super::model::Status;
 use super::queries::{self, Locked};
 use crate::call::Call;
 use crate::db::Tx;
 use crate::error::{Code, Error, Result};
 use celaest_domain::address::Address;
+use celaest_domain::license::Life;
 use celaest_domain::license_key::LicenseKey;
 use celaest_durable::license::{self, Pending, Reservation, ReserveRequest};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// As in [`super::edge`].
@@ -68,12 +70,19 @@ pub async fn mirror(call: &Call, tx: &mut Tx, license: &Locked) -> Result<()> {
     Ok(())
 }
 
-/// Whether the object has suspended the license, which PostgreSQL may not have heard of.
+/// The life of a license and its row, as they are at the edge: suspended where its object did so a moment ago and the
+/// word of it is still on its way here. What is cancelled is so for good, whatever its object thought before.
 ///
 /// # Errors
 /// When the object cannot be reached.
-pub async fn is_suspended(call: &Call, license: &Locked) -> Result<bool> {
-    Ok(pending(call, license).await?.suspended)
+pub async fn at_edge(call: &Call, license: &Locked) -> Result<(Life, Value)> {
+    let (mut life, mut row) = (license.life, license.row.tree());
+    let decided = matches!(life.status, Status::Suspended | Status::Cancelled);
+    if !decided && pending(call, license).await?.suspended {
+        life.status = Status::Suspended;
+        row["status"] = Status::Suspended.as_str().into();
+    }
+    Ok((life, row))
 }
 
 async fn pending(call: &Call, license: &Locked) -> Result<Pending> {

@@ -4,10 +4,13 @@
 use super::create::{dates, issue};
 use super::model::{BillingCycle, License, NewLicense, Status};
 use super::queries::{self, LICENSE, Locked};
+use super::slots;
+use crate::call::Call;
 use crate::config::Config;
 use crate::db::{Raw, Set, Tx};
 use crate::error::{Code, Error, Result};
 use crate::http::types::{Ident, Moment};
+use celaest_domain::license::Life;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -193,21 +196,20 @@ pub async fn settle(
     now: DateTime<Utc>,
 ) -> Result<Option<String>> {
     let before = queries::lock(tx, id).await?;
-    let reason = before.row.tree()["suspension_reason"]
-        .as_str()
-        .map(str::to_owned);
+    let was = before.row.tree();
+    let reason = was["suspension_reason"].as_str();
     let held = before.life.status == Status::Suspended;
     match hold {
         _ if before.life.status == Status::Cancelled => return Ok(None),
-        _ if held && !Hold::is(reason.as_deref()) => return Ok(None),
-        Some(hold) if held && reason.as_deref() == Some(hold.as_str()) => return Ok(None),
+        _ if held && !Hold::is(reason) => return Ok(None),
+        Some(hold) if held && reason == Some(hold.as_str()) => return Ok(None),
         Some(hold) => {
             let set = Set::new()
                 .fixed("status = 'suspended', suspended_at = coalesce(l.suspended_at, now())")
                 .to("suspension_reason = {}", hold.as_str());
             change(tx, &before, "license.revoked", set).await?;
         }
-        None if held => go_on(tx, &before, now).await?,
+        None if held => go_on(tx, &before, (before.life, &was), now).await?,
         None => return Ok(None),
     }
     Ok(Some(before.key))
@@ -233,27 +235,34 @@ pub async fn suspend(tx: &mut Tx, id: Uuid, reason: &str) -> Result<String> {
 /// Lets a license go on for whoever sold it, whoever stopped it; but not what a payment stopped.
 ///
 /// # Errors
-/// 409 for one that is not stopped, is held for its payment, or is cancelled.
-pub async fn lift(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<String> {
+/// 409 for one that is not stopped, is held for its payment, or is cancelled; 503 when its object, which may have
+/// stopped it, cannot be reached.
+pub async fn lift(tx: &mut Tx, call: &Call, id: Uuid, now: DateTime<Utc>) -> Result<String> {
     let before = queries::lock(tx, id).await?;
-    let row = before.row.tree();
-    let reason = row["suspension_reason"].as_str();
+    let (life, was) = slots::at_edge(call, &before).await?;
+    let reason = was["suspension_reason"].as_str();
     if Hold::is(reason) {
         let reason = json!({ "reason": reason });
         return Err(Error::new(Code::LicenseStatusConflict).with_details(reason));
     }
-    go_on(tx, &before, now).await?;
+    go_on(tx, &before, (life, &was), now).await?;
     Ok(before.key)
 }
 
 /// It becomes what it would be without the suspension.
-async fn go_on(tx: &mut Tx, before: &Locked, now: DateTime<Utc>) -> Result<()> {
-    let status = before.life.reactivate(now)?;
+async fn go_on(
+    tx: &mut Tx,
+    before: &Locked,
+    (life, was): (Life, &Value),
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let status = life.reactivate(now)?;
     let set = Set::new()
         .to("status = {}::license_status", status.as_str())
         .fixed(
             "suspended_at = NULL, suspension_reason = NULL, reactivations = l.reactivations + 1",
         );
-    change(tx, before, "license.reactivated", set).await?;
+    let after = queries::set(tx, before.id, set).await?;
+    tx.record_between(&LICENSE, "license.reactivated", was, &after.tree());
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::model::{Cancellation, Kind, Order};
 use super::pay::{due, remember};
 use super::queries::{self, Locked, mine, record};
-use crate::db::{Raw, Set, sql};
+use crate::db::{Raw, Rows, Set, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::params::Id;
@@ -13,6 +13,7 @@ use crate::modules::payments::facts::Fact;
 use crate::modules::payments::gateway::{self, State};
 use crate::modules::payments::ledger::Ledger;
 use crate::modules::payments::reconcile::told;
+use crate::modules::subscriptions::queries as subscriptions;
 use celaest_domain::billing::order::{Event, Refusal, next};
 
 /// Gives an order up before it is paid; its coupon can be used again. Doing so again changes nothing.
@@ -104,17 +105,12 @@ async fn close(ledger: &Ledger, seen: &Locked) -> Result<Raw<Order>> {
     record(&mut tx, &order, "order.cancelled", &after);
     tx.execute(sql("SELECT release_coupon($1::uuid)").bind(order.id))
         .await?;
-    if order.kind == Kind::PlanChange {
+    if let (Kind::PlanChange, Some(id)) = (order.kind, order.subscription_id) {
         // Nobody paid for the other plan: it does not come.
-        tx.execute(
-            sql(
-                "UPDATE subscriptions SET next_plan_id = NULL, next_unit_price = NULL
-                 WHERE id = $1::uuid AND organization_id = $2::uuid",
-            )
-            .bind(order.subscription_id)
-            .bind(order.organization_id),
-        )
-        .await?;
+        let rows = Rows::of("subscriptions", "s");
+        let before = subscriptions::lock(&mut tx, rows, id).await?;
+        let set = Set::new().fixed("next_plan_id = NULL, next_unit_price = NULL");
+        subscriptions::change(&mut tx, &before, "subscription.changed", set).await?;
     }
     ledger.commit(tx, &[]).await?;
     Ok(after)

@@ -39,8 +39,10 @@ pub async fn expire(run: &Run) -> Result<u64> {
         run.commit(tx).await?;
         match give_up(&ledger, &order).await {
             Ok(_) => done += 1,
-            // It was paid a moment ago, or is about to be.
-            Err(error) if matches!(error.code, Code::OrderPaid | Code::PaymentUnderWay) => {}
+            // It was paid a moment ago.
+            Err(error) if error.code == Code::OrderPaid => {}
+            // It is about to be, which may take days: others have their turn.
+            Err(error) if error.code == Code::PaymentUnderWay => later(run, id).await?,
             Err(error) => {
                 log::warn(&run.name, "an order could not be given up", &error);
                 outcome = Err(error);
@@ -48,4 +50,11 @@ pub async fn expire(run: &Run) -> Result<u64> {
         }
     }
     outcome.map(|()| done)
+}
+
+/// Gives an order whose payment the gateway is at another hour.
+async fn later(run: &Run, id: Uuid) -> Result<()> {
+    let query = sql("UPDATE orders SET expires_at = now() + interval '1 hour'
+         WHERE id = $1::uuid AND status IN ('pending', 'processing', 'failed') AND expires_at <= now()");
+    run.begin().only_execute(query.bind(id)).await
 }

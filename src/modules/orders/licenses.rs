@@ -126,7 +126,7 @@ async fn change(
     }
     let orders = queries::both(&tx);
     let order = queries::lock(&mut tx, orders, id).await?;
-    let before = one(&mut tx, id, license).await?;
+    let mut before = one(&mut tx, id, license).await?;
     let now = clock::now();
     let (event, template, mut keys) = match reason {
         Some(reason) => {
@@ -135,7 +135,9 @@ async fn change(
         }
         None => {
             access::hold(&mut tx, &order).await?;
-            let mut keys = vec![licenses::lift(&mut tx, license, now).await?];
+            let mut keys = vec![licenses::lift(&mut tx, &permit.call, license, now).await?];
+            // Its object alone may have known.
+            before.status = Status::Suspended;
             // What became of the money since then.
             keys.extend(access::settle(&mut tx, &order, now).await?);
             ("license.reactivated", "license_reactivated", keys)

@@ -294,6 +294,8 @@ pub struct LockedRefund {
     pub status: RefundStatus,
     /// What the gateway calls it.
     pub gateway_refund_id: Option<String>,
+    /// Why it failed.
+    pub failure: Option<String>,
 }
 
 impl LockedRefund {
@@ -314,7 +316,7 @@ pub async fn lock_refund(
     theirs: Option<&str>,
 ) -> Result<Option<LockedRefund>> {
     tx.row(
-        sql("SELECT r.id, r.order_id, r.amount::text AS amount_text, r.status, r.gateway_refund_id
+        sql("SELECT r.id, r.order_id, r.amount::text AS amount_text, r.status, r.gateway_refund_id, r.failure
              FROM refunds r WHERE r.order_id = $1::uuid AND r.organization_id = $2::uuid
                AND (r.gateway_refund_id = $3 OR (r.id = $4::uuid AND ($3 IS NULL OR r.gateway_refund_id IS NULL)))
              FOR NO KEY UPDATE")

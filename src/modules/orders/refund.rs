@@ -1,6 +1,6 @@
 //! `POST /api/orders/{id}/refund`
 
-use super::model::{NewRefund, Refund};
+use super::model::{NewRefund, Refund, RefundStatus};
 use super::queries::{self, Parts, REFUND, REFUND_COLUMNS, sold};
 use crate::db::{Bind, Raw, Set, sql};
 use crate::error::{Code, Error, Result};
@@ -168,6 +168,16 @@ async fn carry_out(ledger: &Ledger, id: Uuid) -> Result<()> {
     let refund = queries::lock_refund(&mut tx, &order, Some(id), None).await?;
     ledger.commit(tx, &[]).await?;
     let Some(refund) = refund else { return Ok(()) };
+    // What the gateway has decided on is not asked for again: days later it has forgotten the words, and would pay
+    // back once more.
+    match refund.status {
+        RefundStatus::Requested if refund.gateway_refund_id.is_none() => {}
+        RefundStatus::Failed | RefundStatus::Canceled => {
+            let code = json!({ "code": refund.failure });
+            return Err(Error::new(Code::PaymentRefused).with_details(code));
+        }
+        _ => return Ok(()),
+    }
     let amount = refund.amount(order.currency);
     // What cost nothing was paid by no gateway.
     let gateway = gateway::of(ledger.config, order.gateway.as_deref().unwrap_or("manual"))?;

@@ -63,7 +63,7 @@ struct Owner {
 }
 
 /// Keeps what is told of a card whose owner is known at the gateway; the first one is the default. Telling it again
-/// changes nothing more.
+/// changes nothing more, and one that was removed does not come back.
 ///
 /// # Errors
 /// When the database fails.
@@ -83,27 +83,35 @@ pub async fn keep(
         )
         .await?;
     let Some(owner) = owner else { return Ok(None) };
-    let same = || {
+    let known = || {
         Rows::of("payment_methods", "m")
             .when("m.organization_id = {}::uuid", Some(owner.organization_id))
             .when("m.gateway_method_id = {}", Some(&card.id))
-            .only("m.deleted_at IS NULL")
     };
+    let same = || known().only("m.deleted_at IS NULL");
     let before: Option<Raw<PaymentMethod>> = tx.row(same().lock(COLUMNS)).await?;
+    let (month, year) = card.expires;
     let described = Set::new()
         .to("card_brand = {}::card_brand", card.brand)
         .to("card_last4 = {}", &card.last4)
-        .to("card_exp_month = {}::smallint", card.expires.0)
-        .to("card_exp_year = {}::smallint", card.expires.1);
+        .to("card_exp_month = {}::smallint", month)
+        .to("card_exp_year = {}::smallint", year);
     if let Some(before) = before {
+        // Whoever was warned of the day on which it expires is warned of another one only.
+        let described = described.to(
+            "expiry_warned_at = CASE WHEN m.card_exp_year * 12 + m.card_exp_month = {}::int THEN m.expiry_warned_at END",
+            year * 12 + month,
+        );
         let after: Raw<PaymentMethod> = tx
-            .one(
-                same().set(described.fixed("expiry_warned_at = NULL"), COLUMNS),
-                crate::error::Code::NotFound,
-            )
+            .one(same().set(described, COLUMNS), crate::error::Code::NotFound)
             .await?;
         tx.record_change(&METHOD, "payment_method.updated", &before, &after);
         return Ok(Some(after));
+    }
+    // Whatever is told of it is late: the gateway attaches it to nobody again.
+    let removed: u32 = tx.value(known().count()).await?;
+    if removed > 0 {
+        return Ok(None);
     }
     let insert = described
         .to("organization_id = {}::uuid", owner.organization_id)

@@ -70,7 +70,9 @@ pub async fn create(
             let mut tx = ledger.begin();
             let kept = keep(&mut tx, Some(&customer), &card).await?;
             ledger.commit(tx, &[]).await?;
-            kept.and_then(|kept| json::read::<PaymentMethod>(kept.text()).ok())
+            // It was removed since.
+            let kept = kept.ok_or(Code::PaymentMethodConflict)?;
+            Some(json::read::<PaymentMethod>(kept.text()).map_err(Error::internal)?)
         }
     };
     let client_secret = setup["client_secret"].as_str().map(str::to_owned);

@@ -90,6 +90,37 @@ pub async fn settle_subscription(
     settle_lines(tx, organization, (BEGUN, subscription.id), now).await
 }
 
+/// What holds a line `i` of an order `o`, with its subscription `s` if it has one, whatever is paid from now on.
+fn held() -> String {
+    format!(
+        "CASE WHEN {PAID_BY} = 'refunded' THEN 'refund'
+           WHEN EXISTS (SELECT 1 FROM disputes d WHERE d.order_id = o.id AND d.is_holding) THEN 'dispute'
+           WHEN EXISTS (SELECT 1 FROM disputes d JOIN orders r ON r.id = d.order_id
+                 WHERE r.subscription_id = s.id AND d.is_holding) THEN 'dispute' END"
+    )
+}
+
+/// What holds all that a subscription gave, whatever is paid from now on.
+///
+/// # Errors
+/// When the database fails.
+pub async fn holds(tx: &mut Tx, subscription: &Subscription) -> Result<Option<Hold>> {
+    let query = sql(format!(
+        "SELECT to_json({})::text
+         FROM subscriptions s JOIN order_items i ON i.id = s.order_item_id JOIN orders o ON o.id = i.order_id
+         WHERE s.id = $1::uuid AND s.organization_id = $2::uuid",
+        held()
+    ));
+    let why: Option<Why> = tx
+        .value(
+            query
+                .bind(subscription.id)
+                .bind(subscription.organization_id),
+        )
+        .await?;
+    Ok(why.map(Why::hold))
+}
+
 async fn settle_lines(
     tx: &mut Tx,
     organization: Uuid,
@@ -99,18 +130,13 @@ async fn settle_lines(
     let given: Vec<Given> = tx
         .value(
             sql(format!("WITH item AS (
-                   SELECT i.id, CASE
-                     WHEN {PAID_BY} = 'refunded' THEN 'refund'
-                     WHEN EXISTS (SELECT 1 FROM disputes d WHERE d.order_id = o.id AND d.is_holding) THEN 'dispute'
-                     WHEN EXISTS (SELECT 1 FROM disputes d JOIN orders r ON r.id = d.order_id
-                           WHERE r.subscription_id = s.id AND d.is_holding) THEN 'dispute'
-                     WHEN s.status = 'suspended' THEN 'unpaid' END AS hold
+                   SELECT i.id, coalesce({held}, CASE WHEN s.status = 'suspended' THEN 'unpaid' END) AS hold
                    FROM order_items i JOIN orders o ON o.id = i.order_id
                    LEFT JOIN subscriptions s ON s.order_item_id = i.id
                    WHERE {lines} AND o.organization_id = $2::uuid)
                  SELECT coalesce(json_agg(json_build_object('license', g.license_id, 'asset', g.asset_id, 'hold', item.hold)
                      ORDER BY g.license_id), '[]')::text
-                 FROM item JOIN order_grants g ON g.order_item_id = item.id"))
+                 FROM item JOIN order_grants g ON g.order_item_id = item.id", held = held()))
             .bind(of)
             .bind(organization),
         )

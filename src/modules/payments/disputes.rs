@@ -6,6 +6,7 @@ use crate::db::facts::{Action, Fact as Written};
 use crate::db::{Tx, sql};
 use crate::error::{Error, Result};
 use crate::modules::orders::queries::{Locked, ORDER};
+use crate::modules::subscriptions;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
@@ -74,6 +75,10 @@ pub async fn apply(
         return Ok(Outcome::Done(Some(order.id), Vec::new()));
     };
     access::hold(tx, order).await?;
+    if holds(status) {
+        // Nobody is charged for what is held.
+        subscriptions::paid::stop(tx, order).await?;
+    }
     let keys = access::settle(tx, order, now).await?;
     for organization in [Some(order.organization_id), order.seller_id]
         .into_iter()

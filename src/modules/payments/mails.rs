@@ -14,7 +14,7 @@ struct Reader {
     display_name: Option<String>,
 }
 
-/// Sends somebody an e-mail once `tx` is committed. Somebody who is gone gets none.
+/// Sends somebody an e-mail once `tx` is committed; where they are gone, to the organization, whose purchase it is.
 ///
 /// # Errors
 /// When the database fails.
@@ -27,8 +27,10 @@ pub async fn post(
 ) -> Result<()> {
     let reader: Option<Reader> = tx
         .row(
-            sql("SELECT email, locale, display_name FROM users_profile
-                 WHERE id = $1::uuid AND organization_id = $2::uuid AND deleted_at IS NULL")
+            sql("SELECT coalesce(u.email, o.email) AS email, coalesce(u.locale, 'es') AS locale, u.display_name
+                 FROM organizations o
+                 LEFT JOIN users_profile u ON u.id = $1::uuid AND u.organization_id = $2::uuid AND u.deleted_at IS NULL
+                 WHERE o.id = $2::uuid AND coalesce(u.email, o.email) IS NOT NULL")
             .bind(user)
             .bind(organization),
         )

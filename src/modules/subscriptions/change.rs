@@ -1,8 +1,8 @@
 //! `POST /api/subscriptions/{id}/cancel`, `…/resume` and `…/change-plan`
 
 use super::model::{Changed, Nothing, PlanChange, Status, Subscription};
-use super::queries::{self, Locked, PAID_BY, mine};
-use crate::db::{Raw, Set, Tx, sql};
+use super::queries::{self, mine};
+use crate::db::{Raw, Set, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
@@ -10,11 +10,11 @@ use crate::http::idempotency::Once;
 use crate::http::params::Id;
 use crate::http::permit::{OrdersWrite, Permit};
 use crate::http::reply::Data;
-use crate::modules::licenses::sold::Hold;
 use crate::modules::orders::model::Kind;
 use crate::modules::orders::offers;
 use crate::modules::orders::pricing::{Buyer, Draft, write};
 use crate::modules::orders::queries::ORDER;
+use crate::modules::payments::access;
 use crate::platform::clock;
 use celaest_domain::billing::subscription::{LEAD, proration};
 use celaest_domain::billing::totals::{Discount, Line};
@@ -57,8 +57,9 @@ pub async fn resume(
     if !before.cancel_at_period_end {
         return permit.commit(tx, Data::raw(&before.row)).await;
     }
-    if is_paid_back(&mut tx, &before).await? {
-        let reason = json!({ "reason": Hold::Refund.as_str() });
+    // It stays stopped, so nobody pays for more.
+    if let Some(hold) = access::holds(&mut tx, &before).await? {
+        let reason = json!({ "reason": hold.as_str() });
         return Err(Error::new(Code::SubscriptionConflict)
             .with_details(reason)
             .into());
@@ -71,20 +72,8 @@ pub async fn resume(
     permit.commit(tx, Data::raw(&after)).await
 }
 
-/// Whether what a subscription gives now was paid back: it stays stopped, so nobody pays for more.
-async fn is_paid_back(tx: &mut Tx, subscription: &Locked) -> Result<bool> {
-    tx.value(
-        sql(format!("SELECT to_json({PAID_BY} = 'refunded')::text
-             FROM subscriptions s JOIN order_items i ON i.id = s.order_item_id JOIN orders o ON o.id = i.order_id
-             WHERE s.id = $1::uuid AND s.organization_id = $2::uuid"))
-        .bind(subscription.id)
-        .bind(subscription.organization_id),
-    )
-    .await
-}
-
 /// Changes the plan of a subscription. A dearer one begins when the rest of the period is paid; a cheaper one with
-/// the next period.
+/// the next period, unless the plan that it has is chosen again before.
 pub async fn change_plan(
     permit: Permit<OrdersWrite>,
     Id(id): Id,
@@ -103,9 +92,31 @@ pub async fn change_plan(
     if before.status != Status::Active
         || before.cancel_at_period_end
         || !of_plan
-        || before.plan_id == Some(plan)
+        || (before.plan_id == Some(plan) && before.next_plan_id.is_none())
     {
         return Err(conflict().into());
+    }
+    // What is to be paid for another change, or for the next period, is paid or given up first.
+    let open: Option<Value> = tx
+        .row(
+            sql("SELECT o.id FROM orders o WHERE o.subscription_id = $1::uuid AND o.organization_id = $2::uuid
+                   AND o.status IN ('pending', 'processing', 'failed') LIMIT 1")
+            .bind(id)
+            .bind(before.organization_id),
+        )
+        .await?;
+    if open.is_some() {
+        return Err(conflict().into());
+    }
+    if before.plan_id == Some(plan) {
+        // It stays: what was to come with the next period does not.
+        let set = Set::new().fixed("next_plan_id = NULL, next_unit_price = NULL");
+        let after = queries::change(&mut tx, &before, "subscription.changed", set).await?;
+        let changed = Changed {
+            subscription: read(&after)?,
+            order: None,
+        };
+        return permit.commit(tx, Data::of(&changed)).await;
     }
     let offer = offers::plan(&mut tx, before.seller_id, plan, before.billing_cycle).await?;
     let offer = offer.filter(|offer| offer.currency == before.currency);
@@ -121,18 +132,6 @@ pub async fn change_plan(
         now,
         step,
     );
-    // Whatever was to be paid for another change is not any more.
-    let open: Option<Value> = tx
-        .row(
-            sql("SELECT o.id FROM orders o WHERE o.subscription_id = $1::uuid AND o.organization_id = $2::uuid
-                   AND o.status IN ('pending', 'processing', 'failed') LIMIT 1")
-            .bind(id)
-            .bind(before.organization_id),
-        )
-        .await?;
-    if open.is_some() {
-        return Err(conflict().into());
-    }
     let set = Set::new().to("next_plan_id = {}::uuid", plan).to(
         "next_unit_price = {}::numeric",
         before.currency.major(price),

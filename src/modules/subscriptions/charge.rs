@@ -31,8 +31,12 @@ struct Method {
 
 /// What became of an attempt.
 enum Attempt {
-    Paid,
-    Failed { code: String, is_final: bool },
+    /// It is paid, or was given up.
+    Over,
+    Failed {
+        code: String,
+        is_final: bool,
+    },
     UnderWay,
     Away,
 }
@@ -48,7 +52,7 @@ pub async fn charge(
     now: DateTime<Utc>,
 ) -> Result<()> {
     let (code, is_final) = match attempt(ledger, order, now).await? {
-        Attempt::Paid => return Ok(()),
+        Attempt::Over => return Ok(()),
         Attempt::UnderWay => return later(ledger, subscription, now + UNDER_WAY).await,
         Attempt::Away => return later(ledger, subscription, now + AWAY).await,
         Attempt::Failed { code, is_final } => (code, is_final),
@@ -60,9 +64,17 @@ async fn attempt(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<Attemp
     let mut tx = ledger.begin();
     let rows = orders::both(&tx);
     let order = orders::lock(&mut tx, rows, id).await?;
-    if order.status.is_paid() {
+    if !order.status.is_open() {
         ledger.commit(tx, &[]).await?;
-        return Ok(Attempt::Paid);
+        return Ok(Attempt::Over);
+    }
+    // Whoever said that they transfer the money is not charged for it as well.
+    if order.gateway.as_deref() == Some("manual") && order.payment.is_some() {
+        ledger.commit(tx, &[]).await?;
+        return Ok(Attempt::Failed {
+            code: "transfer_awaited".into(),
+            is_final: true,
+        });
     }
     if order.total() == 0 {
         let free = fulfil::Paid {
@@ -71,7 +83,7 @@ async fn attempt(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<Attemp
         };
         let keys = fulfil::complete(&mut tx, ledger.config, &order, &free, now).await?;
         ledger.commit(tx, &keys).await?;
-        return Ok(Attempt::Paid);
+        return Ok(Attempt::Over);
     }
     // Of whoever left the organization nothing is taken any more.
     let card: Option<Method> = tx
@@ -117,11 +129,10 @@ async fn attempt(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<Attemp
     let asked = match &order.transaction {
         None => stripe.begin(&due).await,
         Some(transaction) => match stripe.look(transaction).await {
-            Ok(payment) if matches!(payment.state, State::Succeeded | State::UnderWay) => {
-                Ok(payment)
+            Ok(payment) if matches!(payment.state, State::Open | State::Failed { .. }) => {
+                stripe.retry(transaction, &due).await
             }
-            Ok(_) => stripe.retry(transaction, &due).await,
-            Err(failed) => Err(failed),
+            known => known,
         },
     };
     outcome(ledger, &order, asked).await
@@ -160,7 +171,7 @@ async fn outcome(
                 currency: payment.currency,
             };
             match told(ledger, &fact).await? {
-                None => Attempt::Paid,
+                None => Attempt::Over,
                 Some(_) => Attempt::UnderWay,
             }
         }
@@ -202,8 +213,8 @@ async fn failed(
     let rows = orders::both(&tx);
     let order = orders::lock(&mut tx, rows, order).await?;
     let subscription = queries::lock(&mut tx, Rows::of("subscriptions", "s"), id).await?;
-    // Its event may have been here first, or the money itself.
-    if order.status.is_paid() || subscription.status == Status::Ended {
+    // Its event may have been here first, or the money itself; or somebody gave it up.
+    if !order.status.is_open() || subscription.status == Status::Ended {
         return ledger.commit(tx, &[]).await;
     }
     note_failure(&mut tx, &order, Some(code)).await?;
@@ -233,7 +244,7 @@ async fn failed(
         .to("next_attempt_at = {}::timestamptz", next);
     queries::change(&mut tx, &subscription, "subscription.past_due", set).await?;
     let until = subscription.current_period_end.max(first + GRACE);
-    let keys = queries::redate(&mut tx, &subscription, until, true).await?;
+    let keys = queries::redate(&mut tx, &subscription, until, None, true).await?;
     mails::post(
         &mut tx,
         subscription.organization_id,

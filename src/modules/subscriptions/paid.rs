@@ -62,6 +62,11 @@ pub async fn begin(
     Ok(())
 }
 
+/// The assignments that put a subscription `s` on the plan that was chosen for later, if one was.
+const NEXT_PLAN: &str = "plan_id = coalesce(s.next_plan_id, s.plan_id), unit_price = coalesce(s.next_unit_price, s.unit_price),
+    name = coalesce((SELECT p.name FROM subscription_plans p WHERE p.id = s.next_plan_id), s.name),
+    next_plan_id = NULL, next_unit_price = NULL";
+
 async fn of(tx: &mut Tx, order: &Order) -> Result<Locked> {
     let id: Option<Uuid> = order.subscription_id;
     let id = id.ok_or_else(|| Error::internal("a renewal of nothing"))?;
@@ -86,8 +91,8 @@ pub async fn renewed(tx: &mut Tx, order: &Order, now: DateTime<Utc>) -> Result<V
     let (next, _) = calendar::renewed_expiry(day, start, before, months)
         .ok_or_else(|| Error::internal("a period beyond the years that are stored"))?;
     let set = Set::new()
-        .fixed("status = 'active', first_failed_at = NULL, suspended_at = NULL, next_plan_id = NULL, next_unit_price = NULL")
-        .fixed("plan_id = coalesce(s.next_plan_id, s.plan_id), unit_price = coalesce(s.next_unit_price, s.unit_price)")
+        .fixed("status = 'active', first_failed_at = NULL, suspended_at = NULL, ended_at = NULL")
+        .fixed(NEXT_PLAN)
         .to("current_period_start = {}::timestamptz", start)
         .to("current_period_end = {}::timestamptz", next)
         .to("next_attempt_at = {}::timestamptz", next - LEAD);
@@ -108,19 +113,13 @@ pub async fn renewed(tx: &mut Tx, order: &Order, now: DateTime<Utc>) -> Result<V
 /// When the database fails.
 pub async fn changed(tx: &mut Tx, order: &Order) -> Result<Vec<String>> {
     let subscription = of(tx, order).await?;
-    let set = Set::new()
-        .fixed("plan_id = s.next_plan_id, unit_price = s.next_unit_price, next_plan_id = NULL, next_unit_price = NULL")
-        .fixed("name = coalesce((SELECT p.name FROM subscription_plans p WHERE p.id = s.next_plan_id), s.name)");
     if subscription.next_plan_id.is_none() {
         return Ok(Vec::new());
     }
+    let set = Set::new().fixed(NEXT_PLAN);
     queries::change(tx, &subscription, "subscription.changed", set).await?;
-    let end = subscription.current_period_end;
-    let mut keys = Vec::new();
-    for license in queries::licenses(tx, &subscription).await? {
-        keys.extend(sold::redate(tx, license, end, subscription.next_plan_id, true).await?);
-    }
-    Ok(keys)
+    let (end, plan) = (subscription.current_period_end, subscription.next_plan_id);
+    queries::redate(tx, &subscription, end, plan, true).await
 }
 
 #[derive(Deserialize)]
@@ -128,7 +127,7 @@ struct Running {
     id: Uuid,
 }
 
-/// What an order began or renewed was paid back: it is not charged again, and ends with its period unless somebody
+/// What an order began or renewed was paid back, or is disputed: it is not charged again, and ends with its period unless somebody
 /// lets it go on.
 ///
 /// # Errors

@@ -107,6 +107,8 @@ pub struct Parts {
     next_price: Option<String>,
     /// The plan from the next period on.
     pub next_plan_id: Option<Uuid>,
+    /// What that is called.
+    pub next_name: Option<String>,
     /// Its currency.
     pub currency: Currency,
     /// How often it is paid.
@@ -150,7 +152,8 @@ impl Parts {
 }
 
 const PARTS: &str = "s.id, s.organization_id, s.user_id, s.seller_id, s.order_item_id, s.product_id, s.plan_id, s.name,
-    s.quantity, s.unit_price::text AS price, s.next_unit_price::text AS next_price, s.next_plan_id, s.currency,
+    s.quantity, s.unit_price::text AS price, s.next_unit_price::text AS next_price, s.next_plan_id,
+    (SELECT p.name FROM subscription_plans p WHERE p.id = s.next_plan_id) AS next_name, s.currency,
     s.billing_cycle, s.status, s.current_period_start, s.current_period_end, s.cancel_at_period_end, s.next_attempt_at,
     s.first_failed_at, s.suspended_at, s.created_at, b.billing_name, b.billing_tax_id, b.billing_address";
 
@@ -226,8 +229,8 @@ pub async fn licenses(tx: &mut Tx, subscription: &Parts) -> Result<Vec<Uuid>> {
     Ok(ids)
 }
 
-/// What a subscription gave ends at `until`; `billed_again` says whether it is charged after that. Returns the keys of its
-/// licenses.
+/// What a subscription gave ends at `until`, on another plan if one is given; `billed_again` says whether it is charged
+/// after that. Returns the keys of its licenses.
 ///
 /// # Errors
 /// When the database fails.
@@ -235,11 +238,12 @@ pub async fn redate(
     tx: &mut Tx,
     subscription: &Parts,
     until: DateTime<Utc>,
+    plan: Option<Uuid>,
     billed_again: bool,
 ) -> Result<Vec<String>> {
     let mut keys = Vec::new();
     for license in licenses(tx, subscription).await? {
-        keys.extend(sold::redate(tx, license, until, None, billed_again).await?);
+        keys.extend(sold::redate(tx, license, until, plan, billed_again).await?);
     }
     redate_assets(tx, subscription, until).await?;
     Ok(keys)

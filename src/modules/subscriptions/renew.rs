@@ -17,12 +17,14 @@ use crate::platform::clock;
 use crate::run::Run;
 use celaest_domain::billing::subscription::{GRACE, SUSPENDED_FOR};
 use celaest_domain::billing::totals::{Discount, Line};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
 /// Subscriptions a run.
 const STEP: u32 = 100;
+/// So long before its end the rest of a period can be paid on another plan: the next one is charged then.
+const LAST_CALL: TimeDelta = TimeDelta::hours(1);
 
 #[derive(Deserialize)]
 struct Due {
@@ -68,7 +70,7 @@ async fn one(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<()> {
     if !due || subscription.status == Status::Ended {
         return ledger.commit(tx, &[]).await;
     }
-    let open = open_renewal(&mut tx, id).await?;
+    let open = open_order(&mut tx, id).await?;
     let over = now >= subscription.current_period_end;
     let given_up = subscription
         .suspended_at
@@ -77,23 +79,26 @@ async fn one(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<()> {
     let (step, keys) = match subscription.status {
         _ if given_up || closed || (subscription.cancel_at_period_end && over) => {
             let keys = end(&mut tx, &subscription, now).await?;
-            (open.map_or(Step::Nothing, Step::GiveUp), keys)
+            (
+                open.map_or(Step::Nothing, |open| Step::GiveUp(open.id)),
+                keys,
+            )
         }
         _ if subscription.cancel_at_period_end => (Step::Nothing, Vec::new()),
-        _ if changing(&mut tx, id).await? => {
-            // Whether another plan is paid for is known first.
-            let soon = Set::new().fixed("next_attempt_at = now() + interval '15 minutes'");
-            let query = Rows::of("subscriptions", "s").id(id).set(soon, "s.id");
-            let _: Option<Due> = tx.row(query).await?;
-            (Step::Nothing, Vec::new())
-        }
-        _ => match open {
-            Some(order) => (Step::Charge(order), Vec::new()),
-            None => (
-                Step::Charge(order(&mut tx, &subscription).await?),
-                Vec::new(),
-            ),
-        },
+        _ => (
+            match open {
+                // Whether another plan is paid for is known first; but of a period that is over there is no rest.
+                Some(open) if open.kind == Kind::PlanChange => {
+                    match now + LAST_CALL < subscription.current_period_end {
+                        true => later(&mut tx, id).await?,
+                        false => Step::GiveUp(open.id),
+                    }
+                }
+                Some(open) => Step::Charge(open.id),
+                None => Step::Charge(order(&mut tx, &subscription).await?),
+            },
+            Vec::new(),
+        ),
     };
     ledger.commit(tx, &keys).await?;
     match step {
@@ -123,24 +128,30 @@ async fn is_closed(tx: &mut Tx, subscription: &Locked) -> Result<bool> {
     .await
 }
 
-async fn changing(tx: &mut Tx, id: Uuid) -> Result<bool> {
-    tx.value(
-        sql("SELECT to_json(EXISTS (SELECT 1 FROM orders o WHERE o.subscription_id = $1::uuid AND o.kind = 'plan_change'
-               AND o.status IN ('pending', 'processing', 'failed')))::text")
+/// The order that is to be paid for a subscription: for its next period, or for another plan.
+#[derive(Deserialize)]
+struct Open {
+    id: Uuid,
+    kind: Kind,
+}
+
+async fn open_order(tx: &mut Tx, id: Uuid) -> Result<Option<Open>> {
+    tx.row(
+        sql(
+            "SELECT o.id, o.kind FROM orders o WHERE o.subscription_id = $1::uuid
+               AND o.status IN ('pending', 'processing', 'failed') ORDER BY o.created_at LIMIT 1",
+        )
         .bind(id),
     )
     .await
 }
 
-async fn open_renewal(tx: &mut Tx, id: Uuid) -> Result<Option<Uuid>> {
-    let found: Option<Due> = tx
-        .row(
-            sql("SELECT o.id FROM orders o WHERE o.subscription_id = $1::uuid AND o.kind = 'renewal'
-                   AND o.status IN ('pending', 'processing', 'failed')")
-            .bind(id),
-        )
-        .await?;
-    Ok(found.map(|found| found.id))
+/// Looks again in a while.
+async fn later(tx: &mut Tx, id: Uuid) -> Result<Step> {
+    let soon = Set::new().fixed("next_attempt_at = now() + interval '15 minutes'");
+    let query = Rows::of("subscriptions", "s").id(id).set(soon, "s.id");
+    let _: Option<Due> = tx.row(query).await?;
+    Ok(Step::Nothing)
 }
 
 /// Orders the next period, with what is true now: its price, its plan and the taxes of the place.
@@ -161,7 +172,11 @@ async fn order(tx: &mut Tx, subscription: &Locked) -> Result<Uuid> {
                 product_id: subscription.product_id,
                 plan_id: subscription.next_plan_id.or(subscription.plan_id),
                 seller_id: subscription.seller_id,
-                name: subscription.name.clone(),
+                name: subscription
+                    .next_name
+                    .as_ref()
+                    .unwrap_or(&subscription.name)
+                    .clone(),
                 price: subscription.currency.major(subscription.next_unit_price()),
                 currency: subscription.currency,
                 cycle: subscription.billing_cycle,
@@ -189,5 +204,5 @@ async fn end(tx: &mut Tx, subscription: &Locked, now: DateTime<Utc>) -> Result<V
     let set = Set::new().fixed("status = 'ended', ended_at = now(), next_attempt_at = NULL");
     queries::change(tx, subscription, "subscription.ended", set).await?;
     let until = subscription.current_period_end.min(now);
-    queries::redate(tx, subscription, until, false).await
+    queries::redate(tx, subscription, until, None, false).await
 }

@@ -98,6 +98,8 @@ async fn disable(run: &Run, mut tx: Tx, reports: &str) -> Result<()> {
     Ok(())
 }
 
+/// What was tried is written down whenever its report comes. How a webhook stands is what the newest report of its own
+/// generation says: an earlier one speaks of the time before somebody brought it back, or sent it elsewhere.
 const ATTEMPTS: &str = "
 WITH report AS (
   SELECT w.id, w.organization_id, r, (r->>'sequence')::bigint AS sequence
@@ -127,12 +129,15 @@ WITH report AS (
 ), delivered AS (
   SELECT report.id, max(a.delivered_at) AS at
   FROM report, jsonb_to_recordset(r->'attempts') AS a(delivered_at timestamptz) GROUP BY report.id)
-UPDATE webhooks w SET report_sequence = n.sequence,
-  consecutive_failures = least((n.r->>'consecutive_failures')::bigint, 2147483647)::int,
-  failing_since = to_timestamp((n.r->>'failing_since_ms')::bigint / 1000.0),
-  last_delivery_at = greatest(w.last_delivery_at, d.at)
+UPDATE webhooks w SET last_delivery_at = greatest(w.last_delivery_at, d.at),
+  (report_sequence, consecutive_failures, failing_since) = (
+    SELECT CASE WHEN s.stands THEN n.sequence ELSE w.report_sequence END,
+      CASE WHEN s.stands THEN least((n.r->>'consecutive_failures')::bigint, 2147483647)::int
+        ELSE w.consecutive_failures END,
+      CASE WHEN s.stands THEN to_timestamp((n.r->>'failing_since_ms')::bigint / 1000.0) ELSE w.failing_since END
+    FROM (SELECT w.report_sequence < n.sequence AND w.generation = (n.r->>'generation')::bigint AS stands) s)
 FROM newest n JOIN delivered d USING (id)
-WHERE w.id = n.id AND w.report_sequence < n.sequence";
+WHERE w.id = n.id AND (w.report_sequence < n.sequence OR d.at > coalesce(w.last_delivery_at, '-infinity'))";
 
 /// A report of an earlier generation is out of date: somebody has brought the webhook back since.
 const DISABLE: &str = "

@@ -13,7 +13,7 @@ use crate::http::permit::{Permit, WebhooksWrite};
 use crate::http::reply::Data;
 use serde_json::json;
 
-/// Changes a webhook. Activating one that was disabled gives it a clean record.
+/// Changes a webhook. Activating one that was disabled gives it a clean record, and so does another address.
 pub async fn update(
     permit: Permit<WebhooksWrite>,
     Id(id): Id,
@@ -47,9 +47,10 @@ pub async fn update(
         set = set
             .to("status = {}::webhook_status", status.as_str())
             .fixed("disabled_at = NULL, disabled_reason = NULL");
-        if brought_back {
-            set = set.fixed("consecutive_failures = 0, failing_since = NULL");
-        }
+    }
+    if moves || brought_back {
+        // What happened until now says nothing of what comes.
+        set = set.fixed("consecutive_failures = 0, failing_since = NULL");
     }
     if moves || resumes || brought_back {
         set = set.fixed("generation = w.generation + 1");

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::http::params::Id;
 use crate::http::permit::{AiRead, Permit};
 use crate::http::reply::{Lines, Streamed};
+use crate::identity::files::Place;
 use crate::modules::ai::tasks::queries::RESULT;
 use futures_util::stream::try_unfold;
 use serde::Deserialize;
@@ -29,6 +30,7 @@ struct Page {
 
 /// A file on its way.
 struct File {
+    place: Place,
     database: Database,
     scope: Scope,
     actor: Actor,
@@ -39,10 +41,12 @@ struct File {
 /// What came of the tasks of a batch, in their order, one JSON object a line. Tasks that have not ended are among
 /// them as they are.
 pub async fn results(permit: Permit<AiRead>, Id(id): Id) -> Result<Streamed<Lines>> {
+    let place = Place::take(permit.scope().organization())?;
     let mut tx = permit.begin();
     queries::find(&mut tx, id).await?;
     tx.commit().await?;
     let file = File {
+        place,
         database: permit.call.another_database(),
         scope: permit.scope(),
         actor: permit.principal.actor(&permit.call),
@@ -75,6 +79,7 @@ pub async fn results(permit: Permit<AiRead>, Id(id): Id) -> Result<Streamed<Line
 
 impl File {
     async fn page(&self) -> Result<Page> {
+        self.place.keep();
         let (at, id) = match &self.after {
             Some((at, id)) => (Some(at.as_str()), Some(*id)),
             None => (None, None),

@@ -8,7 +8,7 @@ use crate::http::idempotency::Once;
 use crate::http::params::Id;
 use crate::http::permit::{LicensesRevoke, Permit};
 use crate::http::reply::Data;
-use crate::modules::licenses::model::{License, Reactivation, Revocation, Status};
+use crate::modules::licenses::model::{License, Reactivation, Revocation};
 use crate::modules::licenses::notices;
 use crate::modules::licenses::queries::{self, LICENSE};
 use crate::modules::licenses::{slots, sold};
@@ -46,13 +46,7 @@ pub async fn reactivate(
 ) -> Outcome<Data<License>> {
     let mut tx = permit.begin_once(key).await?;
     let before = queries::lock_own(&mut tx, id).await?;
-    let mut was = before.row.tree();
-    let mut life = before.life;
-    if life.status != Status::Suspended && slots::is_suspended(&permit.call, &before).await? {
-        // Suspended by its object a moment ago; the word of it is still on its way here.
-        life.status = Status::Suspended;
-        was["status"] = Status::Suspended.as_str().into();
-    }
+    let (life, was) = slots::at_edge(&permit.call, &before).await?;
     let status = life.reactivate(clock::now())?;
     let set = Set::new()
         .to("status = {}::license_status", status.as_str())
