@@ -157,6 +157,35 @@ async fn original(
     .await
 }
 
+/// The taxes of one credit note, or of an invoice that takes one back.
+#[derive(Deserialize)]
+struct Noted {
+    kind: String,
+    taxes: Vec<Tax>,
+}
+
+/// What credit notes took off each tax of an order, in minor units, without those that were invoiced anew.
+async fn taken(tx: &mut Tx, order: &Parts, taxes: usize) -> Result<Vec<i64>> {
+    let query = Rows::of("invoices", "v")
+        .when("v.organization_id = {}::uuid", Some(order.organization_id))
+        .when("v.order_id = {}::uuid", Some(order.id))
+        .only("v.corrects_id IS NOT NULL")
+        .read("v.kind, v.document->'taxes' AS taxes");
+    let noted: Vec<Noted> = tx.rows(query).await?;
+    let mut taken = vec![0; taxes];
+    for Noted { kind, taxes } in noted {
+        let sign = if kind == Kind::Invoice.as_str() {
+            -1
+        } else {
+            1
+        };
+        for (sum, tax) in taken.iter_mut().zip(taxes) {
+            *sum += sign * order.currency.minor(&tax.amount).unwrap_or(0);
+        }
+    }
+    Ok(taken)
+}
+
 /// Issues the credit note of a refund; returns its number. Of each tax it takes off its share, so that all
 /// refunds of an order together take off exactly what was charged.
 ///
@@ -183,8 +212,8 @@ pub async fn credit_note(
     let parts = credited(
         order.total(),
         &taxes,
-        order.refunded(),
-        amount,
+        &taken(tx, order, taxes.len()).await?,
+        (order.refunded(), amount),
         currency.step(),
     );
     let tax: i64 = parts.iter().sum();
