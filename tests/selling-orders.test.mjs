@@ -46,6 +46,13 @@ describe('totals', () => {
     assert.deepEqual(await totals({ country_code: 'FR' }), [0, 100, '']);
   });
 
+  test('of a seller who does not say where they are nobody is in another country', async () => {
+    await shop.place(shop.vendor.id, { country_code: null });
+    const made = good(await order({ items: items(await shop.product()), billing: { country_code: 'DE', tax_id: 'DE 123.456.789' } }), 201);
+    await shop.place(shop.vendor.id, { country_code: 'ES' });
+    assert.deepEqual([made.tax_total, made.tax_lines[0].exempt], [19, false]);
+  });
+
   test('currencies without decimals, with three, and those that only look as if they had some', async () => {
     for (const [currency, price, minor, total] of [['JPY', 999, 999, 999], ['KWD', 5.12, 5120, 5.12], ['UGX', 5, 500, 5], ['EUR', 0.5, 50, 0.5]]) {
       const made = await shop.order(buyer.call, await shop.product({ price, currency }));
