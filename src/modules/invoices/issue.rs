@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::modules::orders::pricing::{Address, Company, company};
 use crate::modules::orders::queries::{Parts, record_for_both};
 use celaest_domain::billing::document::{Document, Kind, Line, Party, Tax};
-use celaest_domain::billing::money::Currency;
+use celaest_domain::billing::money::{Currency, share};
 use celaest_domain::billing::totals::credited;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -94,7 +94,8 @@ pub async fn invoice(tx: &mut Tx, order: &Parts, now: DateTime<Utc>) -> Result<S
     let currency = order.currency;
     let text = |amount: &str| printed(currency, amount);
     let lines = found.items.iter().map(|item| {
-        let each = currency.minor(&item.list).unwrap_or(0) / i64::from(item.quantity.max(1));
+        let list = currency.minor(&item.list).unwrap_or(0);
+        let each = share(list, 1, i64::from(item.quantity), currency.step());
         Line {
             description: item.name.clone(),
             quantity: item.quantity,
