@@ -49,6 +49,18 @@ describe('categories', () => {
     refusedFields(await root('POST', '/api/categories', { body: { name: 'Deep', parent_id: parent.id } }), 'parent_id');
   });
 
+  test('are no more than there may be, also when many are made at once', async () => {
+    const [{ count }] = (await stack.pg.query('SELECT count(*)::int FROM product_categories')).rows;
+    const filler = randomUUID();
+    await stack.pg.query(
+      "INSERT INTO product_categories (name, slug) SELECT 'Filler', $1 || '-' || n FROM generate_series(1, $2::int) AS n", [filler, 497 - count]);
+    const slugs = Array.from({ length: 50 }, () => `m-${randomUUID()}`);
+    const answers = await Promise.all(slugs.map((slug) => root('POST', '/api/categories', { body: { name: 'M', slug } })));
+    assert.equal(answers.filter(({ status }) => status === 201).length, 3);
+    for (const answer of answers) if (answer.status !== 201) refused(answer, 409, 'CATEGORY_LIMIT_REACHED');
+    await stack.pg.query("DELETE FROM product_categories WHERE slug LIKE $1 || '-%' OR slug = ANY ($2)", [filler, slugs]);
+  });
+
   test('with something in them stay; slugs are unique', async () => {
     const category = await newCategory();
     const child = await newCategory({ parent_id: category.id });

@@ -54,6 +54,8 @@ describe('a product', () => {
     refusedFields(await make({ images: [{ url: 'http://cdn.test/x.png' }] }), 'images');
     refusedFields(await make({ image_url: 'javascript:alert(1)' }), 'image_url');
     refusedFields(await make({ is_subscription: true }), 'billing_cycle');
+    // What is paid once is no subscription.
+    refusedFields(await make({ is_subscription: true, billing_cycle: 'lifetime' }), 'billing_cycle');
     refusedFields(await make({ original_price: 9.99 }), 'original_price');
     for (const currency of ['JPY', 'UGX', 'MGA']) refusedFields(await make({ currency, price: 9.5 }), 'price');
     refusedFields(await make({ category_id: randomUUID() }), 'category_id');
@@ -65,6 +67,8 @@ describe('a product', () => {
     refused(await make({ slug: product.slug }), 409, 'PRODUCT_SLUG_TAKEN');
     refused(await change(product.id, { code: code() }), 400, 'INVALID_BODY');
     refusedFields(await change(product.id, { original_price: 1 }), 'original_price');
+    good(await change(product.id, { billing_cycle: 'lifetime' }));
+    refusedFields(await change(product.id, { is_subscription: true }), 'billing_cycle');
     refusedFields(await change(product.id, { name: null, price: null }), 'name', 'price');
   });
 

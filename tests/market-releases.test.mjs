@@ -152,6 +152,17 @@ describe('an updater', () => {
     assert.deepEqual(await told('1.5.0'), [true, true, null]);
   });
 
+  test('is told of nothing that no version can be updated to', async () => {
+    const { id } = await product();
+    refusedFields(await make(id, { version: '2.0.0', min_version: '2.0.1' }), 'min_version');
+    const { id: release } = good(await make(id, { version: '2.0.0', min_version: '2.0.0' }), 201);
+    refusedFields(await change(release, { min_version: '3.0.0-rc.1' }), 'min_version');
+    refusedFields(await change(release, { version: '1.9.0' }), 'min_version');
+    good(await change(release, { version: '1.9.0', min_version: '1.0.0' }));
+    good(await change(release, { status: 'stable' }));
+    refusedFields(await change(release, { min_version: '1.9.1' }), 'min_version');
+  });
+
   test('goes on being told of a product that is no longer sold', async () => {
     const { id } = await product();
     await released(id, '1.0.0');

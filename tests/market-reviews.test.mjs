@@ -40,6 +40,12 @@ describe('a review', () => {
     assert.deepEqual((await auditOf(stack, made.id)).map(({ event, organization_id: org }) => [event, org]), [['review.created', buyer.id]]);
   });
 
+  test('of somebody without a name has none', async () => {
+    const { id } = await product();
+    await stack.pg.query('UPDATE users_profile SET first_name = NULL, last_name = NULL, display_name = NULL WHERE id = $1', [buyer.users.manager]);
+    assert.equal(good(await review(id, {}, buyer.as.manager), 201).author_name, null);
+  });
+
   test('is verified when its author\'s organization has the product', async () => {
     const { id } = await product();
     const asset = await insertAsset(stack, { organization: buyer.id, user: buyer.users.client, product: id });

@@ -102,6 +102,13 @@ describe('an invoice', () => {
     if (read) for (const text of ['Facturación «Ñandú»', '12, rue Saint-Étienne', 'Total pagado (USD)', '206.96']) assert.ok(read.includes(text), read);
   });
 
+  test('has the price of one that is nearest to what all cost without a tax that prices include', async () => {
+    await shop.tax('PT', 21, { is_inclusive: true });
+    const made = await shop.buy(buyer.call, await shop.product({ price: 9.99 }), { quantity: 3, billing: { country_code: 'PT' } });
+    const [{ document }] = good(await buyer.call('GET', '/api/invoices', { query: { order_id: made.id } }));
+    assert.deepEqual([document.lines[0].unit_price, document.lines[0].amount, document.total], ['8.26', '24.77', '29.97']);
+  });
+
   test('is the same bytes whenever it is asked for, whatever has changed since', async () => {
     const first = await pdf(invoice.id, 'es');
     await shop.place(shop.vendor.id, { name: 'Renamed' });

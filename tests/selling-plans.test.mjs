@@ -19,6 +19,7 @@ before(async () => {
   await shop.place(PLATFORM, { country_code: 'ES' });
   const price = (plan, amount) => shop.rows("UPDATE subscription_plans SET price_monthly = $2, currency = 'USD', is_public = true WHERE id = $1 RETURNING name", plan, amount);
   names = { starter: (await price(PLANS.starter, 30))[0].name, professional: (await price(PLANS.professional, 90))[0].name };
+  await price(PLANS.enterprise, 300);
 });
 after(() => shop?.close());
 
@@ -114,6 +115,39 @@ describe('another plan', () => {
     assert.deepEqual(logged.map(({ changes }) => changes.after.next_plan_id), [PLANS.professional, null]);
     const told = await shop.rows("SELECT 1 FROM outbox_messages WHERE topic = 'subscription.changed' AND organization_id = $2 AND payload->'subscription'->>'id' = $1", one.id, shop.buyers.id);
     assert.equal(told.length, 2);
+  });
+
+  test('that nobody pays for leaves what was chosen for the next period before it', async () => {
+    const one = await on(PLANS.professional);
+    assert.equal(good(await ask(one, PLANS.starter)).subscription.next_plan_id, PLANS.starter);
+    for (const gives of [
+      (order) => one.buyer.call('POST', '/api/orders/{id}/cancel', { id: order.id, body: {} }),
+      async (order) => {
+        await shop.rows("UPDATE orders SET expires_at = now() - interval '1 minute' WHERE id = $1", order.id);
+        await shop.job(JOBS.payments, async () => assert.equal((await shop.row(order)).status, 'cancelled'));
+      },
+    ]) {
+      const { order, subscription } = good(await ask(one, PLANS.enterprise));
+      assert.equal(subscription.next_plan_id, PLANS.enterprise);
+      await shop.pay(one.buyer.call, order);
+      await gives(order);
+      const { next_plan_id: next, next_unit_price: price } = await of(one);
+      assert.deepEqual([next, Number(price)], [PLANS.starter, 30]);
+    }
+    await passes(one, 30);
+    await renew(async () => assert.equal((await of(one)).plan_id, PLANS.starter));
+    assert.deepEqual((await renewals(one)).map(({ total }) => Number(total)), [30]);
+    await shop.balanced();
+  });
+
+  test('that is paid for comes in the place of what was chosen before it', async () => {
+    const one = await on(PLANS.professional);
+    good(await ask(one, PLANS.starter));
+    const { order } = good(await ask(one, PLANS.enterprise));
+    await stripe.confirm((await shop.pay(one.buyer.call, order)).transaction_id);
+    const { plan_id: plan, next_plan_id: next, next_unit_price: price } = await of(one);
+    assert.deepEqual([plan, next, price], [PLANS.enterprise, null, null]);
+    await shop.balanced();
   });
 
   test('is not paid for where the subscription is over', async () => {

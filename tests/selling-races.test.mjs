@@ -102,6 +102,24 @@ test('begun to be paid and given up at the same moment: no payment outlives its 
   }
 });
 
+test('handed over and paid back at the same moment: both are done', async () => {
+  for (let round = 0; round < 3; round += 1) {
+    const order = await shop.buy((await shop.buyer()).call, await shop.product(), { quantity: 30 });
+    const assets = (await shop.rows('SELECT id FROM customer_assets WHERE order_id = $1 ORDER BY license_id DESC', order.id)).map(({ id }) => id);
+    const [back, ...moved] = await Promise.all([
+      seller('POST', '/api/orders/{id}/refund', { id: order.id, body: {} }),
+      ...assets.map(async (id, n) => {
+        // All along what is paid back is taken away.
+        await new Promise((resolve) => setTimeout(resolve, n * 15));
+        return shop.buyers.as.admin('POST', '/api/my/assets/{id}/transfer', { id, body: { user_id: shop.buyers.users.viewer } });
+      }),
+    ]);
+    good(back, 201);
+    for (const answer of moved) if (answer.status !== 200) refused(answer, 403, 'ASSET_REVOKED');
+  }
+  await shop.balanced();
+});
+
 test('a refund, its event and a dispute in any order at once: access follows the money', async () => {
   for (let round = 0; round < 10; round += 1) {
     const order = await bought();

@@ -35,7 +35,7 @@ describe('what no event told', () => {
     const [paid, lost] = [await ordered(), await ordered()];
     Object.assign(paid.intent, { status: 'succeeded', amount_received: paid.intent.amount });
     lost.intent.status = 'canceled';
-    await Promise.all([older(paid.order), older(lost.order)]);
+    for (const { order } of [paid, lost]) await older(order);
     await compared(async () => {
       assert.deepEqual(await shop.given(paid.order), { licenses: 1, assets: 1, invoices: 1, credits: 0, completed: 1 });
       assert.equal((await shop.row(lost.order)).gateway_transaction_id, null);
@@ -108,6 +108,27 @@ describe('what differs', () => {
     assert.equal((await listed(amount, false))[0].kind, 'amount');
     stripe.intents.delete(late.intent.id);
     await shop.rows("DELETE FROM payment_differences");
+  });
+
+  test('is looked at until it is gone, however old the order is; what was given up is done with when the money went back', async () => {
+    const [late, old] = [await ordered(), await bought()];
+    good(await late.call('POST', '/api/orders/{id}/cancel', { id: late.order.id, body: {} }));
+    Object.assign(late.intent, { status: 'succeeded', amount_received: 10_000 });
+    stripe.intents.get(old.intent).amount_received = 9_999;
+    await compared(async () => {
+      assert.deepEqual(await differences(late.order), [['cancelled_and_paid', 'cancelled', 'succeeded']]);
+      assert.equal((await differences(old)).length, 1);
+    });
+    await shop.rows("UPDATE orders SET cancelled_at = cancelled_at - interval '9 days' WHERE id = $1", late.order.id);
+    await shop.rows("UPDATE orders SET completed_at = completed_at - interval '9 days' WHERE id = $1", old.id);
+    stripe.intents.get(old.intent).amount_received = 10_000;
+    const back = (id, amount) => stripe.refunds.set(id, { id, object: 'refund', amount, currency: 'usd', payment_intent: late.intent.id, status: 'succeeded', metadata: {} });
+    back('re_some', 4_000);
+    await compared(async () => assert.deepEqual(await differences(old), []));
+    assert.deepEqual(await differences(late.order), [['cancelled_and_paid', 'cancelled', 'succeeded']]);
+    back('re_rest', 6_000);
+    await compared(async () => assert.deepEqual(await differences(late.order), []));
+    assert.equal((await listed(late.order, false)).length, 1);
   });
 
   test('nobody waits for ever: who was not looked at for longest comes first', async () => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { good, refused } from './support/api.mjs';
 import { document } from './support/openapi.mjs';
 import { JOBS, Shop } from './support/shop.mjs';
@@ -95,4 +95,48 @@ test('asked again days later with its key: the money went back once, whatever ev
   assert.deepEqual(sent(order), [3_000]);
   assert.equal(good(await refund(order, { amount: 20 }), 201).amount, 20);
   await shop.balanced();
+});
+
+describe('of several taxes', () => {
+  const notes = (order) => shop.rows(
+    "SELECT kind, subtotal, tax_total, total, document->'taxes' AS taxes FROM invoices WHERE order_id = $1 ORDER BY created_at, id", order.id);
+  const sum = (rows, value) => Math.round(rows.reduce((total, row) => total + (row.kind === 'invoice' ? 1 : -1) * Number(value(row)), 0) * 1_000) + 0;
+  /** Everything was invoiced and credited, each tax for itself, and nothing is below zero. */
+  async function even(order) {
+    const found = await notes(order);
+    for (const row of found) assert.ok([row.subtotal, ...row.taxes.map(({ amount }) => amount)].every((amount) => Number(amount) >= 0), JSON.stringify(row));
+    assert.deepEqual([sum(found, ({ total }) => total), sum(found, ({ tax_total: tax }) => tax)], [0, 0]);
+    for (const n of [0, 1]) assert.equal(sum(found, ({ taxes }) => taxes[n].amount), 0);
+    await shop.balanced();
+  }
+  const taxed = async (currency, price) => shop.buy((await shop.buyer()).call, await shop.product({ currency, price }), { billing: { country_code: 'CA', state: 'Quebec' } });
+  before(async () => {
+    await shop.tax('CA', 10, { name: 'GST' });
+    await shop.tax('CA', 10, { name: 'QST', state: 'Quebec' });
+  });
+
+  test('the smallest amounts are paid back, in currencies with two, no and three decimals', async () => {
+    for (const [currency, price, unit] of [['USD', 1, 0.01], ['JPY', 100, 1], ['KWD', 1, 0.01]]) {
+      const order = await taxed(currency, price);
+      for (const units of [5, 1, 6, 1, 46, 59, 1]) {
+        const amount = Number((units * unit).toFixed(2));
+        const made = good(await refund(order, { amount }), 201);
+        assert.deepEqual([made.status, made.amount], ['succeeded', amount]);
+      }
+      good(await refund(order), 201);
+      assert.equal((await shop.row(order)).status, 'refunded');
+      await even(order);
+    }
+  });
+
+  test('one that failed after all gives back what its note took, and the rest comes to nothing', async () => {
+    const order = await taxed('USD', 1);
+    for (const amount of [0.03, 0.04]) good(await refund(order, { amount }), 201);
+    const [first] = [...stripe.refunds.values()].filter((one) => one.payment_intent === order.intent);
+    await stripe.settleRefund(first.id, 'failed', 'lost_or_stolen_card');
+    assert.equal(Number((await shop.row(order)).refunded_total), 0.04);
+    for (const amount of [0.02, 0.01, 0.05]) good(await refund(order, { amount }), 201);
+    good(await refund(order), 201);
+    await even(order);
+  });
 });

@@ -17,9 +17,13 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 #[derive(Deserialize)]
+struct With {
+    license_id: Option<Uuid>,
+}
+
+#[derive(Deserialize)]
 struct Owned {
     organization_id: Uuid,
-    license_id: Option<Uuid>,
     status: Status,
     status_reason: Option<String>,
 }
@@ -31,6 +35,13 @@ pub async fn transfer(
     Once(key, Body(to)): Once<Body<Transfer>>,
 ) -> Outcome<Data<Asset>> {
     let mut tx = permit.begin_once(key).await?;
+    // The license first, as whoever takes both back holds them.
+    let query = mine(&tx).id(id).read("a.license_id");
+    let With { license_id } = tx.one(query, Code::AssetNotFound).await?;
+    let license = match license_id {
+        Some(id) => Some((id, licenses::queries::lock(&mut tx, id).await?)),
+        None => None,
+    };
     let before = queries::lock(&mut tx, id).await?;
     let owned: Owned = json::read(before.text()).map_err(Error::internal)?;
     if owned.status == Status::Revoked {
@@ -57,9 +68,8 @@ pub async fn transfer(
     let query = mine(&tx).id(id).set(set, "a.id");
     let moved: Option<serde_json::Value> = tx.row(query).await?;
     if moved.is_some()
-        && let Some(license) = owned.license_id
+        && let Some((license, before)) = license
     {
-        let before = licenses::queries::lock(&mut tx, license).await?;
         let set = Set::new().to("owner_id = {}::uuid", to.user_id);
         let after = licenses::queries::set(&mut tx, license, set).await?;
         tx.record_change(

@@ -52,7 +52,7 @@ pub const WITHIN: &str = "(WITH RECURSIVE inside AS (
     ) SELECT id FROM inside)";
 
 /// Holds the whole tree until the transaction ends, and says of each category what it is inside of: two
-/// moves at the same time could make a circle together.
+/// moves at the same time could make a circle together, and of two new ones neither counts the other.
 ///
 /// # Errors
 /// When the database fails.
@@ -62,6 +62,11 @@ pub async fn lock_tree(tx: &mut Tx) -> Result<HashMap<Uuid, Option<Uuid>>> {
         id: Uuid,
         parent_id: Option<Uuid>,
     }
+    // First, and by itself: what others made meanwhile is seen by the statement after it.
+    tx.execute(sql(
+        "SELECT pg_advisory_xact_lock(hashtextextended('categories', 0))",
+    ))
+    .await?;
     let query =
         sql("SELECT c.id, c.parent_id FROM product_categories c ORDER BY c.id FOR NO KEY UPDATE");
     let places: Vec<Place> = tx.rows(query).await?;

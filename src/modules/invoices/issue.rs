@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::modules::orders::pricing::{Address, Company, company};
 use crate::modules::orders::queries::{Parts, record_for_both};
 use celaest_domain::billing::document::{Document, Kind, Line, Party, Tax};
-use celaest_domain::billing::money::Currency;
+use celaest_domain::billing::money::{Currency, share};
 use celaest_domain::billing::totals::credited;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -94,7 +94,8 @@ pub async fn invoice(tx: &mut Tx, order: &Parts, now: DateTime<Utc>) -> Result<S
     let currency = order.currency;
     let text = |amount: &str| printed(currency, amount);
     let lines = found.items.iter().map(|item| {
-        let each = currency.minor(&item.list).unwrap_or(0) / i64::from(item.quantity.max(1));
+        let list = currency.minor(&item.list).unwrap_or(0);
+        let each = share(list, 1, i64::from(item.quantity), currency.step());
         Line {
             description: item.name.clone(),
             quantity: item.quantity,
@@ -157,6 +158,35 @@ async fn original(
     .await
 }
 
+/// The taxes of one credit note, or of an invoice that takes one back.
+#[derive(Deserialize)]
+struct Noted {
+    kind: String,
+    taxes: Vec<Tax>,
+}
+
+/// What credit notes took off each tax of an order, in minor units, without those that were invoiced anew.
+async fn taken(tx: &mut Tx, order: &Parts, taxes: usize) -> Result<Vec<i64>> {
+    let query = Rows::of("invoices", "v")
+        .when("v.organization_id = {}::uuid", Some(order.organization_id))
+        .when("v.order_id = {}::uuid", Some(order.id))
+        .only("v.corrects_id IS NOT NULL")
+        .read("v.kind, v.document->'taxes' AS taxes");
+    let noted: Vec<Noted> = tx.rows(query).await?;
+    let mut taken = vec![0; taxes];
+    for Noted { kind, taxes } in noted {
+        let sign = if kind == Kind::Invoice.as_str() {
+            -1
+        } else {
+            1
+        };
+        for (sum, tax) in taken.iter_mut().zip(taxes) {
+            *sum += sign * order.currency.minor(&tax.amount).unwrap_or(0);
+        }
+    }
+    Ok(taken)
+}
+
 /// Issues the credit note of a refund; returns its number. Of each tax it takes off its share, so that all
 /// refunds of an order together take off exactly what was charged.
 ///
@@ -183,8 +213,8 @@ pub async fn credit_note(
     let parts = credited(
         order.total(),
         &taxes,
-        order.refunded(),
-        amount,
+        &taken(tx, order, taxes.len()).await?,
+        (order.refunded(), amount),
         currency.step(),
     );
     let tax: i64 = parts.iter().sum();

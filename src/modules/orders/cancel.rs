@@ -106,10 +106,16 @@ async fn close(ledger: &Ledger, seen: &Locked) -> Result<Raw<Order>> {
     tx.execute(sql("SELECT release_coupon($1::uuid)").bind(order.id))
         .await?;
     if let (Kind::PlanChange, Some(id)) = (order.kind, order.subscription_id) {
-        // Nobody paid for the other plan: it does not come.
+        // Nobody paid for the other plan: what was to come before it comes again.
         let rows = Rows::of("subscriptions", "s");
         let before = subscriptions::lock(&mut tx, rows, id).await?;
-        let set = Set::new().fixed("next_plan_id = NULL, next_unit_price = NULL");
+        let chosen = order.chosen_before.as_ref();
+        let set = Set::new()
+            .to("next_plan_id = {}::uuid", chosen.map(|one| one.plan))
+            .to(
+                "next_unit_price = {}::numeric",
+                chosen.map(|one| one.unit_price.as_str()),
+            );
         subscriptions::change(&mut tx, &before, "subscription.changed", set).await?;
     }
     ledger.commit(tx, &[]).await?;

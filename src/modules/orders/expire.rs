@@ -43,8 +43,10 @@ pub async fn expire(run: &Run) -> Result<u64> {
             Err(error) if error.code == Code::OrderPaid => {}
             // It is about to be, which may take days: others have their turn.
             Err(error) if error.code == Code::PaymentUnderWay => later(run, id).await?,
+            // As it may be for good, where the gateway does not know the payment.
             Err(error) => {
                 log::warn(&run.name, "an order could not be given up", &error);
+                later(run, id).await?;
                 outcome = Err(error);
             }
         }
@@ -52,7 +54,7 @@ pub async fn expire(run: &Run) -> Result<u64> {
     outcome.map(|()| done)
 }
 
-/// Gives an order whose payment the gateway is at another hour.
+/// Gives an order whose payment cannot be ended now another hour.
 async fn later(run: &Run, id: Uuid) -> Result<()> {
     let query = sql("UPDATE orders SET expires_at = now() + interval '1 hour'
          WHERE id = $1::uuid AND status IN ('pending', 'processing', 'failed') AND expires_at <= now()");

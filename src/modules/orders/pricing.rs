@@ -128,7 +128,8 @@ pub async fn write(tx: &mut Tx, draft: &Draft) -> Result<Raw<Order>> {
     let state = draft.buyer.address.state.as_deref();
     let seller = company(tx, draft.seller).await?.unwrap_or_default();
     let rates = of_place(tx, country, state).await?;
-    let abroad = seller.address.country_code.as_deref() != Some(country);
+    let home = seller.address.country_code.as_deref();
+    let abroad = home.is_some_and(|home| home != country);
     let foreign_business = abroad && draft.buyer.tax_id.is_some();
     let charged: Vec<_> = rates
         .iter()

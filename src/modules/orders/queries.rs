@@ -7,7 +7,7 @@ use crate::error::{Code, Error, Result};
 use celaest_domain::billing::document::Tax;
 use celaest_domain::billing::money::Currency;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -137,8 +137,19 @@ pub struct Parts {
     pub tax_lines: Vec<Tax>,
     /// What a payment that was begun was begun with.
     pub payment: Option<Value>,
+    /// What its subscription was to become before a dearer plan was chosen.
+    pub chosen_before: Option<Chosen>,
     /// Something in it is paid again and again.
     pub recurs: bool,
+}
+
+/// A plan that was chosen for the next period of a subscription.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The plan.
+    pub plan: Uuid,
+    /// Price of one, in major units.
+    pub unit_price: String,
 }
 
 /// The columns of [`Parts`], from alias `o`.
@@ -146,7 +157,7 @@ const PARTS: &str = "o.id, o.order_number, o.organization_id, o.seller_id, o.use
     o.total::text AS total_text, o.refunded_total::text AS refunded_text,
     (SELECT g.code FROM payment_gateways g WHERE g.id = o.gateway_id) AS gateway,
     o.gateway_transaction_id AS transaction, o.payments_begun, o.subscription_id, o.expires_at, o.tax_lines,
-    o.metadata->'payment' AS payment,
+    o.metadata->'payment' AS payment, o.metadata->'chosen_before' AS chosen_before,
     EXISTS (SELECT 1 FROM order_items i WHERE i.order_id = o.id AND i.billing_cycle <> 'lifetime') AS recurs";
 
 impl Parts {

@@ -1,7 +1,7 @@
 //! Cards as the gateway tells of them.
 
 use super::model::PaymentMethod;
-use super::queries::{COLUMNS, METHOD};
+use super::queries::{COLUMNS, METHOD, hold_owner, remove};
 use crate::db::{Raw, Rows, Set, Tx, sql};
 use crate::error::Result;
 use serde::Deserialize;
@@ -53,6 +53,11 @@ impl Card {
             expires: (month, year),
         })
     }
+}
+
+#[derive(Deserialize)]
+struct Known {
+    id: Uuid,
 }
 
 #[derive(Deserialize)]
@@ -120,8 +125,10 @@ pub async fn keep(
         .to("gateway_customer_id = {}", customer)
         .to("gateway_method_id = {}", &card.id)
         .to(
-            "is_default = NOT EXISTS (SELECT 1 FROM payment_methods d WHERE d.user_id = {}::uuid AND d.is_default AND d.deleted_at IS NULL)",
-            owner.user_id,
+            "is_default = NOT EXISTS (SELECT 1 FROM payment_methods d JOIN gateway_customers c
+               ON c.user_id = d.user_id AND c.organization_id = d.organization_id
+               WHERE c.customer_id = {} AND d.is_default AND d.deleted_at IS NULL)",
+            customer,
         )
         .insert("payment_methods", "m", COLUMNS)
         .wrapped(|insert| insert.replace(" RETURNING", " ON CONFLICT DO NOTHING RETURNING"));
@@ -137,16 +144,14 @@ pub async fn keep(
 /// # Errors
 /// When the database fails.
 pub async fn removed(tx: &mut Tx, id: &str) -> Result<()> {
-    let same = || {
-        Rows::of("payment_methods", "m")
-            .when("m.gateway_method_id = {}", Some(id))
-            .only("m.deleted_at IS NULL")
-    };
-    let before: Option<Raw<PaymentMethod>> = tx.row(same().lock(COLUMNS)).await?;
-    if let Some(before) = before {
-        let set = Set::new().fixed("deleted_at = now(), is_default = false");
-        let _: Option<Raw<PaymentMethod>> = tx.row(same().set(set, COLUMNS)).await?;
-        tx.record_end(&METHOD, "payment_method.deleted", &before);
+    let query = Rows::of("payment_methods", "m")
+        .when("m.gateway_method_id = {}", Some(id))
+        .only("m.deleted_at IS NULL")
+        .read("m.id");
+    let known: Option<Known> = tx.row(query).await?;
+    if let Some(Known { id }) = known {
+        hold_owner(tx, id).await?;
+        remove(tx, id).await?;
     }
     Ok(())
 }

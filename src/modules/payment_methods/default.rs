@@ -1,8 +1,8 @@
 //! `POST /api/payment-methods/{id}/default`
 
 use super::model::{PaymentMethod, Preference};
-use super::queries::{COLUMNS, METHOD, mine};
-use crate::db::{Raw, Set, sql};
+use super::queries::{COLUMNS, METHOD, hold_owner, mine};
+use crate::db::{Raw, Set};
 use crate::error::Code;
 use crate::http::body::Body;
 use crate::http::change::Outcome;
@@ -18,22 +18,15 @@ pub async fn prefer(
     Once(key, Body(Preference {})): Once<Body<Preference>>,
 ) -> Outcome<Data<PaymentMethod>> {
     let mut tx = permit.begin_once(key).await?;
-    // Everybody has one: whoever else prefers or saves a card of the same person comes before or after.
-    let scope = tx.scope();
-    let turn = sql("SELECT 1 FROM gateway_customers c
-         JOIN payment_methods m ON m.user_id = c.user_id AND m.organization_id = c.organization_id
-         WHERE m.id = $1::uuid AND ($2::uuid IS NULL OR c.organization_id = $2::uuid)
-           AND ($3::uuid IS NULL OR c.user_id = $3::uuid)
-         FOR NO KEY UPDATE OF c");
-    let turn = turn.bind(id).bind(scope.organization());
-    tx.execute(turn.bind(scope.owner())).await?;
+    hold_owner(&mut tx, id).await?;
     let one = mine(&tx).id(id);
     let before: Raw<PaymentMethod> = tx
         .one(one.clone().lock(COLUMNS), Code::PaymentMethodNotFound)
         .await?;
     // Of the same person.
     let others = mine(&tx).only("m.is_default").when(
-        "m.id <> {}::uuid AND m.user_id = (SELECT u.user_id FROM payment_methods u WHERE u.id = {}::uuid)",
+        "m.id <> {}::uuid AND (m.user_id, m.organization_id)
+           = (SELECT u.user_id, u.organization_id FROM payment_methods u WHERE u.id = {}::uuid)",
         Some(id),
     );
     let _: Vec<Raw<PaymentMethod>> = tx

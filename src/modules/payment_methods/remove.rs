@@ -1,9 +1,7 @@
 //! `DELETE /api/payment-methods/{id}`
 
-use super::model::PaymentMethod;
-use super::queries::{COLUMNS, METHOD, mine};
-use crate::db::{Raw, Set};
-use crate::error::{Code, Result};
+use super::queries;
+use crate::error::Code;
 use crate::http::change::Outcome;
 use crate::http::endpoint::NoBody;
 use crate::http::idempotency::Once;
@@ -20,20 +18,15 @@ struct AtGateway {
     gateway_method_id: Option<String>,
 }
 
-/// Removes a saved card, at the gateway first.
+/// Removes a saved card, at the gateway first. Where it was the default, the card that was saved last is from then on.
 pub async fn remove(
     permit: Permit<PaymentMethodsWrite>,
     Id(id): Id,
     Once(key, NoBody): Once<NoBody>,
 ) -> Outcome<NoContent> {
     let mut looked = permit.begin_once(key.clone()).await?;
-    let one = mine(&looked).id(id);
-    let there: AtGateway = looked
-        .one(
-            one.clone().read("m.gateway_method_id"),
-            Code::PaymentMethodNotFound,
-        )
-        .await?;
+    let query = queries::mine(&looked).id(id).read("m.gateway_method_id");
+    let there: AtGateway = looked.one(query, Code::PaymentMethodNotFound).await?;
     // Nobody who waits for the gateway keeps a connection meanwhile. Asked twice it is the same.
     drop(looked);
     if let Some(method) = there.gateway_method_id {
@@ -50,12 +43,7 @@ pub async fn remove(
     }
     let mut tx = permit.begin_once(key).await?;
     // The gateway's own word of it may have been here first.
-    let before: Option<Raw<PaymentMethod>> = tx.row(one.clone().lock(COLUMNS)).await?;
-    if let Some(before) = before {
-        let set = Set::new().fixed("deleted_at = now(), is_default = false");
-        let gone: Result<Option<Raw<PaymentMethod>>> = tx.row(one.set(set, COLUMNS)).await;
-        gone?;
-        tx.record_end(&METHOD, "payment_method.deleted", &before);
-    }
+    queries::hold_owner(&mut tx, id).await?;
+    queries::remove(&mut tx, id).await?;
     permit.commit(tx, NoContent::done()).await
 }

@@ -22,8 +22,8 @@ struct Due {
     id: Uuid,
 }
 
-/// Compares the orders whose payment, refund or dispute has been open for a while, and those that were paid or given
-/// up lately, the one that was compared longest ago first; returns how many differences there are.
+/// Compares the orders whose payment, refund or dispute has been open for a while, those that were paid or given up
+/// lately, and those that differ, the one that was compared longest ago first; returns how many differences there are.
 pub async fn reconcile(run: &Run) -> Result<u64> {
     let ledger = Ledger::of_run(run)?;
     if ledger.config.stripe_secret_key.is_none() {
@@ -39,7 +39,8 @@ pub async fn reconcile(run: &Run) -> Result<u64> {
                    UNION SELECT o.id FROM orders o WHERE o.cancelled_at > now() - interval '2 days'
                    UNION SELECT r.order_id FROM refunds r
                    WHERE r.status IN ('requested', 'pending') AND r.created_at < now() - interval '10 minutes'
-                   UNION SELECT d.order_id FROM disputes d WHERE d.closed_at IS NULL)
+                   UNION SELECT d.order_id FROM disputes d WHERE d.closed_at IS NULL
+                   UNION SELECT p.order_id FROM payment_differences p WHERE p.resolved_at IS NULL)
                  SELECT o.id FROM due JOIN orders o ON o.id = due.id
                  WHERE o.gateway_transaction_id IS NOT NULL AND o.gateway_id = '70000000-0000-4000-8000-000000000001'
                  ORDER BY o.compared_at NULLS FIRST, o.created_at, o.id LIMIT $1::bigint")
@@ -115,12 +116,24 @@ async fn compare(
             let order = order.id;
             found.extend(what_followed(ledger, gateway, order, transaction).await?);
         }
+        // Done with once all of it went back.
         (false, true) if !order.status.is_open() => {
-            found.push(Difference::new("cancelled_and_paid", ours, "succeeded"));
+            let facts = gateway.since(transaction).await?;
+            if facts.iter().map(paid_back).sum::<i64>() < payment.received {
+                found.push(Difference::new("cancelled_and_paid", ours, "succeeded"));
+            }
         }
         _ => {}
     }
     Ok(found)
+}
+
+/// What went back with this, in minor units.
+fn paid_back(fact: &Fact) -> i64 {
+    match fact {
+        Fact::Refund { amount, status, .. } if *status == RefundStatus::Succeeded => *amount,
+        _ => 0,
+    }
 }
 
 /// What became of a payment after it succeeded: its refunds and disputes.
@@ -131,18 +144,11 @@ async fn what_followed(
     transaction: &str,
 ) -> Result<Vec<Difference>> {
     let facts = gateway.since(transaction).await?;
+    let theirs: i64 = facts.iter().map(paid_back).sum();
     let mut found = Vec::new();
-    let mut theirs = 0;
     for fact in &facts {
         let (kind, id) = match fact {
-            Fact::Refund {
-                id, amount, status, ..
-            } => {
-                if *status == RefundStatus::Succeeded {
-                    theirs += amount;
-                }
-                ("refund", id)
-            }
+            Fact::Refund { id, .. } => ("refund", id),
             Fact::Dispute { id, .. } => ("dispute", id),
             _ => continue,
         };

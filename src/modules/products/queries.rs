@@ -70,7 +70,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Checks what it costs.
+    /// Checks what it costs, and how often.
     ///
     /// # Errors
     /// 422 naming the field.
@@ -89,13 +89,13 @@ impl Facts {
                 "must not be below the price",
             ));
         }
-        if self.is_subscription && self.billing_cycle.is_none() {
-            return Err(Error::field(
-                "billing_cycle",
-                "is required for a subscription",
-            ));
-        }
-        Ok(())
+        let problem = match self.billing_cycle {
+            _ if !self.is_subscription => return Ok(()),
+            None => "is required for a subscription",
+            Some(BillingCycle::Lifetime) => "must not be lifetime for a subscription",
+            Some(_) => return Ok(()),
+        };
+        Err(Error::field("billing_cycle", problem))
     }
 }
 

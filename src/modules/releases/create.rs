@@ -40,11 +40,13 @@ pub async fn create(
         storage_path: new.storage_path,
         file_size_bytes: new.file_size_bytes,
         checksum_sha256: new.checksum_sha256,
+        min_version: new.min_version,
     };
     let version = parse(&facts.version).ok_or_else(|| Error::internal("a version is none"))?;
     Status::Draft
         .become_of(facts.status, &version, facts.has_file())
         .map_err(Error::from)?;
+    facts.check_minimum(&version)?;
     let last = facts
         .storage_path
         .as_deref()
@@ -62,7 +64,7 @@ pub async fn create(
         .to("checksum_sha256 = {}", facts.checksum_sha256.as_deref())
         .to("signature = {}", new.signature)
         .to("is_critical = {}::boolean", new.is_critical)
-        .to("min_version = {}", new.min_version)
+        .to("min_version = {}", facts.min_version.as_deref())
         .to("metadata = {}::jsonb", json!(new.metadata))
         .insert("product_releases", "r", COLUMNS);
     let release: Raw<Release> = tx.one(queries::named(query), Code::Internal).await?;

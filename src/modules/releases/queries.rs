@@ -8,7 +8,7 @@ use crate::db::{Query, Raw, Rows, Tx};
 use crate::error::{Code, Error, Result};
 use crate::platform::storage;
 use celaest_domain::json;
-use celaest_domain::market::release::{Channel, Status};
+use celaest_domain::market::release::{Channel, Status, Version, parse};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -78,6 +78,8 @@ pub struct Facts {
     pub file_size_bytes: Option<u64>,
     /// SHA-256 of the file.
     pub checksum_sha256: Option<String>,
+    /// The oldest version that can update to it directly.
+    pub min_version: Option<String>,
 }
 
 impl Facts {
@@ -86,6 +88,18 @@ impl Facts {
         self.storage_path.is_some()
             && self.file_size_bytes.is_some()
             && self.checksum_sha256.is_some()
+    }
+
+    /// Checks that some older version can be updated to this one, or the version itself be installed.
+    ///
+    /// # Errors
+    /// 422 naming the field.
+    pub fn check_minimum(&self, version: &Version) -> Result<()> {
+        let least = self.min_version.as_deref().and_then(parse);
+        match least.is_some_and(|least| least.cmp_precedence(version).is_gt()) {
+            false => Ok(()),
+            true => Err(Error::field("min_version", "is above the version itself")),
+        }
     }
 }
 

@@ -29,6 +29,9 @@ pub async fn update(
     now.status
         .become_of(after.status, &version, after.has_file())
         .map_err(Error::from)?;
+    if wanted.version.is_present() || wanted.min_version.is_present() {
+        after.check_minimum(&version)?;
+    }
     let yanks = after.status == Status::Yanked;
     if !yanks && (wanted.yanked_reason.is_present() || wanted.replaced_by.is_present()) {
         return Err(Error::field("status", "must be yanked for a reason or a replacement").into());
@@ -103,6 +106,7 @@ fn planned(now: &Facts, wanted: &ReleaseChanges) -> Facts {
         storage_path: wanted.storage_path.or(now.storage_path, Clone::clone),
         file_size_bytes: wanted.file_size_bytes.or(now.file_size_bytes, |size| *size),
         checksum_sha256: wanted.checksum_sha256.or(now.checksum_sha256, Clone::clone),
+        min_version: wanted.min_version.or(now.min_version, Clone::clone),
         product_id: now.product_id,
         organization_id: now.organization_id,
     }

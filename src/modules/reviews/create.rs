@@ -38,7 +38,7 @@ pub async fn create(
          SELECT $1::uuid, $2::uuid, $3::uuid, $4::smallint, $5, $6,
            EXISTS (SELECT 1 FROM customer_assets a WHERE a.product_id = $1::uuid AND a.organization_id = $2::uuid
              AND a.status <> 'revoked'),
-           (SELECT left(coalesce(u.display_name, concat_ws(' ', u.first_name, left(u.last_name, 1) || '.')), 100)
+           (SELECT left(coalesce(u.display_name, nullif(concat_ws(' ', u.first_name, left(u.last_name, 1) || '.'), '')), 100)
             FROM users_profile u WHERE u.id = $3::uuid)
          RETURNING {COLUMNS}"
     ))

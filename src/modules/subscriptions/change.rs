@@ -1,8 +1,8 @@
 //! `POST /api/subscriptions/{id}/cancel`, `…/resume` and `…/change-plan`
 
 use super::model::{Changed, Nothing, PlanChange, Status, Subscription};
-use super::queries::{self, mine};
-use crate::db::{Raw, Set, sql};
+use super::queries::{self, Locked, mine};
+use crate::db::{Raw, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
@@ -10,10 +10,10 @@ use crate::http::idempotency::Once;
 use crate::http::params::Id;
 use crate::http::permit::{OrdersWrite, Permit};
 use crate::http::reply::Data;
-use crate::modules::orders::model::Kind;
+use crate::modules::orders::model::{Kind, Order};
 use crate::modules::orders::offers;
 use crate::modules::orders::pricing::{Buyer, Draft, write};
-use crate::modules::orders::queries::ORDER;
+use crate::modules::orders::queries::{Chosen, ORDER};
 use crate::modules::payments::access;
 use crate::platform::clock;
 use celaest_domain::billing::subscription::{LEAD, proration};
@@ -166,6 +166,7 @@ pub async fn change_plan(
                 expires_at: now + chrono::TimeDelta::hours(24),
             };
             let order = write(&mut tx, &draft).await?;
+            keep_chosen(&mut tx, &before, &order).await?;
             tx.record_new(&ORDER, "order.created", &order);
             Some(order)
         }
@@ -178,6 +179,27 @@ pub async fn change_plan(
         },
     };
     permit.commit(tx, Data::of(&changed)).await
+}
+
+/// Keeps with the order for a dearer plan what was chosen for the next period before: it comes again when nobody pays.
+async fn keep_chosen(tx: &mut Tx, before: &Locked, order: &Raw<Order>) -> Result<()> {
+    let Some(plan) = before.next_plan_id else {
+        return Ok(());
+    };
+    let chosen = Chosen {
+        plan,
+        unit_price: before.currency.major(before.next_unit_price()),
+    };
+    tx.execute(
+        sql(
+            "UPDATE orders SET metadata = jsonb_set(metadata, ARRAY['chosen_before'], $3::jsonb)
+             WHERE id = $1::uuid AND organization_id = $2::uuid",
+        )
+        .bind(order.tree()["id"].as_str())
+        .bind(before.organization_id)
+        .bind(json!(chosen)),
+    )
+    .await
 }
 
 fn read(row: &Raw<Subscription>) -> Result<Subscription> {

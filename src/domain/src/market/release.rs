@@ -1,7 +1,7 @@
 //! Releases: versions and their order (semver.org), what may follow what, and what a
 //! program that looks for updates is told.
 
-use semver::Version;
+pub use semver::Version;
 use serde::{Deserialize, Serialize};
 
 /// The longest version, in bytes.

@@ -44,6 +44,14 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "es obligatorio en una suscripción",
     ),
     (
+        "must not be lifetime for a subscription",
+        "no puede ser lifetime en una suscripción",
+    ),
+    (
+        "is above the version itself",
+        "es posterior a la propia versión",
+    ),
+    (
         "is for super_admin to set",
         "solo lo puede cambiar super_admin",
     ),

@@ -113,7 +113,11 @@ impl<'a> Sheets<'a> {
             (self.say("Pedido", "Order"), document.order_number.clone()),
         ];
         if let Some(original) = &document.corrects {
-            let label = self.say("Rectifica la factura", "Corrects invoice");
+            let label = match document.kind {
+                Kind::CreditNote => self.say("Rectifica la factura", "Corrects invoice"),
+                // Its refund failed: what the note took away is invoiced anew.
+                Kind::Invoice => self.say("Anula la nota de crédito", "Cancels credit note"),
+            };
             facts.push((label, original.clone()));
         }
         let mut y = TOP;
@@ -408,6 +412,19 @@ mod tests {
         assert!(has(&pdf, b"WinAnsiEncoding"));
         assert!(has(&pdf, b"INV-2026-000042"));
         assert!(has(&pdf, b"(EUR)") || has(&pdf, b"\\(EUR\\)"));
+    }
+
+    #[test]
+    fn what_a_document_corrects_is_called_what_it_is() {
+        let corrects = |kind| {
+            let mut document = document(1);
+            document.kind = kind;
+            document.corrects = Some("X-2026-000001".into());
+            render(&document, Language::En)
+        };
+        let (note, invoice) = (corrects(Kind::CreditNote), corrects(Kind::Invoice));
+        assert!(has(&note, b"Corrects invoice") && !has(&note, b"Cancels credit note"));
+        assert!(has(&invoice, b"Cancels credit note") && !has(&invoice, b"Corrects invoice"));
     }
 
     #[test]
