@@ -148,13 +148,15 @@ fn country(code: &Patch<String>, _: &()) -> garde::Result {
     }
 }
 
+/// Within what JSON numbers hold exactly.
+const MOST_CALLS: i64 = 1_000_000_000_000;
+
 fn limit(limit: &Patch<i64>, _: &()) -> garde::Result {
-    // Within what JSON numbers hold exactly.
-    let good = |limit: &i64| (-1..=1_000_000_000_000).contains(limit);
+    let good = |limit: &i64| (-1..=MOST_CALLS).contains(limit);
     if limit.value().is_none_or(good) {
         Ok(())
     } else {
-        Err(garde::Error::new("must be -1 or more"))
+        Err(garde::Error::new(format!("must be -1 to {MOST_CALLS}")))
     }
 }
 
