@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { after, before, beforeEach, test } from 'node:test';
 import { good } from './support/api.mjs';
-import { eventuallyHolds, openMesh, recordsOf, says, tenant, usedOf, wholeRecords } from './support/ai.mjs';
+import { addModel, eventuallyHolds, openMesh, recordsOf, says, tenant, usedOf, wholeRecords } from './support/ai.mjs';
 import { createSuperAdmin, insert, signedIn } from './support/world.mjs';
 
 let stack;
@@ -129,4 +129,30 @@ test('a task that failed at a provider has its reason, and one that reached nobo
   assert.deepEqual([row.status, row.error_code, row.counts, row.cost_micro], ['failed', 'PROVIDERS_FAILED', 0, null]);
   await chat(home.as.admin, { model: 'nobody' });
   await wholeRecords(stack, home.license.id, 1);
+});
+
+test('tokens that nobody can have used are not known, and hold up no record', async () => {
+  for (const [usage, price] of [
+    [{ input: 3_000_000_000, output: 1 }, 'unknown'], [{ input: 1, output: 2 ** 62 }, 'unknown'], [{ input: 100_000_000, output: 100_000_000 }, 'known'],
+  ]) {
+    const home = await tenant(stack);
+    stack.ai.on({}, { usage }, { times: 1 });
+    const ask = () => home.as.developer('POST', '/api/ai/chat', { body: { messages: says('x') } });
+    const answers = await Promise.all([ask(), ask(), ask()]);
+    assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200]);
+    const records = await wholeRecords(stack, home.license.id, 3);
+    assert.equal(records.filter(({ cost_micro: cost }) => cost === null).length, price === 'unknown' ? 1 : 0);
+    assert.equal((await usedOf(stack, home.license.id)).requests, 3);
+  }
+});
+
+test('a call that costs more than can be written down is written down as the most', async () => {
+  const home = await tenant(stack);
+  await addModel(stack, 'openai', 'dear', { cost_per_1k_input: 9_999, cost_per_1k_output: 9_999 });
+  stack.ai.on({ model: 'dear' }, { usage: { input: 100_000, output: 100 } });
+  await eventuallyHolds(async () => assert.equal(good(await chat(home.as.developer, { model: 'dear' })).cost_micro_usd, 9_999_999_999), 90_000, 1000);
+  await eventuallyHolds(async () => {
+    const { rows } = await stack.pg.query('SELECT cost_usd FROM processed_tasks WHERE license_id = $1', [home.license.id]);
+    assert.equal(rows[0]?.cost_usd, '9999.999999');
+  });
 });

@@ -151,3 +151,29 @@ test('functions come in pieces too', async () => {
     assert.equal(events.at(-1).data.finish_reason, 'tool_calls');
   }
 });
+
+test('functions that had come are paid for too, by whoever leaves', async () => {
+  const tools = [{ type: 'function', function: { name: 'write', parameters: { type: 'object', properties: { text: { type: 'string' } } } } }];
+  for (const model of ['model-a', 'model-c']) {
+    const mine = await tenant(stack);
+    stack.ai.on({ model }, { calls: Array.from({ length: 100 }, () => ({ name: 'write', arguments: { text: 'a long story '.repeat(20) } })), gap: 40 });
+    const leaving = new AbortController();
+    const body = { messages: says('x'), model, tools, tool_choice: 'required' };
+    const response = await streams(stack, await mine.token('developer'), body, { signal: leaving.signal });
+    await assert.rejects(eventsOf(response, ({ data }) => data.tool_calls?.[0].index === 3 && leaving.abort()));
+    const [record] = await wholeRecords(stack, mine.license.id, 1);
+    assert.deepEqual([record.status, record.error_code], ['failed', 'CLIENT_GONE']);
+    assert.ok(record.tokens_output > 3 * 60 && record.tokens_output < 100 * 60, `${model}: ${record.tokens_output} tokens`);
+    assert.equal(record.output_json.tool_calls[0].function.name, 'write');
+  }
+});
+
+test('what came of a stream that ends without its end counts', async () => {
+  const mine = await tenant(stack);
+  const chunk = (delta) => `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason: null }] })}\n\n`;
+  stack.ai.on({ model: 'model-a' }, { contentType: 'text/event-stream', body: chunk({ content: 'twelve ' }) + chunk({ content: 'words' }) });
+  const events = await eventsOf(await streams(stack, await mine.token('developer'), { messages: says('x'), model: 'model-a' }));
+  assert.equal(events.at(-1).data.details.reason, 'stream_cut');
+  const [record] = await wholeRecords(stack, mine.license.id, 1);
+  assert.deepEqual([record.status, record.output_raw, record.tokens_output], ['failed', 'twelve words', 3]);
+});

@@ -6,7 +6,8 @@ import { after, before, describe, test } from 'node:test';
 import { good, refusedFields } from './support/api.mjs';
 import { Facts, month } from './support/facts.mjs';
 import { startStack } from './harness/client.mjs';
-import { createOrganization } from './support/world.mjs';
+import { eventuallyHolds } from './support/eventually.mjs';
+import { createOrganization, insertLicense } from './support/world.mjs';
 
 const CLEAN = '37 2 * * *';
 // Of its own: where quarters begin is one for all, and another file's clean-up would have moved it.
@@ -107,4 +108,36 @@ describe('after that', () => {
     refusedFields(await home.as.admin('GET', '/api/analytics/sales', { query: { ...recent, from: at(RECENT, '02'), timezone: 'Asia/Kolkata' } }), 'from');
     assert.equal(await total(recent), 123);
   });
+});
+
+test('facts that were thrown away stay added up, also when facts are kept longer again and all is added up anew', async () => {
+  const ago = (days) => new Date(Date.now() - days * 86_400_000);
+  const license = await insertLicense(stack, home.id);
+  for (let days = 5; days <= 300; days += 5) {
+    await query(
+      `INSERT INTO license_validations (id, license_id, organization_id, ip_address, is_valid, created_at)
+       VALUES (gen_random_uuid(), $1, $2, '192.0.2.1', true, $3)`, [license.id, home.id, ago(days)]);
+  }
+  await add();
+  const validations = async () => good(await home.as.admin('GET', '/api/analytics/licenses/validations', {
+    query: { from: ago(310).toISOString().slice(0, 10), to: ago(-1).toISOString().slice(0, 10), metric: 'validations' },
+  })).totals.validations;
+  const keep = (days) => query("INSERT INTO system_config (key, value) VALUES ('license.validation_retention_days', to_jsonb($1::int)) ON CONFLICT (key) DO UPDATE SET value = excluded.value", [days]);
+  assert.equal(await validations(), 60);
+  await keep(100);
+  await stack.triggerCron(CLEAN);
+  await eventuallyHolds(async () => assert.equal((await query('SELECT count(*)::int AS n FROM license_validations'))[0].n, 19));
+  assert.equal(await validations(), 60);
+  await keep(365);
+  await query("SELECT analytics_backfill('-infinity', 'infinity')");
+  await add();
+  assert.equal(await validations(), 60);
+  // A line that comes late, of a time that is gone, is not counted; of one that is there it is.
+  for (const days of [200, 40]) {
+    await query(
+      `INSERT INTO license_validations (id, license_id, organization_id, ip_address, is_valid, created_at)
+       VALUES (gen_random_uuid(), $1, $2, '192.0.2.1', true, $3)`, [license.id, home.id, ago(days)]);
+  }
+  await add();
+  assert.equal(await validations(), 61);
 });

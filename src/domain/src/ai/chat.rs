@@ -16,6 +16,7 @@ pub use tools::{
     Format, FunctionCall, FunctionName, FunctionType, Schema, Tool, ToolCall, ToolChoice,
     ToolFunction, ToolMode,
 };
+pub(crate) use validate::quarters;
 pub use validate::{IMAGES, MAX_TOOLS, Problem, estimate_text};
 
 /// A question to a model.

@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::text::clip;
+
 /// The longest template, in bytes.
 pub const MAX_TEMPLATE: usize = 100_000;
 /// The longest text that comes out, in bytes.
@@ -18,6 +20,8 @@ pub const MAX_DEPTH: usize = 5;
 pub const MAX_INCLUDES: usize = 50;
 /// The longest name of a variable or a slug, in bytes.
 pub const MAX_NAME: usize = 100;
+/// The most characters of names that are none that a sentence shows.
+const MAX_SHOWN: usize = 1_000;
 
 /// What is wrong with a template, or with the values for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +65,14 @@ impl fmt::Display for Flaw {
             Self::Undeclared(names) => write!(f, "used but not declared: {}", names.join(", ")),
             Self::Unused(names) => write!(f, "declared but not used: {}", names.join(", ")),
             Self::Missing(names) => write!(f, "without a value: {}", names.join(", ")),
+            // Nobody asked how many, or how long, names may be that are none.
             Self::Unknown(names) => {
-                write!(f, "not variables of this template: {}", names.join(", "))
+                let names = names.join(", ");
+                let (shown, cut) = match clip(&names, MAX_SHOWN) {
+                    shown if shown.len() < names.len() => (shown, ", …"),
+                    shown => (shown, ""),
+                };
+                write!(f, "not variables of this template: {shown}{cut}")
             }
             Self::IncludesItself(way) => write!(f, "includes itself: {}", way.join(" > ")),
             Self::NoSuchTemplate(slug) => write!(f, "there is no template {slug}"),
@@ -352,6 +362,9 @@ mod tests {
             check_values(&both, ["a", "b", "c", "d"]),
             Err(Flaw::Unknown(names(&["d"])))
         );
+        let unknown = |count| Flaw::Unknown(vec!["n".repeat(10); count]).to_string();
+        assert!(unknown(2).ends_with("nnnnnnnnnn, nnnnnnnnnn"));
+        assert!(unknown(10_000).len() < 1_100 && unknown(10_000).ends_with(", …"));
     }
 
     #[test]

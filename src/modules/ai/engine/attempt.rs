@@ -5,9 +5,9 @@ use crate::modules::ai::models::Model;
 use crate::modules::ai::pool::Lent;
 use crate::platform::clock;
 use crate::platform::exchange::{self, Exchange, Trouble, Whole};
-use celaest_domain::ai::chat::{Answer, ChatRequest, Usage};
+use celaest_domain::ai::chat::{Answer, ChatRequest};
 use celaest_domain::ai::failure::Failure;
-use celaest_domain::ai::wire::{self, Event, Head, MAX_ANSWER_BYTES, Target};
+use celaest_domain::ai::wire::{self, Event, Head, MAX_ANSWER_BYTES, SoFar, Target};
 use std::time::Duration;
 
 /// How long it may take.
@@ -122,29 +122,18 @@ impl Flow {
         {
             return stream.push(&bytes).map(Some);
         }
-        let Some(stream) = self.stream.take() else {
-            return Ok(None);
-        };
         let (events, answer) = stream.end()?;
+        self.stream = None;
         self.ended = Some(Box::new(answer));
         Ok(Some(events))
     }
 
-    /// What was used as far as the provider said.
-    pub fn usage(&self) -> Option<Usage> {
+    /// What came until now, whether it is an answer or not.
+    pub fn so_far(&self) -> SoFar<'_> {
         match (&self.ended, &self.stream) {
-            (Some(answer), _) => answer.usage,
-            (None, Some(stream)) => stream.usage(),
-            (None, None) => None,
-        }
-    }
-
-    /// The text that came until now.
-    pub fn content(&self) -> &str {
-        match (&self.ended, &self.stream) {
-            (Some(answer), _) => &answer.content,
-            (None, Some(stream)) => stream.content(),
-            (None, None) => "",
+            (Some(answer), _) => SoFar::all_of(answer),
+            (None, Some(stream)) => stream.so_far(),
+            (None, None) => SoFar::default(),
         }
     }
 }

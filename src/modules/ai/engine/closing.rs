@@ -8,9 +8,10 @@ use crate::modules::ai::host::Host;
 use crate::modules::ai::models::Model;
 use crate::modules::ai::pool::{self, Lent, Outcome};
 use crate::platform::clock;
-use celaest_domain::ai::chat::{Answer, Content, Format, Usage, estimate_text};
+use celaest_domain::ai::chat::{Answer, Content, Format, Usage};
 use celaest_domain::ai::cost;
 use celaest_domain::ai::failure::Failure;
+use celaest_domain::ai::wire::SoFar;
 use celaest_domain::text::clip_bytes;
 use celaest_durable::license::{Ended, Record, Settle, SettleCall};
 use futures_util::future::join;
@@ -26,6 +27,9 @@ use uuid::Uuid;
 /// The most of a question and of an answer that is kept, in bytes: a message of the queue has a limit.
 const MAX_INPUT: usize = 24_000;
 const MAX_OUTPUT: usize = 48_000;
+/// The most that a call can be written down to cost, in millionths of a dollar: `processed_tasks.cost_usd` is
+/// `numeric(10,6)`.
+const MOST_COST: i64 = 9_999_999_999;
 
 /// What became of a call, for those who have to know.
 pub struct Closing {
@@ -49,19 +53,15 @@ struct Used {
 pub(super) enum End<'a> {
     /// With an answer.
     Answered(&'a Answer),
-    /// Nobody waits any more: what was used until then, and the text that had come.
-    Gone {
-        usage: Option<Usage>,
-        content: &'a str,
-    },
+    /// Nobody waits any more: what had come until then.
+    Gone(SoFar<'a>),
     /// Without an answer.
     Failed(&'a Error),
     /// With an error after some content had been shown.
     Broken {
         error: &'a Error,
         failure: &'a Failure,
-        usage: Option<Usage>,
-        content: &'a str,
+        so_far: SoFar<'a>,
     },
 }
 
@@ -86,7 +86,7 @@ pub(super) struct Facts<'a> {
 /// What a call cost, in millionths of a dollar.
 pub(super) fn price(model: &Model, usage: Option<Usage>, at: i64) -> Option<i64> {
     let micro = cost::micro_dollars(&model.prices, usage?, at)?;
-    i64::try_from(micro).ok()
+    Some(i64::try_from(micro).map_or(MOST_COST, |micro| micro.min(MOST_COST)))
 }
 
 /// Tells everybody of a call's end, and whoever asked of its answer. Where a limit is near, what the license holds for the
@@ -166,9 +166,7 @@ impl Closing {
         }
         let (usage, estimated) = match end {
             End::Answered(answer) => (answer.usage, false),
-            End::Gone { usage, content } | End::Broken { usage, content, .. } => {
-                usage_until(*usage, content, facts.tokens)
-            }
+            End::Gone(so_far) | End::Broken { so_far, .. } => usage_until(so_far, facts.tokens),
             End::Failed(_) => (None, false),
         };
         let cost_micro = facts
@@ -181,7 +179,7 @@ impl Closing {
             counts: !failed,
             error_code: match end {
                 End::Answered(_) => None,
-                End::Gone { .. } => Some("CLIENT_GONE".to_owned()),
+                End::Gone(_) => Some("CLIENT_GONE".to_owned()),
                 End::Failed(error) | End::Broken { error, .. } => {
                     Some(error.code.as_str().to_owned())
                 }
@@ -197,7 +195,7 @@ impl Closing {
                 End::Broken { failure, .. } => Some((*failure).clone()),
                 _ => None,
             },
-            given_up: matches!(end, End::Gone { .. } | End::Failed(_)),
+            given_up: matches!(end, End::Gone(_) | End::Failed(_)),
             usage,
             latency_ms: facts.latency_ms,
             cost_micro,
@@ -252,9 +250,9 @@ impl Closing {
 }
 
 /// What the provider said, or about what it must have been: whoever leaves pays for what was read and written.
-fn usage_until(said: Option<Usage>, content: &str, tokens: u64) -> (Option<Usage>, bool) {
-    let written = estimate_text(content);
-    match said {
+fn usage_until(so_far: &SoFar<'_>, tokens: u64) -> (Option<Usage>, bool) {
+    let written = so_far.written;
+    match so_far.usage {
         Some(usage) if usage.output >= written.div_ceil(2) => (Some(usage), false),
         said => {
             let usage = Usage {
@@ -277,7 +275,7 @@ fn more(facts: &Facts<'_>, end: &End<'_>, usage: Option<Usage>, estimated: bool)
             answer.tool_calls.as_slice(),
             Some(answer.finish),
         ),
-        End::Gone { content, .. } | End::Broken { content, .. } => (*content, [].as_slice(), None),
+        End::Gone(so_far) | End::Broken { so_far, .. } => (so_far.content, so_far.tool_calls, None),
         End::Failed(_) => ("", [].as_slice(), None),
     };
     let whole_json = match (request.how.format(), output.len() <= MAX_OUTPUT) {
@@ -346,16 +344,18 @@ mod tests {
             })
         };
         // Nothing was said and nothing had come: the question was read, as far as anybody can count it.
-        assert_eq!(usage_until(None, "", 40), (said(40, 0), true));
-        assert_eq!(usage_until(None, "twelve words", 40), (said(40, 3), true));
+        let until = |usage, written| {
+            let so_far = SoFar {
+                usage,
+                written,
+                ..SoFar::default()
+            };
+            usage_until(&so_far, 40)
+        };
+        assert_eq!(until(None, 0), (said(40, 0), true));
+        assert_eq!(until(None, 3), (said(40, 3), true));
         // What the provider said stands, unless it is of before the text came.
-        assert_eq!(
-            usage_until(said(30, 3), "twelve words", 40),
-            (said(30, 3), false)
-        );
-        assert_eq!(
-            usage_until(said(30, 1), "twelve words", 40),
-            (said(30, 3), true)
-        );
+        assert_eq!(until(said(30, 3), 3), (said(30, 3), false));
+        assert_eq!(until(said(30, 1), 3), (said(30, 3), true));
     }
 }

@@ -11,6 +11,7 @@ use crate::modules::ai::pool::{self, Lent, Outcome, Reserved, Wanted};
 use crate::platform::clock;
 use celaest_domain::ai::chat::{Answer, Usage};
 use celaest_domain::ai::failure::{Class, Failure};
+use celaest_domain::ai::wire::SoFar;
 use futures_util::future::{Either, join, select};
 use std::pin::pin;
 use std::sync::Arc;
@@ -193,11 +194,7 @@ pub(super) async fn begin<H: Host>(host: &H, ask: Ask, streams: bool) -> Result<
             } => {
                 let key = lent.key_id;
                 let facts = call.facts(Some((model, key)), Some(lent), clock::now_ms() - asked_at);
-                let end = End::Gone {
-                    usage: None,
-                    content: "",
-                };
-                let closing = Closing::of(facts, &end);
+                let closing = Closing::of(facts, &End::Gone(SoFar::default()));
                 return Err(Stopped {
                     failed: Error::internal("nobody waits for the answer").into(),
                     closing: Some(closing),

@@ -140,12 +140,8 @@ async fn pump(begun: Begun, pieces: &mut mpsc::Sender<Piece>) -> (Closing, Optio
             (closing, Some(Piece::End(Box::new(completion))))
         }
         Stop::Gone => {
-            let end = End::Gone {
-                usage: flow.usage(),
-                content: flow.content(),
-            };
             let facts = call.facts(last, Some(lent), latency_ms);
-            (Closing::of(facts, &end), None)
+            (Closing::of(facts, &End::Gone(flow.so_far())), None)
         }
         Stop::Failed(failure) => {
             let error = Error::new(Code::ProvidersFailed).with_details(json!({
@@ -154,8 +150,7 @@ async fn pump(begun: Begun, pieces: &mut mpsc::Sender<Piece>) -> (Closing, Optio
             let end = End::Broken {
                 error: &error,
                 failure: &failure,
-                usage: flow.usage(),
-                content: flow.content(),
+                so_far: flow.so_far(),
             };
             let facts = call.facts(last, Some(lent), latency_ms);
             let closing = Closing::of(facts, &end);

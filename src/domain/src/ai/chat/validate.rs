@@ -375,16 +375,19 @@ fn tokens_of_message(message: &Message) -> u64 {
 /// letters with an accent or of Greek or Cyrillic, and a little more than one Chinese character.
 #[must_use]
 pub fn estimate_text(text: &str) -> u64 {
-    let quarters: u64 = text
-        .chars()
+    quarters(text).div_ceil(4)
+}
+
+/// The same in quarters of a token, which add up piece by piece.
+pub(crate) fn quarters(text: &str) -> u64 {
+    text.chars()
         .map(|char| match char {
             ' ' | 'a'..='z' | 'A'..='Z' | '0'..='9' => 1,
             '\0'..='\u{7ff}' => 2,
             '\u{800}'..='\u{ffff}' => 3,
             _ => 8,
         })
-        .sum();
-    quarters.div_ceil(4)
+        .sum()
 }
 
 fn estimate_json(value: &Value) -> u64 {

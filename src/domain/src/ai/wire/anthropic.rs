@@ -353,19 +353,21 @@ fn delta(found: &mut Collected, blocks: &mut Blocks, delta: &Value) -> Result<()
             Some(index) => found.arguments(index, text("partial_json")),
             None => Ok(()),
         },
-        Some("thinking_delta") => think(found, blocks, "thinking", text("thinking")),
-        Some("signature_delta") => think(found, blocks, "signature", text("signature")),
+        Some("thinking_delta") => {
+            found.thought(text("thinking"))?;
+            think(blocks, "thinking", text("thinking"));
+            Ok(())
+        }
+        Some("signature_delta") => {
+            found.grow(text("signature").len())?;
+            think(blocks, "signature", text("signature"));
+            Ok(())
+        }
         _ => Ok(()),
     }
 }
 
-fn think(
-    found: &mut Collected,
-    blocks: &mut Blocks,
-    name: &str,
-    more: &str,
-) -> Result<(), Failure> {
-    found.grow(more.len())?;
+fn think(blocks: &mut Blocks, name: &str, more: &str) {
     if let Some(thought) = &mut blocks.thought {
         match thought.get_mut(name) {
             Some(Value::String(text)) => text.push_str(more),
@@ -374,7 +376,6 @@ fn think(
             }
         }
     }
-    Ok(())
 }
 
 fn stop(found: &mut Collected, blocks: &mut Blocks) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use super::{Event, Head, MAX_ANSWER_BYTES, bounded_id};
 use crate::ai::chat::{
-    Answer, Finish, FunctionCall, FunctionType, MAX_TOOLS, Replay, ToolCall, Usage,
+    Answer, Finish, FunctionCall, FunctionType, MAX_TOOLS, Replay, ToolCall, Usage, quarters,
 };
 use crate::ai::failure::{Class, Failure, code};
 use crate::ai::provider::Provider;
@@ -19,6 +19,8 @@ pub(super) struct Collected {
     pub replay: Option<Replay>,
     /// Bytes of everything that is kept.
     size: usize,
+    /// Quarters of tokens that were written, about: text, refusal, calls and thoughts.
+    quarters: u64,
     /// What a stream passes on; of a whole answer nobody looks.
     pub events: Vec<Event>,
 }
@@ -35,6 +37,7 @@ impl Collected {
             request_id: None,
             replay: None,
             size: 0,
+            quarters: 0,
             events: Vec::new(),
         }
     }
@@ -51,8 +54,24 @@ impl Collected {
         }
     }
 
+    /// What the model wrote.
+    fn wrote(&mut self, text: &str) -> Result<(), Failure> {
+        self.quarters += quarters(text);
+        self.grow(text.len())
+    }
+
+    /// About how many tokens were written until now.
+    pub(super) fn written(&self) -> u64 {
+        self.quarters.div_ceil(4)
+    }
+
+    /// The model thought, which is paid for like what it says.
+    pub(super) fn thought(&mut self, text: &str) -> Result<(), Failure> {
+        self.wrote(text)
+    }
+
     pub(super) fn text(&mut self, text: &str) -> Result<(), Failure> {
-        self.grow(text.len())?;
+        self.wrote(text)?;
         self.content.push_str(text);
         if !text.is_empty() {
             self.events.push(Event::Text(text.to_owned()));
@@ -61,7 +80,7 @@ impl Collected {
     }
 
     pub(super) fn refusal(&mut self, text: &str) -> Result<(), Failure> {
-        self.grow(text.len())?;
+        self.wrote(text)?;
         self.refusal.push_str(text);
         if !text.is_empty() {
             self.events.push(Event::Refusal(text.to_owned()));
@@ -72,6 +91,11 @@ impl Collected {
     /// How many calls there are.
     pub(super) fn calls(&self) -> usize {
         self.calls.len()
+    }
+
+    /// The calls.
+    pub(super) fn tool_calls(&self) -> &[ToolCall] {
+        &self.calls
     }
 
     /// The next call begins. Without an id it is given one.
@@ -92,7 +116,9 @@ impl Collected {
         let id = id
             .filter(|it| !it.is_empty())
             .map_or_else(made, str::to_owned);
-        self.grow(id.len() + name.len() + arguments.len())?;
+        self.grow(id.len())?;
+        self.wrote(name)?;
+        self.wrote(arguments)?;
         self.events.push(Event::ToolCall {
             index: index as u32,
             id: Some(id.clone()),
@@ -117,7 +143,7 @@ impl Collected {
 
     /// More of a call's arguments.
     pub(super) fn arguments(&mut self, index: usize, more: &str) -> Result<(), Failure> {
-        self.grow(more.len())?;
+        self.wrote(more)?;
         let call = self
             .calls
             .get_mut(index)
@@ -170,11 +196,11 @@ impl Collected {
         self.finish.is_some()
     }
 
-    /// All of it.
+    /// All of it, which is no longer here then. What is no answer stays.
     ///
     /// # Errors
     /// It is not finished, or is nothing where something must be.
-    pub(super) fn into_answer(self, head: &Head) -> Result<Answer, Failure> {
+    pub(super) fn answer(&mut self, head: &Head) -> Result<Answer, Failure> {
         let finish = self
             .finish
             .ok_or_else(|| Failure::new(Class::Fault, code::CUT))?;
@@ -184,14 +210,15 @@ impl Collected {
         if nothing && finish == Finish::Stop && self.provider == Provider::DeepSeek {
             return Err(Failure::new(Class::Fault, code::EMPTY));
         }
+        let found = std::mem::replace(self, Self::new(self.provider));
         Ok(Answer {
-            content: self.content,
-            refusal: Some(self.refusal).filter(|it| !it.is_empty()),
-            tool_calls: self.calls,
+            content: found.content,
+            refusal: Some(found.refusal).filter(|it| !it.is_empty()),
+            tool_calls: found.calls,
             finish,
-            usage: self.usage,
-            provider_request_id: head.request_id().or(self.request_id),
-            replay: self.replay,
+            usage: found.usage,
+            provider_request_id: head.request_id().or(found.request_id),
+            replay: found.replay,
         })
     }
 }

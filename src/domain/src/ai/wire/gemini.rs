@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::collect::Collected;
-use super::{Target, arguments_object, count, in_words, quirks, refused};
+use super::{Target, arguments_object, count_or_none, in_words, quirks, refused};
 use crate::ai::chat::{
     ChatRequest, Content, Finish, Format, Message, Part, Replay, Role, ToolChoice, ToolMode, Usage,
 };
@@ -305,12 +305,15 @@ fn finish(found: &mut Collected, reason: &str) -> Result<(), Failure> {
 
 /// Numbers that are nothing are left out.
 fn read_usage(usage: &Value) -> Option<Usage> {
-    let number = |name: &str| count(&usage[name]).unwrap_or(0);
-    let thoughts = number("thoughtsTokenCount");
-    usage.is_object().then(|| Usage {
-        input: number("promptTokenCount").saturating_add(number("toolUsePromptTokenCount")),
-        cached: Some(number("cachedContentTokenCount")),
-        output: number("candidatesTokenCount").saturating_add(thoughts),
+    if !usage.is_object() {
+        return None;
+    }
+    let number = |name: &str| count_or_none(&usage[name]);
+    let thoughts = number("thoughtsTokenCount")?;
+    Some(Usage {
+        input: number("promptTokenCount")? + number("toolUsePromptTokenCount")?,
+        cached: Some(number("cachedContentTokenCount")?),
+        output: number("candidatesTokenCount")? + thoughts,
         reasoning: Some(thoughts),
     })
 }

@@ -17,7 +17,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use stream::Stream;
+pub use stream::{SoFar, Stream};
 
 use self::collect::Collected;
 use super::chat::{Answer, ChatRequest, Finish, Format, Usage};
@@ -208,12 +208,23 @@ pub fn answer(
         Provider::Local => ollama::chunk,
     };
     absorb(&mut found, &value, now_ms)?;
-    found.into_answer(head)
+    found.answer(head)
 }
+
+/// The most tokens of one kind that one call can have; more is a mistake, and no count.
+const MAX_TOKENS: u64 = 100_000_000;
 
 /// A number of tokens; what is none is absent.
 fn count(value: &Value) -> Option<u64> {
-    value.as_u64()
+    value.as_u64().filter(|it| *it <= MAX_TOKENS)
+}
+
+/// A number of tokens that is left out where it is 0; `None` for what is none.
+fn count_or_none(value: &Value) -> Option<u64> {
+    match value {
+        Value::Null => Some(0),
+        value => count(value),
+    }
 }
 
 /// An identifier of the provider's that is short enough to be kept.

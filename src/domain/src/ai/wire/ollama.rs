@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::collect::Collected;
-use super::{Target, arguments_object, count, in_words, quirks, refused};
+use super::{Target, arguments_object, count_or_none, in_words, quirks, refused};
 use crate::ai::chat::{ChatRequest, Finish, Format, Message, Role, ToolChoice, ToolMode, Usage};
 use crate::ai::failure::Failure;
 
@@ -147,13 +147,16 @@ pub(super) fn chunk(found: &mut Collected, value: &Value, now_ms: i64) -> Result
         )?;
     }
     if value["done"] == true {
-        // Numbers that are nothing are left out.
-        found.used(Usage {
-            input: count(&value["prompt_eval_count"]).unwrap_or(0),
-            cached: None,
-            output: count(&value["eval_count"]).unwrap_or(0),
-            reasoning: None,
-        });
+        let [input, output] =
+            ["prompt_eval_count", "eval_count"].map(|it| count_or_none(&value[it]));
+        if let (Some(input), Some(output)) = (input, output) {
+            found.used(Usage {
+                input,
+                cached: None,
+                output,
+                reasoning: None,
+            });
+        }
         found.finished(match value["done_reason"].as_str() {
             Some("length") => Finish::Length,
             _ => Finish::Stop,

@@ -6,7 +6,7 @@ use super::anthropic::Blocks;
 use super::collect::Collected;
 use super::lines::Lines;
 use super::{Event, Head, anthropic, gemini, ollama, openai};
-use crate::ai::chat::{Answer, Usage};
+use crate::ai::chat::{Answer, ToolCall, Usage, estimate_text};
 use crate::ai::failure::{Failure, code};
 use crate::ai::provider::Provider;
 
@@ -130,13 +130,13 @@ impl Stream {
     }
 
     /// The connection's end: the events of a last line without its end, and all that came as one answer, as
-    /// [`super::answer`] would have read it.
+    /// [`super::answer`] would have read it. What is no answer stays, for [`Self::so_far`].
     ///
     /// # Errors
     /// What failed, or that it ended before it was finished.
-    pub fn end(mut self) -> Result<(Vec<Event>, Answer), Failure> {
-        if let Some(failure) = self.failed {
-            return Err(failure);
+    pub fn end(&mut self) -> Result<(Vec<Event>, Answer), Failure> {
+        if let Some(failure) = &self.failed {
+            return Err(failure.clone());
         }
         if !self.done {
             let rest = self.lines.rest();
@@ -147,18 +147,48 @@ impl Stream {
             }
         }
         let events = std::mem::take(&mut self.found.events);
-        Ok((events, self.found.into_answer(&self.head)?))
+        Ok((events, self.found.answer(&self.head)?))
     }
 
-    /// What was used as far as is known, when a stream is given up.
+    /// What came until now, when a stream is given up.
     #[must_use]
-    pub fn usage(&self) -> Option<Usage> {
-        self.found.usage
+    pub fn so_far(&self) -> SoFar<'_> {
+        SoFar {
+            usage: self.found.usage,
+            content: &self.found.content,
+            tool_calls: self.found.tool_calls(),
+            written: self.found.written(),
+        }
     }
+}
 
-    /// The text that came until now.
+/// What came of an answer that did not come to its end.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SoFar<'a> {
+    /// Tokens, as far as the provider said.
+    pub usage: Option<Usage>,
+    /// The text.
+    pub content: &'a str,
+    /// The functions that it asked for; the arguments of the last may be cut off.
+    pub tool_calls: &'a [ToolCall],
+    /// About how many tokens all of it is, refusal and thoughts included.
+    pub written: u64,
+}
+
+impl<'a> SoFar<'a> {
+    /// A whole answer that nobody waited for.
     #[must_use]
-    pub fn content(&self) -> &str {
-        &self.found.content
+    pub fn all_of(answer: &'a Answer) -> Self {
+        let calls = answer
+            .tool_calls
+            .iter()
+            .map(|it| estimate_text(&it.function.name) + estimate_text(&it.function.arguments));
+        let refusal = answer.refusal.as_deref().unwrap_or_default();
+        Self {
+            usage: answer.usage,
+            content: &answer.content,
+            tool_calls: &answer.tool_calls,
+            written: estimate_text(&answer.content) + estimate_text(refusal) + calls.sum::<u64>(),
+        }
     }
 }

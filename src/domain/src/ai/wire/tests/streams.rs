@@ -189,6 +189,73 @@ fn a_stream_that_ends_early_is_a_failure() {
 }
 
 #[test]
+fn what_came_of_a_stream_that_ends_early_is_still_there() {
+    let head = head(200, &[("content-type", kind(Provider::DeepSeek))]);
+    let mut stream = Stream::new(Provider::DeepSeek, &head, NOW).unwrap();
+    let delta =
+        |delta: Value| json!({"choices": [{"index": 0, "delta": delta, "finish_reason": null}]});
+    let call =
+        |function: Value| json!({"tool_calls": [{"index": 0, "id": "c", "function": function}]});
+    for said in [
+        json!({"reasoning_content": "abcd"}),
+        json!({"content": "efghijkl"}),
+        json!({"refusal": "no, never"}),
+        call(json!({"name": "look", "arguments": ""})),
+        call(json!({"arguments": "{\"at\": "})),
+    ] {
+        stream.push(sse(&[delta(said)]).as_bytes()).unwrap();
+    }
+    // Quarters: 4 of thoughts, 8 of text, 10 of a refusal, 4 of a name, 11 of arguments.
+    let is_all = |so_far: SoFar<'_>| {
+        assert_eq!(so_far.content, "efghijkl");
+        assert_eq!(so_far.tool_calls[0].function.arguments, "{\"at\": ");
+        assert_eq!((so_far.written, so_far.usage), (37_u64.div_ceil(4), None));
+    };
+    is_all(stream.so_far());
+    assert_eq!(stream.end().unwrap_err().code, code::CUT);
+    is_all(stream.so_far());
+}
+
+#[test]
+fn more_tokens_than_there_can_be_are_no_count() {
+    for (most, counts) in [
+        (100_000_000_u64, true),
+        (100_000_001, false),
+        (u64::MAX, false),
+    ] {
+        let usage = |provider, value: Value| {
+            let head = head(200, &[("content-type", "application/json")]);
+            answer(provider, &head, value.to_string().as_bytes(), NOW)
+                .unwrap()
+                .usage
+        };
+        let found = usage(
+            Provider::OpenAi,
+            json!({
+                "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": most, "completion_tokens": 1},
+            }),
+        );
+        assert_eq!(found.is_some(), counts, "{most}");
+        let found = usage(
+            Provider::Gemini,
+            json!({
+                "candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}],
+                "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": most},
+            }),
+        );
+        assert_eq!(found.is_some(), counts, "{most}");
+        let found = usage(
+            Provider::Local,
+            json!({
+                "message": {"content": "x"}, "done": true, "eval_count": most,
+            }),
+        );
+        assert_eq!(found.is_some(), counts, "{most}");
+    }
+}
+
+#[test]
 fn errors_inside() {
     let anthropic =
         |kind: &str| json!({"type": "error", "error": {"type": kind, "message": "Sentence."}});
@@ -286,7 +353,7 @@ fn an_error_ends_it() {
     );
     assert!(stream.is_done());
     assert!(stream.push(b"data: {}\n").is_err());
-    assert_eq!(stream.content(), "a");
+    assert_eq!(stream.so_far().content, "a");
     assert_eq!(stream.end().unwrap_err().code, code::PROVIDER_ERROR);
 }
 
@@ -298,7 +365,7 @@ fn done_needs_no_end() {
         if provider != Provider::Gemini {
             stream.push(text.as_bytes()).unwrap();
             assert!(stream.is_done(), "{provider}");
-            assert_eq!(stream.usage().unwrap().output, 5);
+            assert_eq!(stream.so_far().usage.unwrap().output, 5);
         }
     }
 }
@@ -396,7 +463,7 @@ fn nothing_grows_without_end() {
         };
         let ended = (0..100).find_map(|_| stream.push(chunk.as_bytes()).err());
         assert_eq!(ended.unwrap().code, code::TOO_LARGE, "{provider}");
-        assert!(stream.content().len() <= MAX_ANSWER_BYTES);
+        assert!(stream.so_far().content.len() <= MAX_ANSWER_BYTES);
     }
     let calls = (0..200_u64).map(|index| {
         json!({"choices": [{"delta": {"tool_calls": [
