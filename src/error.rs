@@ -224,6 +224,8 @@ codes! {
     WebhookSecretsFull = "WEBHOOK_SECRETS_FULL", 409, "Demasiadas rotaciones en 24 horas: los secretos anteriores siguen firmando", "Too many rotations within 24 hours: the secrets before still sign";
     /// A webhook that does not take deliveries.
     WebhookInactive = "WEBHOOK_INACTIVE", 409, "El webhook no está activo", "The webhook is not active";
+    /// What a webhook's delivery sent is no longer kept, and cannot be sent again.
+    DeliveryGone = "DELIVERY_GONE", 410, "Lo que llevaba esta entrega ya no se conserva; no se puede enviar de nuevo", "What this delivery sent is no longer kept; it cannot be sent again";
     /// A dead letter that cannot be sent again: no queue has its name, or it is larger than a queue takes. `details.problem` says which. It can be read and dropped.
     LetterStuck = "DEAD_LETTER_STUCK", 409, "El mensaje no puede volver a su cola; léalo y bórrelo", "The message cannot go back to its queue; read it and drop it";
     /// An audit log is acknowledged as cut off only where its verification says so.

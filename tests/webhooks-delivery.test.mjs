@@ -267,6 +267,10 @@ test('one delivery is sent again, with its id, and its attempts are counted on',
     return found.length === 2 && found;
   });
   assert.deepEqual(log.map((one) => one.attempt_number), [1, 2]);
+  // Its time is over before that of the later attempt, which does not carry it once more.
+  await stack.pg.query('DELETE FROM webhook_deliveries WHERE id = $1', [attempt.id]);
+  const later = { ...args, inner_id: log[1].id, headers: {} };
+  refused(await call('POST', '/api/webhooks/{id}/deliveries/{inner_id}/replay', later), 410, 'DELIVERY_GONE');
 });
 
 test('all events since a moment are sent again, also those from before the webhook', async () => {

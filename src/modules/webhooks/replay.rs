@@ -51,6 +51,13 @@ impl Past {
     }
 }
 
+/// What there still is of a delivery.
+#[derive(Deserialize)]
+struct Delivery {
+    /// Its event, as long as what was sent is kept.
+    past: Option<Past>,
+}
+
 /// The columns of [`Past`] for a delivery. Without what was sent there is nothing to send again.
 fn delivered() -> String {
     let (payload, owner) = (PAYLOAD, owner_of("d.event_type", "p.payload->'data'"));
@@ -80,11 +87,12 @@ pub async fn one(
         .id(delivery_id);
     let query = delivery.read("d.*").wrapped(|found| {
         format!(
-            "SELECT r.* FROM ({found}) AS d, LATERAL (SELECT {}) AS r",
+            "SELECT (SELECT row_to_json(r) FROM (SELECT {}) AS r) AS past FROM ({found}) AS d",
             delivered()
         )
     });
-    let past: Past = tx.one(query, Code::NotFound).await?;
+    let Delivery { past } = tx.one(query, Code::NotFound).await?;
+    let past = past.ok_or(Code::DeliveryGone)?;
     let rights = rights::of(&mut tx, &webhook).await?;
     if !rights.carries(&past.event_type, past.owner) {
         return Err(Code::NotFound.into());
