@@ -215,6 +215,26 @@ describe('what a key makes or ends', () => {
     }
   });
 
+  test('ends with it, whichever of the others replaced it', async () => {
+    const by = await withKey();
+    const child = good(await make({ scopes: working.scopes }, { by }), 201);
+    const grandchild = good(await make({ scopes: working.scopes }, { by: using(child) }), 201);
+    const fresh = good(await rotate(child, { overlap_seconds: 0 }, { by: using(grandchild) }), 201);
+    for (const key of [grandchild, fresh]) await works(key);
+    good(await remove({ id: by.id }), 204);
+    for (const key of [child, grandchild, fresh]) await isDead(key);
+  });
+
+  test('in the place of one without a maker ends with what replaced it, and not with the old one', async () => {
+    const [lone, by] = [await withKey(), await withKey()];
+    const fresh = good(await rotate(lone, {}, { by }), 201);
+    assert.equal(fresh.made_with, by.id);
+    good(await remove(lone), 204);
+    await works(fresh);
+    good(await remove(by), 204);
+    await isDead(fresh);
+  });
+
   test('ends with it whenever it is made', async () => {
     for (let round = 0; round < 5; round += 1) {
       const by = await withKey();

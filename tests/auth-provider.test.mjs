@@ -175,6 +175,27 @@ describe('an invitation', () => {
     good(await (await as(person))(...LIST));
   });
 
+  test('takes along the sign-in that it is accepted with', async () => {
+    const place = await createOrganization(stack, { roles: ['super_admin', 'admin', 'viewer'] });
+    const { email } = await rowOf(stack, 'users_profile', place.users.viewer);
+    const user = await invite(email);
+    const person = { id: place.users.viewer, email, email_confirmed_at: new Date().toISOString() };
+    provider.people.set(person.id, person);
+    const session_id = randomUUID();
+    const call = await as(person, { session_id });
+    good(await call(...LIST));
+    const noted = async () => (await stack.pg.query('SELECT id, user_id, organization_id FROM user_sessions WHERE session_token = $1', [session_id])).rows[0];
+    await eventually(noted);
+    good(await home.as.super_admin('DELETE', '/api/organizations/{id}', { id: place.id }), 204);
+    good(await acceptAs(person, user, { session_id }));
+    good(await call(...LIST));
+    assert.deepEqual(await noted(), { id: (await noted()).id, user_id: user.id, organization_id: home.id });
+    const [shown] = good(await call('GET', '/api/users/{id}/sessions', { id: user.id }));
+    assert.equal(shown.is_current, true);
+    good(await call('POST', '/api/auth/logout', { body: {} }), 204);
+    refused(await call(...LIST), 401, 'SESSION_ENDED');
+  });
+
   test('somebody removed comes back by a new one, to a new profile', async () => {
     const email = address();
     const first = await invite(email);

@@ -41,6 +41,28 @@ async function value(key, as = home.as.viewer, query = undefined) {
 }
 
 describe('evaluation', () => {
+  test('of flags with long lists', async () => {
+    const others = Array.from({ length: 1000 }, () => randomUUID());
+    const { users: { viewer: me } } = home;
+    // As many as the API takes, in 600 flags.
+    await stack.pg.query(`
+      INSERT INTO feature_flags (flag_key, name, is_enabled, target_type, target_users, target_organizations, overrides)
+      SELECT 'long.' || n, 'Long', true, CASE WHEN n % 2 = 0 THEN 'users' ELSE 'orgs' END,
+        $1::uuid[] || CASE WHEN n = 2 THEN ARRAY[$2::uuid] ELSE '{}' END,
+        $1::uuid[] || CASE WHEN n = 3 THEN ARRAY[$3::uuid] ELSE '{}' END,
+        jsonb_build_object('users', o.map || CASE WHEN n = 4 THEN jsonb_build_object($2::text, true) ELSE '{}' END,
+          'organizations', o.map || CASE WHEN n = 5 THEN jsonb_build_object($3::text, false) ELSE '{}' END)
+      FROM generate_series(1, 600) AS n, (SELECT jsonb_object_agg(id, true) AS map FROM unnest($1::uuid[]) AS id) AS o`,
+    [others, me, home.id]);
+    const values = good(await home.as.viewer('GET', `${FLAGS}/evaluate`));
+    const long = (n) => [values[`long.${n}`].value, values[`long.${n}`].reason];
+    assert.deepEqual([1, 2, 3, 4, 5, 6].map(long), [
+      [false, 'not_targeted'], [true, 'user_target'], [true, 'organization_target'], [true, 'user_override'],
+      [false, 'organization_override'], [false, 'not_targeted'],
+    ]);
+    await stack.pg.query("DELETE FROM feature_flags WHERE flag_key LIKE 'long.%'");
+  });
+
   test('the reference used below is Unleash\'s', () => {
     assert.equal(murmur3('The quick brown fox jumps over the lazy dog'), 0x2e4ff723);
     assert.equal(murmur3('aaa', 0x9747b28c), 0x283e0130);

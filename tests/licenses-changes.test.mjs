@@ -50,6 +50,15 @@ async function leavesNoTrace(id, change) {
 }
 
 describe('PATCH', () => {
+  test('another end is another day of the next bill', async () => {
+    const license = await create({ starts_at: '2026-01-31T10:00:00Z', expires_at: '2099-05-31T23:30:00Z' });
+    assert.equal(license.next_billing_date, '2099-05-31');
+    const later = good(await patch(license.id, { expires_at: '2099-09-30T01:00:00+02:00' }));
+    assert.equal(later.next_billing_date, '2099-09-29');
+    assert.equal(good(await patch(license.id, { notes: 'n' })).next_billing_date, '2099-09-29');
+    assert.equal(good(await patch(license.id, { expires_at: null })).next_billing_date, null);
+  });
+
   test('absent stays, null clears, a value sets', async () => {
     const license = await create({ notes: 'n', owner_id: home.users.client, custom_limits: { max_ips: 2 }, metadata: { a: 1 } });
     const same = ['updated_at'];

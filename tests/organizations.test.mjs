@@ -124,7 +124,10 @@ describe('a change', () => {
     assert.deepEqual([changed.max_users, changed.max_api_calls_per_month], [1000, -1]);
     refusedFields(await change({ max_users: -2 }, root), 'max_users');
     refusedFields(await change({ max_users: null }, root), 'max_users');
-    refusedFields(await change({ max_api_calls_per_month: -2 }, root), 'max_api_calls_per_month');
+    for (const calls of [-2, 1e12 + 1]) {
+      const { fields } = refused(await change({ max_api_calls_per_month: calls }, root), 422, 'VALIDATION_FAILED');
+      assert.deepEqual(fields, { max_api_calls_per_month: ['debe ser de -1 a 1000000000000'] });
+    }
   });
 
   test('out of bounds', async () => {

@@ -146,7 +146,7 @@ async fn enter(
 }
 
 /// Whoever accepts is somebody once: not beside a profile of theirs, or of their address, unless its
-/// organization was closed.
+/// organization was closed. Their sign-ins come along, so that they can be ended from here on.
 async fn make_room(tx: &mut Tx, invitation: &Invitation, subject: Uuid) -> Result<()> {
     let others = sql(format!(
         "SELECT u.id, o.deleted_at IS NOT NULL AS is_closed
@@ -169,6 +169,17 @@ async fn make_room(tx: &mut Tx, invitation: &Invitation, subject: Uuid) -> Resul
             sql("UPDATE users_profile SET deleted_at = now()
                  WHERE id IN (SELECT value::uuid FROM jsonb_array_elements_text($1::jsonb))")
             .bind(json!(ids)),
+        )
+        .await?;
+        tx.execute(
+            sql(
+                "UPDATE user_sessions s SET user_id = u.id, organization_id = u.organization_id
+                 FROM users_profile u
+                 WHERE u.id = $2::uuid
+                   AND s.user_id IN (SELECT value::uuid FROM jsonb_array_elements_text($1::jsonb))",
+            )
+            .bind(json!(ids))
+            .bind(invitation.id),
         )
         .await?;
     }

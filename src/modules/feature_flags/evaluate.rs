@@ -32,7 +32,7 @@ pub struct Subject {
 /// What one statement finds.
 #[derive(Deserialize)]
 struct Found {
-    /// The organization of the user asked for.
+    /// The organization that is asked for, or the user's.
     organization_id: Option<Uuid>,
     flags: Vec<Flag>,
 }
@@ -76,21 +76,25 @@ async fn evaluate(
     let found: Found = tx
         .only_value(
             sql(format!(
-                "SELECT json_build_object(
-                   'organization_id', (SELECT u.organization_id FROM users_profile u
-                     WHERE u.id = $1::uuid AND ($3::uuid IS NULL OR u.organization_id = $3::uuid)),
+                "WITH subject AS (
+                   SELECT $1::uuid AS user_id, coalesce($4::uuid, (SELECT u.organization_id FROM users_profile u
+                     WHERE u.id = $1::uuid AND ($3::uuid IS NULL OR u.organization_id = $3::uuid))) AS organization_id)
+                 SELECT json_build_object(
+                   'organization_id', s.organization_id,
                    'flags', (SELECT coalesce(json_agg(f), '[]') FROM (
-                     SELECT {RULES} FROM feature_flags f WHERE $2 IS NULL OR f.flag_key = $2) f))::text"
+                     SELECT {RULES} FROM feature_flags f WHERE $2 IS NULL OR f.flag_key = $2) f))::text
+                 FROM subject s"
             ))
             .bind(user_id)
             .bind(key)
-            .bind(tenant),
+            .bind(tenant)
+            .bind(subject.organization_id),
         )
         .await?;
     let context = Context {
         environment: &permit.call.config.app_env,
         user_id,
-        organization_id: subject.organization_id.or(found.organization_id),
+        organization_id: found.organization_id,
     };
     let values = found.flags.into_iter().map(|flag| {
         let value = flags::evaluate(&flag, &context);

@@ -16,9 +16,18 @@ pub const COLUMNS: &str = "f.id, f.flag_key, f.name, f.description, f.is_enabled
     '{\"users\": {}, \"organizations\": {}}'::jsonb || f.overrides AS overrides, f.metadata,
     f.created_at, f.updated_at, f.updated_by";
 
-/// What a flag is evaluated by, as `celaest_domain::flags::Flag` reads it, from alias `f`.
-pub const RULES: &str = "f.flag_key, f.is_enabled, f.environments, f.overrides, f.target_type,
-    f.target_percentage, f.target_users, f.target_organizations";
+/// What a flag is evaluated by for the `user_id` and `organization_id` of alias `s`, as
+/// `celaest_domain::flags::Flag` reads it, from alias `f`: of the lists only what names them, for there may be
+/// many flags, each with thousands of others.
+pub const RULES: &str = "f.flag_key, f.is_enabled, f.environments, f.target_type, f.target_percentage,
+    json_build_object(
+      'users', CASE WHEN f.overrides->'users' ? s.user_id::text
+        THEN json_build_object(s.user_id, f.overrides->'users'->s.user_id::text) ELSE '{}' END,
+      'organizations', CASE WHEN f.overrides->'organizations' ? s.organization_id::text
+        THEN json_build_object(s.organization_id, f.overrides->'organizations'->s.organization_id::text) ELSE '{}' END
+    ) AS overrides,
+    CASE WHEN s.user_id = ANY (f.target_users) THEN ARRAY[s.user_id] END AS target_users,
+    CASE WHEN s.organization_id = ANY (f.target_organizations) THEN ARRAY[s.organization_id] END AS target_organizations";
 
 /// Assignments from JSON; null is an empty list.
 pub const TARGET_USERS: &str =

@@ -33,7 +33,7 @@ pub async fn update(
     let full_term = match (&wanted.trial_ends_at, &wanted.expires_at) {
         (Patch::Null, Patch::Absent) => {
             let cycle = wanted.billing_cycle.value();
-            life.full_term(cycle.copied().unwrap_or(life.billing_cycle), now)
+            life.full_term(cycle.copied().unwrap_or(life.billing_cycle), now)?
         }
         _ => None,
     };
@@ -45,7 +45,13 @@ pub async fn update(
         .patch("plan_id = {}::uuid", &wanted.plan_id)
         .patch("owner_id = {}::uuid", &wanted.owner_id)
         .patch("billing_cycle = {}::billing_cycle", &wanted.billing_cycle)
-        .patch("expires_at = {}::timestamptz", &wanted.expires_at)
+        // The day of the next bill goes along, unless it was another one before.
+        .patch(
+            "expires_at = {}::timestamptz, next_billing_date = CASE
+               WHEN l.next_billing_date IS NOT DISTINCT FROM l.expires_at::date THEN {}::timestamptz::date
+               ELSE l.next_billing_date END",
+            &wanted.expires_at,
+        )
         .when(
             "expires_at = {}::timestamptz, next_billing_date = {}::timestamptz::date",
             full_term,

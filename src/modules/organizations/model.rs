@@ -44,7 +44,8 @@ pub struct Organization {
     pub metadata: Map<String, Value>,
     /// How many people it may have, the invited included; -1 for any number.
     pub max_users: i64,
-    /// How many calls with API keys it may make in a month; -1 for any number.
+    /// How many calls with API keys a month are agreed on; -1 for any number. Its subscription says how many it
+    /// made; calls beyond are counted and not refused.
     pub max_api_calls_per_month: i64,
     /// When it was founded.
     pub created_at: String,
@@ -148,13 +149,15 @@ fn country(code: &Patch<String>, _: &()) -> garde::Result {
     }
 }
 
+/// Within what JSON numbers hold exactly.
+const MOST_CALLS: i64 = 1_000_000_000_000;
+
 fn limit(limit: &Patch<i64>, _: &()) -> garde::Result {
-    // Within what JSON numbers hold exactly.
-    let good = |limit: &i64| (-1..=1_000_000_000_000).contains(limit);
+    let good = |limit: &i64| (-1..=MOST_CALLS).contains(limit);
     if limit.value().is_none_or(good) {
         Ok(())
     } else {
-        Err(garde::Error::new("must be -1 or more"))
+        Err(garde::Error::new(format!("must be -1 to {MOST_CALLS}")))
     }
 }
 
@@ -217,7 +220,7 @@ pub struct OrganizationChanges {
     /// Only for super_admin: how many people it may have; -1 for any number.
     #[garde(custom(people))]
     pub max_users: Patch<i32>,
-    /// Only for super_admin: how many calls with API keys it may make in a month; -1 for any number.
+    /// Only for super_admin: how many calls with API keys a month are agreed on; -1 for any number.
     #[garde(custom(limit))]
     pub max_api_calls_per_month: Patch<i64>,
 }

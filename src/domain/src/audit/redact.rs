@@ -49,6 +49,19 @@ const SECRET: [&str; 37] = [
     "autorizacion",
 ];
 
+/// The same of many: a number under such a name says how many there are.
+const SECRETS: [&str; 9] = [
+    "passwords",
+    "passphrases",
+    "secrets",
+    "cookies",
+    "apikeys",
+    "privatekeys",
+    "secretkeys",
+    "accesskeys",
+    "licensekeys",
+];
+
 /// An object without secrets, at every depth: values whose name says that they are one, or is one of `secret`,
 /// and the parts of addresses that hold one.
 #[must_use]
@@ -62,7 +75,8 @@ pub fn redacted_fields(fields: &Map<String, Value>, secret: &[&str]) -> Map<Stri
 pub fn redacted(key: &str, value: &Value, secret: &[&str]) -> Value {
     match value {
         Value::Null | Value::Bool(_) => value.clone(),
-        _ if secret.contains(&key) || is_secret(key) => Value::from(REDACTED),
+        _ if secret.contains(&key) || ends(key, &SECRET) => Value::from(REDACTED),
+        _ if !value.is_number() && ends(key, &SECRETS) => Value::from(REDACTED),
         Value::String(text) if is_address(key) && text.contains("://") => shown_url(text).into(),
         Value::Object(fields) => Value::Object(redacted_fields(fields, secret)),
         // What is in a list goes by the list's name.
@@ -82,14 +96,13 @@ fn words(key: &str) -> String {
         .collect()
 }
 
-fn is_secret(key: &str) -> bool {
+fn ends(key: &str, with: &[&str]) -> bool {
     let words = words(key);
-    SECRET.iter().any(|end| words.ends_with(end))
+    with.iter().any(|end| words.ends_with(end))
 }
 
 fn is_address(key: &str) -> bool {
-    let words = words(key);
-    words.ends_with("url") || words.ends_with("uri")
+    ends(key, &["url", "uri"])
 }
 
 #[cfg(test)]
@@ -114,6 +127,9 @@ mod tests {
             })
         );
         for name in [
+            "passwords",
+            "client_secrets",
+            "licenseKeys",
             "contraseña",
             "Contrasen\u{303}a_nueva_contraseña",
             "CLAVE_API",
@@ -126,6 +142,8 @@ mod tests {
         for name in ["clave_producto", "palabras", "contrato"] {
             assert_eq!(redacted(name, &json!("x"), &[]), "x", "{name}");
         }
-        assert_eq!(redacted("secrets", &json!("x"), &["secrets"]), "[redacted]");
+        assert_eq!(redacted("API-Keys", &json!({"a": "x"}), &[]), REDACTED);
+        assert_eq!(redacted("api_keys", &json!(7), &[]), 7);
+        assert_eq!(redacted("plain", &json!(7), &["plain"]), REDACTED);
     }
 }

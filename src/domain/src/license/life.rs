@@ -164,13 +164,24 @@ impl Life {
 
     /// The expiry of a trial that becomes a full license: the end of the running cycle, counted from the
     /// start. `None` for what is no trial, has an expiry of its own, or never expires.
-    #[must_use]
-    pub fn full_term(&self, cycle: BillingCycle, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        if self.trial_ends_at.is_none() || self.expires_at.is_some() {
-            return None;
+    ///
+    /// # Errors
+    /// Beyond the years that are stored.
+    pub fn full_term(
+        &self,
+        cycle: BillingCycle,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, Refusal> {
+        let months = cycle.months();
+        let Some(months) =
+            months.filter(|_| self.trial_ends_at.is_some() && self.expires_at.is_none())
+        else {
+            return Ok(None);
+        };
+        match calendar::running_period(self.starts_at, months, now) {
+            Some((_, last)) => Ok(Some(last)),
+            None => Err(Refusal::TooFar("trial_ends_at")),
         }
-        let running = calendar::running_period(self.starts_at, cycle.months()?, now);
-        running.map(|(_, last)| last)
     }
 
     /// Gives it other dates, which can bring an expired license back, and end a trial. Returns its status
@@ -308,17 +319,25 @@ mod tests {
             ..life(Status::Trial)
         };
         let end = trial.full_term(BillingCycle::Monthly, day(3)).unwrap();
-        assert!(end > day(27) && end < day(32));
-        assert_eq!(trial.full_term(BillingCycle::Lifetime, day(3)), None);
+        assert!(end.is_some_and(|end| end > day(27) && end < day(32)));
+        assert_eq!(trial.full_term(BillingCycle::Lifetime, day(3)), Ok(None));
         assert_eq!(
             life(Status::Active).full_term(BillingCycle::Monthly, day(3)),
-            None
+            Ok(None)
+        );
+        let last = Life {
+            starts_at: calendar::parse_timestamp("9999-06-01T00:00:00Z").unwrap(),
+            ..trial
+        };
+        assert_eq!(
+            last.full_term(BillingCycle::Yearly, day(3)),
+            Err(Refusal::TooFar("trial_ends_at"))
         );
         let dated = Life {
             expires_at: Some(day(90)),
             ..trial
         };
-        assert_eq!(dated.full_term(BillingCycle::Monthly, day(3)), None);
+        assert_eq!(dated.full_term(BillingCycle::Monthly, day(3)), Ok(None));
     }
 
     proptest! {

@@ -179,8 +179,8 @@ pub async fn check_room(tx: &mut Tx, person: Uuid, more: i64) -> Result<()> {
     }
 }
 
-/// Ends the keys whose `column` is `id`, which are held, and all that were made with them; their owners'
-/// objects forget. Returns what they were.
+/// Ends the keys whose `column` is `id`, which are held, and all that were made with them, or came in the
+/// place of one that was; their owners' objects forget. Returns what they were.
 ///
 /// # Errors
 /// When the database fails.
@@ -194,8 +194,9 @@ pub async fn end_with(
     loop {
         let query = sql(format!(
             "WITH RECURSIVE family AS (
-               SELECT k.id FROM user_api_keys k WHERE {column} = $1::uuid AND k.revoked_at IS NULL
-               UNION SELECT c.id FROM user_api_keys c JOIN family f ON c.made_with = f.id)
+               -- What came in the place of one of these itself goes on.
+               SELECT k.id, NULL::uuid AS heir FROM user_api_keys k WHERE {column} = $1::uuid AND k.revoked_at IS NULL
+               UNION SELECT c.id, c.replaced_by FROM user_api_keys c JOIN family f ON c.made_with = f.id OR c.id = f.heir)
              SELECT {COLUMNS} FROM user_api_keys k
              WHERE k.id IN (SELECT id FROM family) AND k.revoked_at IS NULL
                AND ($2::uuid IS NULL OR k.organization_id = $2::uuid)
