@@ -1,7 +1,7 @@
 //! Cards as the gateway tells of them.
 
 use super::model::PaymentMethod;
-use super::queries::{COLUMNS, METHOD, hold_owner, remove};
+use super::queries::{COLUMNS, METHOD, remove};
 use crate::db::{Raw, Rows, Set, Tx, sql};
 use crate::error::Result;
 use serde::Deserialize;
@@ -150,7 +150,6 @@ pub async fn removed(tx: &mut Tx, id: &str) -> Result<()> {
         .read("m.id");
     let known: Option<Known> = tx.row(query).await?;
     if let Some(Known { id }) = known {
-        hold_owner(tx, id).await?;
         remove(tx, id).await?;
     }
     Ok(())

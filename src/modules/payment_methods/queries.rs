@@ -53,12 +53,13 @@ struct Owned {
     is_default: bool,
 }
 
-/// Removes a card whose owner is held ([`hold_owner`]), unless it is gone already. In the place of the default comes
+/// Removes a card, whose owner is held from then on, unless it is gone already. In the place of the default comes
 /// the one that its owner saved last, of those that have not expired if there are any: subscriptions go on.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn remove(tx: &mut Tx, id: Uuid) -> Result<()> {
+    hold_owner(tx, id).await?;
     let one = mine(tx).id(id);
     let before: Option<Raw<PaymentMethod>> = tx.row(one.clone().lock(COLUMNS)).await?;
     let Some(before) = before else { return Ok(()) };

@@ -43,7 +43,6 @@ pub async fn remove(
     }
     let mut tx = permit.begin_once(key).await?;
     // The gateway's own word of it may have been here first.
-    queries::hold_owner(&mut tx, id).await?;
     queries::remove(&mut tx, id).await?;
     permit.commit(tx, NoContent::done()).await
 }

@@ -19,7 +19,7 @@ use crate::platform::clock;
 use celaest_domain::billing::subscription::{LEAD, proration};
 use celaest_domain::billing::totals::{Discount, Line};
 use celaest_domain::json;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Lets a subscription end with its period. Doing so again changes nothing.
 pub async fn cancel(
@@ -97,15 +97,7 @@ pub async fn change_plan(
         return Err(conflict().into());
     }
     // What is to be paid for another change, or for the next period, is paid or given up first.
-    let open: Option<Value> = tx
-        .row(
-            sql("SELECT o.id FROM orders o WHERE o.subscription_id = $1::uuid AND o.organization_id = $2::uuid
-                   AND o.status IN ('pending', 'processing', 'failed') LIMIT 1")
-            .bind(id)
-            .bind(before.organization_id),
-        )
-        .await?;
-    if open.is_some() {
+    if queries::open_order(&mut tx, &before).await?.is_some() {
         return Err(conflict().into());
     }
     if before.plan_id == Some(plan) {

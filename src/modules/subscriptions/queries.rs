@@ -2,11 +2,12 @@
 
 use super::model::{Status, Subscription};
 use crate::db::facts::Subject;
-use crate::db::{Raw, Rows, Scope, Set, Tx};
+use crate::db::{Raw, Rows, Scope, Set, Tx, sql};
 use crate::error::{Code, Result};
 use crate::modules::assets::queries as assets;
 use crate::modules::licenses::model::BillingCycle;
 use crate::modules::licenses::sold;
+use crate::modules::orders::model::Kind;
 use crate::modules::orders::pricing::Address;
 use crate::modules::orders::queries::record_for_both;
 use celaest_domain::billing::money::Currency;
@@ -227,6 +228,29 @@ pub async fn licenses(tx: &mut Tx, subscription: &Parts) -> Result<Vec<Uuid>> {
     let mut ids: Vec<_> = found.into_iter().map(|one| one.license_id).collect();
     ids.sort_unstable();
     Ok(ids)
+}
+
+/// The order that is to be paid for a subscription: for its next period, or for another plan.
+#[derive(Debug, Deserialize)]
+pub struct Open {
+    /// Of the order.
+    pub id: Uuid,
+    /// Which of them.
+    pub kind: Kind,
+}
+
+/// The oldest order that is still to be paid for a subscription.
+///
+/// # Errors
+/// When the database fails.
+pub async fn open_order(tx: &mut Tx, subscription: &Parts) -> Result<Option<Open>> {
+    tx.row(
+        sql("SELECT o.id, o.kind FROM orders o WHERE o.subscription_id = $1::uuid AND o.organization_id = $2::uuid
+               AND o.status IN ('pending', 'processing', 'failed') ORDER BY o.created_at LIMIT 1")
+        .bind(subscription.id)
+        .bind(subscription.organization_id),
+    )
+    .await
 }
 
 /// What a subscription gave ends at `until`, on another plan if one is given; `billed_again` says whether it is charged

@@ -70,7 +70,7 @@ async fn one(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<()> {
     if !due || subscription.status == Status::Ended {
         return ledger.commit(tx, &[]).await;
     }
-    let open = open_order(&mut tx, id).await?;
+    let open = queries::open_order(&mut tx, &subscription).await?;
     let over = now >= subscription.current_period_end;
     let given_up = subscription
         .suspended_at
@@ -124,24 +124,6 @@ async fn is_closed(tx: &mut Tx, subscription: &Locked) -> Result<bool> {
                AND o.deleted_at IS NOT NULL))::text")
         .bind(subscription.organization_id)
         .bind(subscription.seller_id),
-    )
-    .await
-}
-
-/// The order that is to be paid for a subscription: for its next period, or for another plan.
-#[derive(Deserialize)]
-struct Open {
-    id: Uuid,
-    kind: Kind,
-}
-
-async fn open_order(tx: &mut Tx, id: Uuid) -> Result<Option<Open>> {
-    tx.row(
-        sql(
-            "SELECT o.id, o.kind FROM orders o WHERE o.subscription_id = $1::uuid
-               AND o.status IN ('pending', 'processing', 'failed') ORDER BY o.created_at LIMIT 1",
-        )
-        .bind(id),
     )
     .await
 }

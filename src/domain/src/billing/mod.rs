@@ -3,6 +3,7 @@
 //! Money is whole minor units of its currency, as many as the gateway counts in; never a float.
 
 pub mod coupon;
+pub mod credit;
 pub mod document;
 pub mod money;
 pub mod order;

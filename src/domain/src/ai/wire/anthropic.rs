@@ -354,7 +354,7 @@ fn delta(found: &mut Collected, blocks: &mut Blocks, delta: &Value) -> Result<()
             None => Ok(()),
         },
         Some("thinking_delta") => {
-            found.thought(text("thinking"))?;
+            found.wrote(text("thinking"))?;
             think(blocks, "thinking", text("thinking"));
             Ok(())
         }

@@ -54,8 +54,8 @@ impl Collected {
         }
     }
 
-    /// What the model wrote.
-    fn wrote(&mut self, text: &str) -> Result<(), Failure> {
+    /// What the model wrote; what it thought is paid for like what it says.
+    pub(super) fn wrote(&mut self, text: &str) -> Result<(), Failure> {
         self.quarters += quarters(text);
         self.grow(text.len())
     }
@@ -63,11 +63,6 @@ impl Collected {
     /// About how many tokens were written until now.
     pub(super) fn written(&self) -> u64 {
         self.quarters.div_ceil(4)
-    }
-
-    /// The model thought, which is paid for like what it says.
-    pub(super) fn thought(&mut self, text: &str) -> Result<(), Failure> {
-        self.wrote(text)
     }
 
     pub(super) fn text(&mut self, text: &str) -> Result<(), Failure> {

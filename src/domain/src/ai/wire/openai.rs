@@ -224,7 +224,7 @@ fn step(found: &mut Collected, value: &Value, said: &Value) -> Result<(), Failur
     if let Some(thought) = said["reasoning_content"].as_str()
         && found.provider == Provider::DeepSeek
     {
-        found.thought(thought)?;
+        found.wrote(thought)?;
         match &mut found.replay {
             Some(Replay::DeepSeek { reasoning_content }) => reasoning_content.push_str(thought),
             replay => {

@@ -313,3 +313,42 @@ fn what_is_no_answer() {
         assert!(answer(provider, &head(302, &[]), good.as_bytes(), NOW).is_err());
     }
 }
+
+#[test]
+fn more_tokens_than_there_can_be_are_no_count() {
+    for (most, counts) in [
+        (100_000_000_u64, true),
+        (100_000_001, false),
+        (u64::MAX, false),
+    ] {
+        let usage = |provider, value: Value| {
+            let head = head(200, &[("content-type", "application/json")]);
+            answer(provider, &head, value.to_string().as_bytes(), NOW)
+                .unwrap()
+                .usage
+        };
+        let found = usage(
+            Provider::OpenAi,
+            json!({
+                "choices": [{"message": {"content": "x"}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": most, "completion_tokens": 1},
+            }),
+        );
+        assert_eq!(found.is_some(), counts, "{most}");
+        let found = usage(
+            Provider::Gemini,
+            json!({
+                "candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}],
+                "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": most},
+            }),
+        );
+        assert_eq!(found.is_some(), counts, "{most}");
+        let found = usage(
+            Provider::Local,
+            json!({
+                "message": {"content": "x"}, "done": true, "eval_count": most,
+            }),
+        );
+        assert_eq!(found.is_some(), counts, "{most}");
+    }
+}
