@@ -1,10 +1,11 @@
-// How often an API key works: as a person does unless somebody may say more, up to what the plan allows.
+// How often an API key works: as a person does unless somebody may say more, up to what the plan allows; and how its
+// calls are counted.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { good, refused, refusedFields } from './support/api.mjs';
+import { eventually, good, refused, refusedFields } from './support/api.mjs';
 import { startStack } from './harness/client.mjs';
-import { createOrganization, insert, insertLicense } from './support/world.mjs';
+import { createOrganization, insert, insertLicense, withApiKey } from './support/world.mjs';
 import { randomUUID } from 'node:crypto';
 
 let stack;
@@ -44,4 +45,16 @@ describe('more than a person', () => {
     await stack.pg.query(`UPDATE licenses SET status = 'suspended' WHERE id = $1`, [license.id]);
     refusedFields(await make(home.as.admin, home.users.admin, 2001), 'rate_limit_rpm');
   });
+});
+
+test("a key's calls are added to the organization's month, once", async () => {
+  const place = await createOrganization(stack, { roles: ['admin', 'client'] });
+  const keys = [await withApiKey(stack, place.users.admin, place.id), await withApiKey(stack, place.users.client, place.id)];
+  for (let use = 0; use < 4; use += 1) for (const key of keys) good(await key('GET', '/api/licenses'));
+  const calls = () => place.as.admin('GET', '/api/organizations/{id}/subscription', { id: place.id }).then((answer) => good(answer).usage.api_calls);
+  await eventually(async () => (await calls()) === 8, 30_000, 500);
+  for (let use = 0; use < 3; use += 1) good(await keys[0]('GET', '/api/licenses'));
+  await eventually(async () => (await calls()) === 11, 30_000, 500);
+  const { rows } = await stack.pg.query('SELECT period::text, api_calls::int FROM organization_usage WHERE organization_id = $1', [place.id]);
+  assert.deepEqual(rows, [{ period: `${new Date().toISOString().slice(0, 7)}-01`, api_calls: 11 }]);
 });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { before, describe, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { caller, eventually, good, refused, refusedFields } from './support/api.mjs';
+import { caller, good, refused, refusedFields } from './support/api.mjs';
 import { about, sameMoment } from './support/calendar.mjs';
 import { sharedStack } from './harness/client.mjs';
 import { GRANTED } from './support/roles.mjs';
@@ -438,16 +438,4 @@ test('what somebody loses, their keys lose with it', async () => {
   good(await key('POST', '/api/licenses', { body: { plan_id: PLANS.free } }), 201);
   good(await home.as.admin('PATCH', '/api/users/{id}', { id, body: { role: 'viewer' } }));
   refused(await key('POST', '/api/licenses', { body: { plan_id: PLANS.free } }), 403, 'FORBIDDEN');
-});
-
-test("a key's calls are added to the organization's month, once", async () => {
-  const place = await createOrganization(stack, { roles: ['admin', 'client'] });
-  const keys = [await withApiKey(stack, place.users.admin, place.id), await withApiKey(stack, place.users.client, place.id)];
-  for (let use = 0; use < 4; use += 1) for (const key of keys) good(await key('GET', '/api/licenses'));
-  const calls = () => place.as.admin('GET', '/api/organizations/{id}/subscription', { id: place.id }).then((answer) => good(answer).usage.api_calls);
-  await eventually(async () => (await calls()) === 8, 30_000, 500);
-  for (let use = 0; use < 3; use += 1) good(await keys[0]('GET', '/api/licenses'));
-  await eventually(async () => (await calls()) === 11, 30_000, 500);
-  const { rows } = await stack.pg.query('SELECT period::text, api_calls::int FROM organization_usage WHERE organization_id = $1', [place.id]);
-  assert.deepEqual(rows, [{ period: `${new Date().toISOString().slice(0, 7)}-01`, api_calls: 11 }]);
 });

@@ -1,12 +1,13 @@
-// Which card is charged: everybody who has cards has one default, for each organization that they buy for.
+// Saved cards: set up, preferred, warned of and removed. Everybody who has cards has one default, which is charged, for
+// each organization that they buy for.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { good } from './support/api.mjs';
+import { good, refused } from './support/api.mjs';
 import { eventuallyHolds } from './support/eventually.mjs';
-import { Shop } from './support/shop.mjs';
-import { insert } from './support/world.mjs';
+import { JOBS, Shop } from './support/shop.mjs';
+import { insert, rowOf } from './support/world.mjs';
 
 let shop;
 let stripe;
@@ -33,6 +34,74 @@ async function withCards(count) {
   for (let n = 0; n < count; n += 1) ids.push((await save(buyer)).id);
   return { ...buyer, ids };
 }
+/** A card expires this month. */
+const expires = (id) => shop.rows('UPDATE payment_methods SET card_exp_month = extract(month FROM now()), card_exp_year = extract(year FROM now()) WHERE id = $1', id);
+/** How often somebody was told that a card expires. */
+const warned = async ({ id }) => (await shop.rows("SELECT id FROM outbox_messages WHERE payload->>'template' = 'card_expiring' AND payload->>'to' LIKE $1", `%${id}%`)).length;
+
+test('cards are set up with the gateway, preferred, warned of and removed there too', async () => {
+  const buyer = await shop.buyer();
+  const setup = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
+  assert.ok(setup.client_secret.startsWith(`${setup.setup_id}_secret_`));
+  refused(await buyer.call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 409, 'PAYMENT_METHOD_CONFLICT');
+  const theirs = await stripe.confirmSetup(setup.setup_id);
+  refused(await (await shop.buyer()).call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 404, 'PAYMENT_METHOD_NOT_FOUND');
+  const kept = good(await buyer.call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 201).payment_method;
+  assert.deepEqual([kept.card_brand, kept.card_last4, kept.card_exp_month, kept.is_default], ['visa', '4242', 12, true]);
+  const other = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
+  await stripe.confirmSetup(other.setup_id);
+  const cards = good(await buyer.call('GET', '/api/payment-methods'));
+  assert.deepEqual(cards.map((card) => card.is_default).sort(), [false, true]);
+  const second = cards.find((card) => !card.is_default);
+  good(await buyer.call('POST', '/api/payment-methods/{id}/default', { id: second.id, body: {} }));
+  assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')).filter((card) => card.is_default).map(({ id }) => id), [second.id]);
+
+  // Whichever of them comes last is the default, and the others are not.
+  const third = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
+  await stripe.confirmSetup(third.setup_id);
+  const ids = good(await buyer.call('GET', '/api/payment-methods')).map(({ id }) => id);
+  assert.equal(ids.length, 3);
+  const prefer = (id) => buyer.call('POST', '/api/payment-methods/{id}/default', { id, body: {} });
+  for (let round = 0; round < 4; round += 1) {
+    const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => prefer(ids[n % 3])));
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  }
+  good(await prefer(second.id));
+  assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')).filter((card) => card.is_default).map(({ id }) => id), [second.id]);
+
+  await expires(second.id);
+  for (let round = 0; round < 2; round += 1) await shop.stack.triggerCron(JOBS.cards);
+  await eventuallyHolds(async () => assert.equal(await warned(buyer), 1));
+
+  good(await buyer.call('DELETE', '/api/payment-methods/{id}', { id: kept.id }), 204);
+  assert.equal(stripe.methods.get(theirs).customer, null);
+  const [{ text }] = await shop.rows('SELECT string_agg(m::text, \' \') AS text FROM payment_methods m WHERE user_id = $1', buyer.id);
+  assert.ok(!text.includes('_secret_'));
+});
+
+test('a card that was removed does not come back, and is warned of once, whatever is told of it late', async () => {
+  const buyer = await shop.buyer();
+  const setup = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
+  const theirs = await stripe.confirmSetup(setup.setup_id);
+  const attached = structuredClone(stripe.events.find(({ type, data }) => type === 'payment_method.attached' && data.object.id === theirs).data.object);
+  const again = (type) => stripe.tell(stripe.event(type, attached));
+  const [card] = good(await buyer.call('GET', '/api/payment-methods'));
+  await expires(card.id);
+  Object.assign(attached.card, { exp_month: new Date().getUTCMonth() + 1, exp_year: new Date().getUTCFullYear() });
+  await shop.job(JOBS.cards, async () => assert.equal(await warned(buyer), 1));
+  await again('payment_method.updated');
+  await shop.stack.triggerCron(JOBS.cards);
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  assert.equal(await warned(buyer), 1);
+  Object.assign(attached.card, { exp_year: attached.card.exp_year + 3 });
+  await again('payment_method.automatically_updated');
+  assert.equal((await rowOf(shop.stack, 'payment_methods', card.id)).expiry_warned_at, null);
+
+  good(await buyer.call('DELETE', '/api/payment-methods/{id}', { id: card.id }), 204);
+  await again('payment_method.attached');
+  assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')), []);
+  refused(await buyer.call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 409, 'PAYMENT_METHOD_CONFLICT');
+});
 
 test('where the default is removed the card that was saved last comes in its place, one that has not expired first', async () => {
   const buyer = await withCards(4);

@@ -6,7 +6,7 @@ import { good, refused } from './support/api.mjs';
 import { sameMoment } from './support/calendar.mjs';
 import { eventually, eventuallyHolds } from './support/eventually.mjs';
 import { JOBS, Shop } from './support/shop.mjs';
-import { PLANS, rowOf } from './support/world.mjs';
+import { PLANS } from './support/world.mjs';
 
 const PLATFORM = '10000000-0000-4000-8000-000000000001';
 
@@ -34,22 +34,12 @@ async function on(plan) {
   return { buyer, order, id, card, intent };
 }
 
-const of = (one) => rowOf(shop.stack, 'subscriptions', one.id);
+const of = (one) => shop.subscription(one);
+const license = (one) => shop.licenseOf(one);
+const renewals = (one) => shop.renewals(one);
+const passes = (one, days) => shop.passes(one, days);
 const ask = (one, plan) => one.buyer.call('POST', '/api/subscriptions/{id}/change-plan', { id: one.id, body: { plan_id: plan } });
 const cancel = (one) => one.buyer.call('POST', '/api/subscriptions/{id}/cancel', { id: one.id, body: {} });
-const renewals = (one) => shop.rows("SELECT * FROM orders WHERE subscription_id = $1 AND kind = 'renewal' ORDER BY created_at", one.id);
-const license = async (one) => (await shop.rows('SELECT l.* FROM licenses l JOIN order_grants g ON g.license_id = l.id WHERE g.order_id = $1', one.order.id))[0];
-const cardOf = async ({ card }) => (await rowOf(shop.stack, 'payment_methods', card.id)).gateway_method_id;
-const begun = () => stripe.requests.filter(({ path }) => /payment_intents(\/pi_\w+\/confirm)?$/.test(path)).length;
-
-/** Everything about a subscription is so many days longer ago. */
-async function passes(one, days) {
-  const columns = ['current_period_start', 'current_period_end', 'next_attempt_at', 'first_failed_at', 'suspended_at', 'created_at'];
-  await shop.rows(`UPDATE subscriptions SET ${columns.map((name) => `${name} = ${name} - make_interval(days => $2)`)} WHERE id = $1`, one.id, days);
-  await shop.rows(
-    `UPDATE licenses SET starts_at = starts_at - make_interval(days => $2), expires_at = expires_at - make_interval(days => $2)
-     WHERE id IN (SELECT license_id FROM order_grants WHERE order_id = $1)`, one.order.id, days);
-}
 
 /** Runs the job until it has done what is due. */
 const renew = (holds) => eventuallyHolds(async () => {
@@ -59,7 +49,7 @@ const renew = (holds) => eventuallyHolds(async () => {
 
 /** Its card is refused when the period ends. */
 async function isRefused(one) {
-  stripe.cards.set(await cardOf(one), 'pm_poor');
+  stripe.cards.set(await shop.cardOf(one), 'pm_poor');
   await passes(one, 31);
   await renew(async () => assert.equal((await of(one)).status, 'past_due'));
   return (await renewals(one))[0];
@@ -173,14 +163,14 @@ describe('the next period', () => {
     // And keeps a card, for later.
     const { setup_id: setup } = good(await one.buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
     await stripe.confirmSetup(setup);
-    const before = begun();
+    const before = shop.charges();
     await passes(one, 8);
     await renew(async () => assert.equal((await of(one)).status, 'suspended'));
-    assert.deepEqual([begun(), (await shop.row(open)).payment_error], [before, 'transfer_awaited']);
+    assert.deepEqual([shop.charges(), (await shop.row(open)).payment_error], [before, 'transfer_awaited']);
     // The money arrives.
     good(await shop.vendor.as.super_admin('POST', '/api/orders/{id}/settle', { id: open.id, body: {} }));
     assert.deepEqual([(await of(one)).status, (await license(one)).status], ['active', 'active']);
-    assert.equal(begun(), before);
+    assert.equal(shop.charges(), before);
     await shop.balanced();
   });
 
@@ -196,11 +186,11 @@ describe('the next period', () => {
     }
     refused(await resume(lost), 409, 'SUBSCRIPTION_CONFLICT');
     assert.equal(good(await resume(won)).cancel_at_period_end, false);
-    const before = begun();
+    const before = shop.charges();
     for (const one of [lost, won]) await passes(one, 31);
     await renew(async () => assert.deepEqual([(await of(lost)).status, (await renewals(won)).length], ['ended', 1]));
     await eventually(async () => (await renewals(won))[0].status === 'completed');
-    assert.deepEqual([await renewals(lost), begun()], [[], before + 1]);
+    assert.deepEqual([await renewals(lost), shop.charges()], [[], before + 1]);
     assert.equal((await license(won)).status, 'active');
     await shop.balanced();
   });
@@ -209,7 +199,7 @@ describe('the next period', () => {
     const one = await on(PLANS.starter);
     const open = await isRefused(one);
     stripe.intents.get(open.gateway_transaction_id).status = 'canceled';
-    stripe.cards.set(await cardOf(one), 'pm_visa');
+    stripe.cards.set(await shop.cardOf(one), 'pm_visa');
     await passes(one, 1);
     await renew(async () => assert.equal((await shop.row(open)).gateway_transaction_id, null));
     assert.equal((await shop.row(open)).payment_error, 'insufficient_funds');

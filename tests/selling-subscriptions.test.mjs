@@ -6,7 +6,7 @@ import { caller, good, refused } from './support/api.mjs';
 import { about, sameMoment } from './support/calendar.mjs';
 import { eventually, eventuallyHolds } from './support/eventually.mjs';
 import { JOBS, Shop } from './support/shop.mjs';
-import { PLANS, createOrganization, createProduct, rowOf } from './support/world.mjs';
+import { PLANS, createOrganization, createProduct } from './support/world.mjs';
 
 const DAY = 86_400_000;
 const PLATFORM = '10000000-0000-4000-8000-000000000001';
@@ -29,25 +29,10 @@ async function subscribed(more = {}) {
   return { buyer, order, id: subscription.id, subscription, card };
 }
 
-const of = (one) => rowOf(shop.stack, 'subscriptions', one.id);
-const license = async (one) => (await shop.rows(
-  'SELECT l.* FROM licenses l JOIN order_grants g ON g.license_id = l.id WHERE g.order_id = $1 ORDER BY g.position', one.order.id))[0];
-const renewals = (one) => shop.rows("SELECT * FROM orders WHERE subscription_id = $1 AND kind = 'renewal' ORDER BY created_at", one.id);
-const cardOf = async ({ card }) => (await rowOf(shop.stack, 'payment_methods', card.id)).gateway_method_id;
-
-/** Time goes by: everything about a subscription is so much longer ago. */
-async function passes(one, days) {
-  const columns = ['current_period_start', 'current_period_end', 'next_attempt_at', 'first_failed_at', 'suspended_at', 'created_at'];
-  await shop.rows(`UPDATE subscriptions SET ${columns.map((name) => `${name} = ${name} - make_interval(days => $2)`)} WHERE id = $1`, one.id, days);
-  await shop.rows(
-    `UPDATE licenses SET starts_at = starts_at - make_interval(days => $2), expires_at = expires_at - make_interval(days => $2)
-     WHERE id IN (SELECT license_id FROM order_grants WHERE order_id = $1)`, one.order.id, days);
-  await shop.rows(
-    `UPDATE customer_assets SET acquired_at = acquired_at - make_interval(days => $2), expires_at = expires_at - make_interval(days => $2)
-     WHERE id IN (SELECT asset_id FROM order_grants WHERE order_id = $1)`, one.order.id, days);
-}
-
-const attempts = () => stripe.requests.filter(({ path }) => /payment_intents(\/pi_\w+\/confirm)?$/.test(path)).length;
+const of = (one) => shop.subscription(one);
+const license = (one) => shop.licenseOf(one);
+const renewals = (one) => shop.renewals(one);
+const passes = (one, days) => shop.passes(one, days);
 
 /** Runs the job until it has done what is due. */
 async function renew(one, holds) {
@@ -82,7 +67,7 @@ describe('a subscription', () => {
     await shop.stack.triggerCron(JOBS.renewals);
     assert.equal((await renewals(one)).length, 1);
     const { form } = stripe.requests.findLast(({ form }) => form.metadata?.order_id === renewal.id);
-    assert.deepEqual([form.off_session, form.confirm, form.payment_method], ['true', 'true', await cardOf(one)]);
+    assert.deepEqual([form.off_session, form.confirm, form.payment_method], ['true', 'true', await shop.cardOf(one)]);
     await shop.balanced();
   });
 
@@ -111,7 +96,7 @@ describe('a subscription', () => {
     sameMoment(written.changes.after.expires_at, (await of(one)).current_period_end);
 
     // While a payment is tried again it works on, as a license does.
-    stripe.cards.set(await cardOf(one), 'pm_stolen');
+    stripe.cards.set(await shop.cardOf(one), 'pm_stolen');
     await passes(one, 30);
     await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
     const due = await of(one);
@@ -129,7 +114,7 @@ describe('a subscription', () => {
     const [card] = good(await buyer.call('GET', '/api/payment-methods'));
     const [asset] = await shop.rows('SELECT asset_id AS id FROM order_grants WHERE order_id = $1', order.id);
     const one = { buyer, order, id, card };
-    stripe.cards.set(await cardOf(one), 'pm_stolen');
+    stripe.cards.set(await shop.cardOf(one), 'pm_stolen');
     await passes(one, 30);
     await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
     // It has no plan, and so none to change.
@@ -143,9 +128,9 @@ describe('a subscription', () => {
 
   test('that is not paid is tried four more times in a week, works meanwhile, stops, and works again when it is paid', async () => {
     const one = await subscribed();
-    stripe.cards.set(await cardOf(one), 'pm_poor');
+    stripe.cards.set(await shop.cardOf(one), 'pm_poor');
     await passes(one, 30);
-    const tried = attempts();
+    const tried = shop.charges();
     await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
     const until = await of(one);
     about((await license(one)).expires_at, new Date(Math.max(until.current_period_end, until.first_failed_at.getTime() + 8 * DAY)), 60);
@@ -154,11 +139,11 @@ describe('a subscription', () => {
       about((await of(one)).next_attempt_at, new Date((await of(one)).first_failed_at.getTime() + day * DAY), 5);
       await passes(one, day - days);
       days = day;
-      const before = attempts();
-      await renew(one, async () => assert.ok(attempts() > before));
+      const before = shop.charges();
+      await renew(one, async () => assert.ok(shop.charges() > before));
       await eventually(async () => (await of(one)).next_attempt_at > new Date());
     }
-    assert.equal(attempts() - tried, 5);
+    assert.equal(shop.charges() - tried, 5);
     const suspended = await of(one);
     assert.equal(suspended.status, 'suspended');
     assert.deepEqual([(await license(one)).status, (await license(one)).suspension_reason], ['suspended', 'subscription unpaid']);
@@ -179,7 +164,7 @@ describe('a subscription', () => {
   test('whose card can never work is not tried again; without a card neither', async () => {
     for (const [card, error] of [['pm_stolen', 'stolen_card'], ['pm_authenticate', 'authentication_required'], [null, 'no_payment_method']]) {
       const one = await subscribed();
-      if (card) stripe.cards.set(await cardOf(one), card);
+      if (card) stripe.cards.set(await shop.cardOf(one), card);
       else good(await one.buyer.call('DELETE', '/api/payment-methods/{id}', { id: one.card.id }), 204);
       await passes(one, 30);
       await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
@@ -291,7 +276,7 @@ describe('access follows the period that is paid now', () => {
 
   /** Its card is refused when the period ends. */
   async function isRefused(one, card) {
-    stripe.cards.set(await cardOf(one), card);
+    stripe.cards.set(await shop.cardOf(one), card);
     await passes(one, 30);
     await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
   }
@@ -367,74 +352,6 @@ describe('access follows the period that is paid now', () => {
   });
 });
 
-describe('saved cards', () => {
-  test('are set up with the gateway, preferred, warned of and removed there too', async () => {
-    const buyer = await shop.buyer();
-    const setup = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
-    assert.ok(setup.client_secret.startsWith(`${setup.setup_id}_secret_`));
-    refused(await buyer.call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 409, 'PAYMENT_METHOD_CONFLICT');
-    const theirs = await stripe.confirmSetup(setup.setup_id);
-    refused(await (await shop.buyer()).call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 404, 'PAYMENT_METHOD_NOT_FOUND');
-    const kept = good(await buyer.call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 201).payment_method;
-    assert.deepEqual([kept.card_brand, kept.card_last4, kept.card_exp_month, kept.is_default], ['visa', '4242', 12, true]);
-    const other = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
-    await stripe.confirmSetup(other.setup_id);
-    const cards = good(await buyer.call('GET', '/api/payment-methods'));
-    assert.deepEqual(cards.map((card) => card.is_default).sort(), [false, true]);
-    const second = cards.find((card) => !card.is_default);
-    good(await buyer.call('POST', '/api/payment-methods/{id}/default', { id: second.id, body: {} }));
-    assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')).filter((card) => card.is_default).map(({ id }) => id), [second.id]);
-
-    // Whichever of them comes last is the default, and the others are not.
-    const third = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
-    await stripe.confirmSetup(third.setup_id);
-    const ids = good(await buyer.call('GET', '/api/payment-methods')).map(({ id }) => id);
-    assert.equal(ids.length, 3);
-    const prefer = (id) => buyer.call('POST', '/api/payment-methods/{id}/default', { id, body: {} });
-    for (let round = 0; round < 4; round += 1) {
-      const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => prefer(ids[n % 3])));
-      assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
-    }
-    good(await prefer(second.id));
-    assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')).filter((card) => card.is_default).map(({ id }) => id), [second.id]);
-
-    await shop.rows('UPDATE payment_methods SET card_exp_month = extract(month FROM now()), card_exp_year = extract(year FROM now()) WHERE id = $1', second.id);
-    for (let round = 0; round < 2; round += 1) await shop.stack.triggerCron(JOBS.cards);
-    const warned = async () => (await shop.rows("SELECT id FROM outbox_messages WHERE payload->>'template' = 'card_expiring' AND payload->>'to' LIKE $1", `%${buyer.id}%`)).length;
-    await eventuallyHolds(async () => assert.equal(await warned(), 1));
-
-    good(await buyer.call('DELETE', '/api/payment-methods/{id}', { id: kept.id }), 204);
-    assert.equal(stripe.methods.get(theirs).customer, null);
-    const [{ text }] = await shop.rows('SELECT string_agg(m::text, \' \') AS text FROM payment_methods m WHERE user_id = $1', buyer.id);
-    assert.ok(!text.includes('_secret_'));
-  });
-});
-
-test('a card that was removed does not come back, and is warned of once, whatever is told of it late', async () => {
-  const buyer = await shop.buyer();
-  const setup = good(await buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
-  const theirs = await stripe.confirmSetup(setup.setup_id);
-  const attached = structuredClone(stripe.events.find(({ type, data }) => type === 'payment_method.attached' && data.object.id === theirs).data.object);
-  const again = (type) => stripe.tell(stripe.event(type, attached));
-  const [card] = good(await buyer.call('GET', '/api/payment-methods'));
-  await shop.rows('UPDATE payment_methods SET card_exp_month = extract(month FROM now()), card_exp_year = extract(year FROM now()) WHERE id = $1', card.id);
-  Object.assign(attached.card, { exp_month: new Date().getUTCMonth() + 1, exp_year: new Date().getUTCFullYear() });
-  const warned = async () => (await shop.rows("SELECT id FROM outbox_messages WHERE payload->>'template' = 'card_expiring' AND payload->>'to' LIKE $1", `%${buyer.id}%`)).length;
-  await shop.job(JOBS.cards, async () => assert.equal(await warned(), 1));
-  await again('payment_method.updated');
-  await shop.stack.triggerCron(JOBS.cards);
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
-  assert.equal(await warned(), 1);
-  Object.assign(attached.card, { exp_year: attached.card.exp_year + 3 });
-  await again('payment_method.automatically_updated');
-  assert.equal((await rowOf(shop.stack, 'payment_methods', card.id)).expiry_warned_at, null);
-
-  good(await buyer.call('DELETE', '/api/payment-methods/{id}', { id: card.id }), 204);
-  await again('payment_method.attached');
-  assert.deepEqual(good(await buyer.call('GET', '/api/payment-methods')), []);
-  refused(await buyer.call('POST', '/api/payment-methods', { body: { setup_id: setup.setup_id } }), 409, 'PAYMENT_METHOD_CONFLICT');
-});
-
 describe('of whoever is gone', () => {
   const close = async ({ id }) => good(await shop.vendor.as.super_admin('DELETE', '/api/organizations/{id}', { id }), 204);
 
@@ -443,10 +360,10 @@ describe('of whoever is gone', () => {
     good(await shop.buyers.as.admin('DELETE', '/api/users/{id}', { id: one.buyer.id }), 204);
     await shop.place(shop.buyers.id, { email: 'office@buyers.test' });
     await passes(one, 30);
-    const before = attempts();
+    const before = shop.charges();
     await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
     const [renewal] = await renewals(one);
-    assert.deepEqual([attempts(), renewal.payment_error], [before, 'no_payment_method']);
+    assert.deepEqual([shop.charges(), renewal.payment_error], [before, 'no_payment_method']);
     // Whoever is left learns of it.
     const mails = await shop.rows("SELECT payload->>'to' AS to, payload->>'template' AS template FROM outbox_messages WHERE payload->'data'->>'order_number' = $1", renewal.order_number);
     assert.deepEqual(mails, [{ to: 'office@buyers.test', template: 'payment_failed' }]);
@@ -466,13 +383,13 @@ describe('of whoever is gone', () => {
     const sold = await buy((await shop.buyer()).call, await createProduct(shop.stack, vendor.id, monthly));
     await close(home);
     await close(vendor);
-    const before = attempts();
+    const before = shop.charges();
     for (const one of [bought, sold]) {
       await passes(one, 30);
       await renew(one, async () => assert.equal((await of(one)).status, 'ended'));
       assert.deepEqual(await renewals(one), []);
     }
-    assert.equal(attempts(), before);
+    assert.equal(shop.charges(), before);
     await shop.balanced();
   });
 });

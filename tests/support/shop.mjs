@@ -85,6 +85,43 @@ export class Shop {
     return rowOf(this.stack, 'orders', order.id);
   }
 
+  /** The row of a subscription. */
+  subscription(one) {
+    return rowOf(this.stack, 'subscriptions', one.id);
+  }
+
+  /** The orders of a subscription's next periods, the first first. */
+  renewals(one) {
+    return this.rows("SELECT * FROM orders WHERE subscription_id = $1 AND kind = 'renewal' ORDER BY created_at", one.id);
+  }
+
+  /** The first license of a subscription's order. */
+  async licenseOf(one) {
+    return (await this.rows(
+      'SELECT l.* FROM licenses l JOIN order_grants g ON g.license_id = l.id WHERE g.order_id = $1 ORDER BY g.position', one.order.id))[0];
+  }
+
+  /** What the gateway calls the card of a subscription. */
+  async cardOf({ card }) {
+    return (await rowOf(this.stack, 'payment_methods', card.id)).gateway_method_id;
+  }
+
+  /** How often the gateway was asked to take money. */
+  charges() {
+    return this.stripe.requests.filter(({ path }) => /payment_intents(\/pi_\w+\/confirm)?$/.test(path)).length;
+  }
+
+  /** Time goes by: everything about a subscription is so many days longer ago. */
+  async passes(one, days) {
+    const ago = (names) => names.map((name) => `${name} = ${name} - make_interval(days => $2)`).join(', ');
+    const periods = ['current_period_start', 'current_period_end', 'next_attempt_at', 'first_failed_at', 'suspended_at', 'created_at'];
+    await this.rows(`UPDATE subscriptions SET ${ago(periods)} WHERE id = $1`, one.id, days);
+    await this.rows(`UPDATE licenses SET ${ago(['starts_at', 'expires_at'])}
+      WHERE id IN (SELECT license_id FROM order_grants WHERE order_id = $1)`, one.order.id, days);
+    await this.rows(`UPDATE customer_assets SET ${ago(['acquired_at', 'expires_at'])}
+      WHERE id IN (SELECT asset_id FROM order_grants WHERE order_id = $1)`, one.order.id, days);
+  }
+
   /** Rows of a statement. */
   async rows(sql, ...values) {
     return (await this.stack.pg.query(sql, values)).rows;
