@@ -71,7 +71,7 @@ fn cancel_some(tx: &Tx, batch: Uuid) -> Query {
            DELETE FROM ai_task_queue q USING place p WHERE q.task_id = p.task_id AND p.lease IS NULL
          ), task AS (
            UPDATE processed_tasks t SET status = 'cancelled', completed_at = now() FROM place p
-           WHERE t.id = p.task_id AND t.created_at IS NOT DISTINCT FROM p.task_created_at AND t.batch_id = $1::uuid
+           WHERE t.id = p.task_id AND t.created_at IS NOT DISTINCT FROM p.task_created_at
            RETURNING t.id)
          SELECT json_build_array((SELECT count(*) FROM due), (SELECT count(*) FROM task))::text",
     )
