@@ -14,6 +14,8 @@ const SLOWEST = 10;
 
 /** The milliseconds that one file may take, on a machine that is busy with others. */
 const PATIENCE = 600_000;
+/** And a slow proof. */
+const SLOW_PATIENCE = 3 * PATIENCE;
 
 /** Files as jobs: those in `parts` once for each of their parts, which the file finds in CELAEST_PART. */
 export function jobsOf(files, parts) {
@@ -31,8 +33,9 @@ async function runJob({ file, part, name }, { env, folder, onLine }) {
   const report = join(folder, `report-${name.replaceAll(/\W/g, '-')}.jsonl`);
   const lines = [];
   const started = Date.now();
+  const patience = name.endsWith('.slow') ? SLOW_PATIENCE : PATIENCE;
   const service = await Service.start(process.execPath, [
-    '--no-warnings', '--test', `--test-timeout=${PATIENCE}`,
+    '--no-warnings', '--test', `--test-timeout=${patience}`,
     '--test-reporter=spec', '--test-reporter-destination=stdout',
     `--test-reporter=${REPORTER}`, `--test-reporter-destination=${report}`, file,
   ], {
