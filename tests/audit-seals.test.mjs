@@ -3,6 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
 import { eventually, good, refused } from './support/api.mjs';
@@ -206,6 +208,34 @@ describe('sealing', () => {
     await slow.end();
     await seal(others);
     await isWhole(others);
+  });
+
+  test('goes on with the others when the object of one does not answer', async () => {
+    const heads = join(dirname(dirname(stack.log)), `worker-${stack.id}`, 'objects');
+    const stored = () => readdirSync(heads, { recursive: true }).filter((name) => name.includes('SealHeadObject') && name.includes('.sqlite'));
+    const [lost, other] = [await organization(), await organization()].sort();
+    const before = new Set(stored());
+    await write(lost, 2);
+    await seal(lost);
+    const files = stored().filter((name) => !before.has(name)).map((name) => join(heads, name));
+    assert.ok(files.length > 0);
+    const contents = files.map((file) => readFileSync(file));
+    const restart = async (change) => {
+      await stack.restart({ kill: 'SIGKILL' });
+      files.forEach(change);
+      await stack.restart({ kill: 'SIGKILL' });
+      root = await signedIn(stack, home.users.super_admin);
+    };
+    await restart((file) => (file.endsWith('.sqlite') ? writeFileSync(file, 'not a database'.repeat(1000)) : rmSync(file, { force: true })));
+    await write(lost, 1);
+    await write(other, 1);
+    await stack.triggerCron(SEALS);
+    assert.deepEqual([(await seals(stack.pg, lost)).length, (await seals(stack.pg, other)).length], [1, 1]);
+    await isWhole(other);
+    // It answers again.
+    await restart((file, place) => writeFileSync(file, contents[place]));
+    await seal(lost);
+    assert.equal((await isWhole(lost)).seals, 2);
   });
 
   test('does without a key: nothing is sealed, nothing verified, everything else works', async () => {

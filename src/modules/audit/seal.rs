@@ -87,8 +87,8 @@ impl Sealer<'_> {
         self.run.begin().only_value(query).await
     }
 
-    /// Seals one tenant's rows. Whatever is wrong with one does not keep the others from theirs, unless
-    /// something we all depend on is away.
+    /// Seals one tenant's rows. Whatever is wrong with one, its object included, does not keep the others from theirs;
+    /// PostgreSQL, which they all depend on, does while it is away.
     async fn tenant(&self, tenant: Option<Uuid>) -> Result<u64> {
         match self.seals(tenant).await {
             Err(error) if error.code != Code::Unavailable => {
@@ -112,7 +112,7 @@ impl Sealer<'_> {
         };
         // Before PostgreSQL: what the object knows must be there.
         let known = seal_head::read(&self.run.env, tenant).await;
-        let mut head = known.map_err(Error::unavailable)?.head;
+        let mut head = known.map_err(Error::internal)?.head;
         for _ in 0..SEALS {
             let unsealed = self.unsealed(tenant, horizon).await?;
             if unsealed.rows.is_empty() {
@@ -237,6 +237,6 @@ impl Sealer<'_> {
     async fn tell(&self, tenant: Option<Uuid>, step: &Step) -> Result<Option<Head>> {
         seal_head::advance(&self.run.env, tenant, step)
             .await
-            .map_err(Error::unavailable)
+            .map_err(Error::internal)
     }
 }
