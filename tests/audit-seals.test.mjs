@@ -238,6 +238,28 @@ describe('sealing', () => {
     assert.equal((await isWhole(lost)).seals, 2);
   });
 
+  test('goes on with the others when PostgreSQL takes too long for one, and says so', async () => {
+    const [held, other] = [await organization(), await organization()].sort();
+    await write(held, 1);
+    await write(other, 1);
+    // Somebody makes the same seal, and does not end.
+    const lines = await hashes(stack.pg, held, 0);
+    const { at, ...made } = sealed(stack.vars.AUDIT_SIGNING_KEY, held, null, lines, '2026-11-21T10:00:00.123456Z');
+    const client = await stack.pg.connect();
+    await client.query('BEGIN');
+    await insert({ pg: client }, 'audit_seals', { ...made, sealed_at: at });
+    const failures = async () => (await stack.pg.query("SELECT coalesce(max(failures), 0)::int AS count FROM job_runs WHERE name = 'seals'")).rows[0].count;
+    const before = await failures();
+    await stack.triggerCron(SEALS);
+    const after = await failures();
+    await client.query('ROLLBACK');
+    client.release();
+    assert.deepEqual([(await seals(stack.pg, held)).length, (await seals(stack.pg, other)).length], [0, 1]);
+    assert.equal(after, before + 1);
+    await seal(held);
+    await isWhole(held);
+  });
+
   test('does without a key: nothing is sealed, nothing verified, everything else works', async () => {
     const id = await organization(1);
     await stack.restart({ vars: { AUDIT_SIGNING_KEY: null } });

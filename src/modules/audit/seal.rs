@@ -54,16 +54,21 @@ pub async fn seal_all(run: &Run) -> Result<u64> {
         run,
         keys: keys(config)?,
     };
-    let mut rows = sealer.tenant(None).await?;
+    let mut rows = 0;
+    let mut outcome = sealer.tenant(None, &mut rows).await;
     let mut after: Option<Uuid> = None;
     loop {
         let tenants = sealer.tenants(after).await?;
         for tenant in &tenants {
-            rows += sealer.tenant(Some(*tenant)).await?;
+            if let Err(error) = sealer.tenant(Some(*tenant), &mut rows).await {
+                // Where PostgreSQL is away, nobody else need be tried.
+                sealer.tenants(Some(*tenant)).await?;
+                outcome = Err(error);
+            }
         }
         after = tenants.last().copied();
         if tenants.len() < TENANTS as usize {
-            return Ok(rows);
+            return outcome.map(|()| rows);
         }
     }
 }
@@ -87,17 +92,19 @@ impl Sealer<'_> {
         self.run.begin().only_value(query).await
     }
 
-    /// Seals one tenant's rows. Whatever is wrong with one, its object included, does not keep the others from theirs;
-    /// PostgreSQL, which they all depend on, does while it is away.
-    async fn tenant(&self, tenant: Option<Uuid>) -> Result<u64> {
+    /// Seals one tenant's rows. Whatever is wrong with one, its object included, does not keep the others from theirs.
+    ///
+    /// # Errors
+    /// When PostgreSQL is away, or took too long for this tenant.
+    async fn tenant(&self, tenant: Option<Uuid>, rows: &mut u64) -> Result<()> {
         match self.seals(tenant).await {
             Err(error) if error.code != Code::Unavailable => {
                 let subject = tenant.map_or_else(|| "none".to_owned(), |id| id.to_string());
                 let run = format!("{} {subject}", self.run.name);
                 log::error(&run, "the audit log of a tenant was not sealed", &error);
-                Ok(0)
+                Ok(())
             }
-            outcome => outcome,
+            outcome => outcome.map(|sealed| *rows += sealed),
         }
     }
 
