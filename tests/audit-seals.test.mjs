@@ -3,6 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
 import { eventually, good, refused } from './support/api.mjs';
@@ -206,6 +208,56 @@ describe('sealing', () => {
     await slow.end();
     await seal(others);
     await isWhole(others);
+  });
+
+  test('goes on with the others when the object of one does not answer', async () => {
+    const heads = join(dirname(dirname(stack.log)), `worker-${stack.id}`, 'objects');
+    const stored = () => readdirSync(heads, { recursive: true }).filter((name) => name.includes('SealHeadObject') && name.includes('.sqlite'));
+    const [lost, other] = [await organization(), await organization()].sort();
+    const before = new Set(stored());
+    await write(lost, 2);
+    await seal(lost);
+    const files = stored().filter((name) => !before.has(name)).map((name) => join(heads, name));
+    assert.ok(files.length > 0);
+    const contents = files.map((file) => readFileSync(file));
+    const restart = async (change) => {
+      await stack.restart({ kill: 'SIGKILL' });
+      files.forEach(change);
+      await stack.restart({ kill: 'SIGKILL' });
+      root = await signedIn(stack, home.users.super_admin);
+    };
+    await restart((file) => (file.endsWith('.sqlite') ? writeFileSync(file, 'not a database'.repeat(1000)) : rmSync(file, { force: true })));
+    await write(lost, 1);
+    await write(other, 1);
+    await stack.triggerCron(SEALS);
+    assert.deepEqual([(await seals(stack.pg, lost)).length, (await seals(stack.pg, other)).length], [1, 1]);
+    await isWhole(other);
+    // It answers again.
+    await restart((file, place) => writeFileSync(file, contents[place]));
+    await seal(lost);
+    assert.equal((await isWhole(lost)).seals, 2);
+  });
+
+  test('goes on with the others when PostgreSQL takes too long for one, and says so', async () => {
+    const [held, other] = [await organization(), await organization()].sort();
+    await write(held, 1);
+    await write(other, 1);
+    // Somebody makes the same seal, and does not end.
+    const lines = await hashes(stack.pg, held, 0);
+    const { at, ...made } = sealed(stack.vars.AUDIT_SIGNING_KEY, held, null, lines, '2026-11-21T10:00:00.123456Z');
+    const client = await stack.pg.connect();
+    await client.query('BEGIN');
+    await insert({ pg: client }, 'audit_seals', { ...made, sealed_at: at });
+    const failures = async () => (await stack.pg.query("SELECT coalesce(max(failures), 0)::int AS count FROM job_runs WHERE name = 'seals'")).rows[0].count;
+    const before = await failures();
+    await stack.triggerCron(SEALS);
+    const after = await failures();
+    await client.query('ROLLBACK');
+    client.release();
+    assert.deepEqual([(await seals(stack.pg, held)).length, (await seals(stack.pg, other)).length], [0, 1]);
+    assert.equal(after, before + 1);
+    await seal(held);
+    await isWhole(held);
   });
 
   test('does without a key: nothing is sealed, nothing verified, everything else works', async () => {

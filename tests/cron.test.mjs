@@ -1,12 +1,13 @@
 // The jobs of the clock. Each is run twice: the second run changes nothing more.
 
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { caller, eventually, good } from './support/api.mjs';
 import { addMonths, sameMoment } from './support/calendar.mjs';
 import { sharedStack } from './harness/client.mjs';
-import { auditOf, createOrganization, eventsOf, insert, insertLicense, rowOf } from './support/world.mjs';
+import { PLANS, auditOf, createOrganization, eventsOf, insert, insertLicense, rowOf } from './support/world.mjs';
 
 const OUTBOX = '* * * * *';
 const EXPIRIES = '*/5 * * * *';
@@ -17,7 +18,7 @@ const stack = await sharedStack();
 let home;
 
 before(async () => {
-  home = await createOrganization(stack, { roles: ['admin'] });
+  home = await createOrganization(stack, { roles: ['admin', 'super_admin'] });
 });
 
 const ago = (seconds) => new Date(Date.now() - seconds * 1000);
@@ -187,6 +188,29 @@ describe('the outbox', () => {
       const { rows } = await stack.pg.query('SELECT count(*)::int FROM outbox_messages WHERE id = ANY ($1) AND sent_at IS NULL', [ids]);
       return rows[0].count === 0;
     }, 30_000);
+  });
+
+  test('what tells many licenses of a change step by step takes each step once, however often it arrives', async () => {
+    const other = await createOrganization(stack, { roles: ['admin'] });
+    await stack.pg.query(
+      `INSERT INTO licenses (organization_id, plan_id, license_key, status, starts_at, expires_at, billing_cycle)
+       SELECT $1::uuid, $2, $1::uuid::text || n, 'active', now(), now() + interval '1 year', 'yearly' FROM generate_series(1, 450) AS n`, [other.id, PLANS.professional]);
+    const [id, payload] = [randomUUID(), { whose: { organization: other.id }, after: null }];
+    await insert(stack, 'outbox_messages', { id, topic: 'licenses.changed', payload, available_at: ahead(3600) });
+    // As a queue does that delivers it again and again.
+    for (const space of ['', ' ', '  ']) {
+      const body = `${space}${JSON.stringify({ id, organization_id: null, topic: 'licenses.changed', payload, created_at: new Date() })}`;
+      const letter = randomUUID();
+      await insert(stack, 'dead_letters', {
+        id: letter, queue: 'celaest-events', body, body_hash: createHash('sha256').update(body).digest('hex'), reason: 'Test', queued_at: new Date(),
+      });
+      good(await home.as.super_admin('POST', '/api/system/dead-letters/{id}/replay', { id: letter, body: {} }), 202);
+    }
+    const steps = async () => (await stack.pg.query(
+      "SELECT count(*)::int AS made, count(processed_at)::int AS done FROM outbox_messages WHERE payload->'whose'->>'organization' = $1", [other.id])).rows[0];
+    await eventually(async () => (await steps()).done >= 3, 30_000);
+    await sleep(3000);
+    assert.deepEqual(await steps(), { made: 3, done: 3 });
   });
 
   test('a change that could not tell the object reaches it in the end', async () => {

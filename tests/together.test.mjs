@@ -13,6 +13,9 @@ const WORKER = `
 import { DurableObject } from 'cloudflare:workers';
 import { ask, replies } from ${JSON.stringify(TOGETHER)};
 
+/** Whether somebody leads those who wait for it. */
+let isLed = false;
+
 export class Counting extends DurableObject {
   messages = 0;
   largest = 0;
@@ -29,12 +32,19 @@ export class Counting extends DurableObject {
       for (let n = 0; n < 5; n += 1) ask(this.env, 'COUNTING', text, 'echo', 'led').catch(() => {});
       this.ctx.abort('it died');
     }
+    if (what === 'lead and leave') {
+      // Those who wait for the fifth come along, and the object takes longer to reply than it lives.
+      for (let n = 0; n < 5; n += 1) ask(this.env, 'COUNTING', text, 'slow', 'led').catch(() => {});
+      isLed = true;
+      await scheduler.wait(100);
+      this.ctx.abort('it died');
+    }
     if (what === 'add') {
       const sum = 1 + ((await this.ctx.storage.get('sum')) ?? 0);
       await this.ctx.storage.put('sum', sum);
       return String(sum);
     }
-    await scheduler.wait(5);
+    await scheduler.wait({ slow: 300, long: 6_000 }[what] ?? 5);
     return what + ' ' + text.slice(0, 40);
   }
   async askAll(questions) {
@@ -49,6 +59,7 @@ export default {
     const [name, what, text] = await request.json();
     // Whatever was made for another request cannot be used here: the platform would throw.
     const mine = new Response(null).headers;
+    while (text === 'follow' && !isLed) await scheduler.wait(0);
     try {
       const reply = await ask(env, 'COUNTING', name, what, text);
       mine.set('x-mine', 'yes');
@@ -113,7 +124,7 @@ test('questions that are too large together go in several messages', async () =>
 
 test('an object that dies takes only those with it who were on their way', async () => {
   const answers = await many(100, async (n) => {
-    await sleep(n);
+    await sleep(n * 10);
     return ask('dying', n === 40 ? 'die' : 'echo', `${n}`);
   });
   assert.ok(answers.every(({ reply, error }, n) => (reply ? reply === `echo ${n}` : error)));
@@ -147,4 +158,21 @@ test('whoever was to lead and died does not keep others waiting', async () => {
   assert.ok((await ask('leading', 'lead', 'led')).error);
   const replies = await many(20, (n) => ask('led', 'echo', `${n}`));
   replies.forEach((reply, n) => assert.deepEqual(reply, { reply: `echo ${n}` }));
+});
+
+test('whoever dies on the way with others is missed within seconds', async () => {
+  const began = performance.now();
+  const following = many(60, () => ask('led away', 'echo', 'follow'));
+  await sleep(50);
+  assert.ok((await ask('leading', 'lead and leave', 'led away')).error);
+  const answers = await following;
+  const lost = answers.filter(({ error }) => error);
+  assert.ok(lost.length > 0 && answers.every(({ reply, error }) => error || reply === 'echo follow'), `${lost.length} lost`);
+  assert.ok(performance.now() - began < 10_000, `${performance.now() - began} ms`);
+  assert.deepEqual(await ask('led away', 'echo', 'after'), { reply: 'echo after' });
+});
+
+test('who comes along with one that takes long waits for it', async () => {
+  const replies = await many(20, (n) => ask('long', n % 10 ? 'echo' : 'long', `${n}`));
+  replies.forEach(({ reply }, n) => assert.equal(reply, `${n % 10 ? 'echo' : 'long'} ${n}`));
 });

@@ -119,7 +119,7 @@ impl<T> Asking<T> {
     }
 }
 
-/// The longest that a reply is waited for, in milliseconds: twice what those wait whose questions leave together.
+/// The longest that a reply is waited for, in milliseconds: longer than an object takes.
 const MOST_MS: i64 = 60_000;
 /// Those who wait at a time, each with a few kilobytes of its request: far more than an isolate is given.
 const MOST: usize = 4_000;

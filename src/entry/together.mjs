@@ -14,8 +14,9 @@ const MOST = 64;
 const MOST_TEXT = 512 * 1024;
 /** Whoever still gathers after so many milliseconds has lost whoever was to lead: the first who notices does. */
 const LOST_MS = 100;
-/** The longest that those who come along wait for their replies, in milliseconds: longer than an object may take. */
-const PATIENCE_MS = 30_000;
+/** How often whoever leads says that it is there, in milliseconds, and how often in a row those who came along miss that. */
+const BEAT_MS = 1_000;
+const MOST_MISSED = 3;
 /** Ways that are kept; what they know is soon known again. */
 const MOST_WAYS = 1_000;
 
@@ -32,6 +33,9 @@ class Gathering {
 
   hasLeft = false;
 
+  /** How often whoever leads has said that it is there. */
+  beats = 0;
+
   #waiting = [];
 
   #length = 0;
@@ -47,11 +51,17 @@ class Gathering {
     // Made like this, and only like this, it lets its own request go on, whichever request resolves it.
     const mine = Promise.withResolvers();
     this.#waiting.push(mine);
-    // It also tells the platform that there is something to wait for.
-    let late = setTimeout(() => {
-      late = setTimeout(() => mine.reject(new Error('an object did not reply to those who came along')), PATIENCE_MS);
+    let known = 0;
+    let missed = 0;
+    const look = () => {
       lead();
-    }, LOST_MS);
+      missed = this.beats === known ? missed + 1 : 0;
+      known = this.beats;
+      if (missed > MOST_MISSED) mine.reject(new Error('whoever asked an object for others is gone'));
+      else late = setTimeout(look, BEAT_MS);
+    };
+    // It also tells the platform that there is something to wait for.
+    let late = setTimeout(look, LOST_MS);
     try {
       return await mine.promise;
     } finally {
@@ -118,11 +128,15 @@ class Way {
     if (this.#next === gathering) this.#next = undefined;
     this.#isCrowded = gathering.questions.length > 1;
     this.leave();
+    const beat = setInterval(() => {
+      gathering.beats += 1;
+    }, BEAT_MS);
     try {
       gathering.handOut(await object.askAll(gathering.questions));
     } catch (error) {
       gathering.fail(error);
     } finally {
+      clearInterval(beat);
       this.arrive();
     }
   }

@@ -141,8 +141,8 @@ impl Window {
         self.unsaved = true;
     }
 
-    /// Whether the window should be written behind. Not with each validation:
-    /// what is lost with a crash is a few seconds.
+    /// Whether the window should be written behind. Not with each validation: what is lost with the memory is
+    /// [`SAVE_EVERY_MS`] at most of when a known address was last there.
     pub fn is_due(&self, now: i64) -> bool {
         self.unsaved && now.saturating_sub(self.saved_at) >= SAVE_EVERY_MS
     }

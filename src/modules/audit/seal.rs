@@ -54,16 +54,21 @@ pub async fn seal_all(run: &Run) -> Result<u64> {
         run,
         keys: keys(config)?,
     };
-    let mut rows = sealer.tenant(None).await?;
+    let mut rows = 0;
+    let mut outcome = sealer.tenant(None, &mut rows).await;
     let mut after: Option<Uuid> = None;
     loop {
         let tenants = sealer.tenants(after).await?;
         for tenant in &tenants {
-            rows += sealer.tenant(Some(*tenant)).await?;
+            if let Err(error) = sealer.tenant(Some(*tenant), &mut rows).await {
+                // Where PostgreSQL is away, nobody else need be tried.
+                sealer.tenants(Some(*tenant)).await?;
+                outcome = Err(error);
+            }
         }
         after = tenants.last().copied();
         if tenants.len() < TENANTS as usize {
-            return Ok(rows);
+            return outcome.map(|()| rows);
         }
     }
 }
@@ -87,17 +92,19 @@ impl Sealer<'_> {
         self.run.begin().only_value(query).await
     }
 
-    /// Seals one tenant's rows. Whatever is wrong with one does not keep the others from theirs, unless
-    /// something we all depend on is away.
-    async fn tenant(&self, tenant: Option<Uuid>) -> Result<u64> {
+    /// Seals one tenant's rows. Whatever is wrong with one, its object included, does not keep the others from theirs.
+    ///
+    /// # Errors
+    /// When PostgreSQL is away, or took too long for this tenant.
+    async fn tenant(&self, tenant: Option<Uuid>, rows: &mut u64) -> Result<()> {
         match self.seals(tenant).await {
             Err(error) if error.code != Code::Unavailable => {
                 let subject = tenant.map_or_else(|| "none".to_owned(), |id| id.to_string());
                 let run = format!("{} {subject}", self.run.name);
                 log::error(&run, "the audit log of a tenant was not sealed", &error);
-                Ok(0)
+                Ok(())
             }
-            outcome => outcome,
+            outcome => outcome.map(|sealed| *rows += sealed),
         }
     }
 
@@ -112,7 +119,7 @@ impl Sealer<'_> {
         };
         // Before PostgreSQL: what the object knows must be there.
         let known = seal_head::read(&self.run.env, tenant).await;
-        let mut head = known.map_err(Error::unavailable)?.head;
+        let mut head = known.map_err(Error::internal)?.head;
         for _ in 0..SEALS {
             let unsealed = self.unsealed(tenant, horizon).await?;
             if unsealed.rows.is_empty() {
@@ -237,6 +244,6 @@ impl Sealer<'_> {
     async fn tell(&self, tenant: Option<Uuid>, step: &Step) -> Result<Option<Head>> {
         seal_head::advance(&self.run.env, tenant, step)
             .await
-            .map_err(Error::unavailable)
+            .map_err(Error::internal)
     }
 }

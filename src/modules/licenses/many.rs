@@ -8,7 +8,7 @@ use crate::http::change::Change;
 use crate::run::Run;
 use celaest_domain::json;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// The topic of outbox rows that tell the objects of some, and then of the next.
@@ -99,7 +99,12 @@ pub async fn told(run: &Run, message: &Message) -> Result<()> {
         .map(|license| license.license_key)
         .collect();
     notices::forget_all(&run.env, &keys).await?;
-    if let Some(after) = last {
+    // Whoever comes with the same message again must not go on a second time: each step would double all that follow.
+    let dealt = sql(
+        "UPDATE outbox_messages SET processed_at = now() WHERE id = $1::uuid AND processed_at IS NULL RETURNING id",
+    );
+    let is_first = tx.row::<Value>(dealt.bind(message.id)).await?.is_some();
+    if let Some(after) = last.filter(|_| is_first) {
         let after = Some(after);
         tx.tell(TOPIC, json!(Step { whose, after }));
     }

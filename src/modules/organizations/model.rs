@@ -220,7 +220,8 @@ pub struct OrganizationChanges {
     /// Only for super_admin: how many people it may have; -1 for any number.
     #[garde(custom(people))]
     pub max_users: Patch<i32>,
-    /// Only for super_admin: how many calls with API keys a month are agreed on; -1 for any number.
+    /// Only for super_admin: how many calls with API keys a month are agreed on; -1 for any number. Calls beyond are
+    /// counted and not refused.
     #[garde(custom(limit))]
     pub max_api_calls_per_month: Patch<i64>,
 }
@@ -235,7 +236,8 @@ pub struct Subscription {
     pub plan: Option<SubscribedPlan>,
     /// The license that the plan comes from; `null` for the free plan.
     pub license: Option<SubscribedLicense>,
-    /// The plan's limits, with the license's own over them and the organization's over both; -1 is none.
+    /// The plan's limits, with the license's own over them and the organization's over both; -1 is none. Beyond
+    /// `max_api_calls_per_month` calls are counted and not refused.
     pub limits: Map<String, Value>,
     /// What is used of them.
     pub usage: SubscriptionUsage,
