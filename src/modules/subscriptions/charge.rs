@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 /// So long a payment that the gateway is at is left alone.
 const UNDER_WAY: TimeDelta = TimeDelta::hours(1);
-/// So long after a gateway that did not answer it is asked again.
-const AWAY: TimeDelta = TimeDelta::minutes(15);
+/// So long after a gateway that did not answer, or anything else that failed, it is tried again.
+pub(super) const AWAY: TimeDelta = TimeDelta::minutes(15);
 
 #[derive(Deserialize)]
 struct Method {
@@ -189,7 +189,11 @@ async fn outcome(
     })
 }
 
-async fn later(ledger: &Ledger, id: Uuid, at: DateTime<Utc>) -> Result<()> {
+/// Looks at a subscription again then, if it is due still.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn later(ledger: &Ledger, id: Uuid, at: DateTime<Utc>) -> Result<()> {
     let mut tx = ledger.begin();
     tx.execute(
         // Its event may have been here meanwhile, and have said when it is due again.
