@@ -1,7 +1,7 @@
 //! `DELETE /api/reviews/{id}`
 
 use super::model::Review;
-use super::queries::{COLUMNS, REVIEW, changeable};
+use super::queries::{self, COLUMNS, REVIEW, changeable};
 use crate::db::Raw;
 use crate::error::Code;
 use crate::http::change::Outcome;
@@ -11,17 +11,20 @@ use crate::http::params::Id;
 use crate::http::permit::{Permit, ReviewsWrite};
 use crate::http::reply::NoContent;
 
-/// Takes back a review of one's own, with its votes and the reply to it.
+/// Takes back a review of one's own, with its votes and the reply to it. One that is hidden stays: whoever took it
+/// back could write it anew.
 pub async fn delete(
     permit: Permit<ReviewsWrite>,
     Id(id): Id,
     Once(key, NoBody): Once<NoBody>,
 ) -> Outcome<NoContent> {
     let mut tx = permit.begin_once(key).await?;
-    let query = changeable(&tx, permit.principal.user_id)
-        .id(id)
-        .delete(COLUMNS);
-    let before: Raw<Review> = tx.one(query, Code::ReviewNotFound).await?;
+    let own = changeable(&tx, permit.principal.user_id).id(id);
+    let before = queries::lock(&mut tx, own.clone()).await?;
+    if before.tree()["is_hidden"] == true && tx.scope().organization().is_some() {
+        return Err(Code::ReviewHidden.into());
+    }
+    let _: Raw<Review> = tx.one(own.delete(COLUMNS), Code::ReviewNotFound).await?;
     tx.record_end(&REVIEW, "review.deleted", &before);
     permit.commit(tx, NoContent::done()).await
 }
