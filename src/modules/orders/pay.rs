@@ -113,8 +113,11 @@ async fn begin(access: &Access, id: Uuid, wanted: &Paying) -> Result<Locked> {
                 begun,
             );
         if wanted.gateway == GatewayCode::Manual {
-            // A transfer takes days.
-            set = set.fixed("expires_at = greatest(o.expires_at, now() + interval '14 days')");
+            // A transfer takes days; the rest of a period on another plan is paid while there is one.
+            set = set.fixed(
+                "expires_at = least(greatest(o.expires_at, now() + interval '14 days'), CASE o.kind WHEN 'plan_change' THEN
+                   (SELECT s.current_period_end - interval '1 hour' FROM subscriptions s WHERE s.id = o.subscription_id) END)",
+            );
         }
         let after = queries::set(&mut tx, &order, set).await?;
         note(&mut tx, &order, "order.payment_begun", &after);
