@@ -115,7 +115,9 @@ async fn ask(
         .to("amount = {}::numeric", order.currency.major(amount))
         .to("reason = {}", new.reason.as_deref())
         .to("request_key = {}", once.as_deref())
-        .insert("refunds", "r", REFUND_COLUMNS);
+        .insert("refunds", "r", REFUND_COLUMNS)
+        // The key was of another order's, days ago.
+        .on("refunds_request_key", Code::IdempotencyConflict);
     let refund: Raw<Refund> = tx.one(query, Code::Internal).await?;
     tx.happens_in(order.seller_id);
     tx.record_new(&REFUND, "refund.requested", &refund);
