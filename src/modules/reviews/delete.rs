@@ -1,7 +1,7 @@
 //! `DELETE /api/reviews/{id}`
 
 use super::model::Review;
-use super::queries::{self, COLUMNS, REVIEW, changeable};
+use super::queries::{COLUMNS, REVIEW, changeable};
 use crate::db::Raw;
 use crate::error::Code;
 use crate::http::change::Outcome;
@@ -20,11 +20,15 @@ pub async fn delete(
 ) -> Outcome<NoContent> {
     let mut tx = permit.begin_once(key).await?;
     let own = changeable(&tx, permit.principal.user_id).id(id);
-    let before = queries::lock(&mut tx, own.clone()).await?;
-    if before.tree()["is_hidden"] == true && tx.scope().organization().is_some() {
+    let free = match tx.scope().organization() {
+        Some(_) => own.clone().only("NOT r.is_hidden"),
+        None => own.clone(),
+    };
+    // Not held before: whoever votes holds it in part, and waits for the rest.
+    let Some(before) = tx.row::<Raw<Review>>(free.delete(COLUMNS)).await? else {
+        let _: Raw<Review> = tx.one(own.read(COLUMNS), Code::ReviewNotFound).await?;
         return Err(Code::ReviewHidden.into());
-    }
-    let _: Raw<Review> = tx.one(own.delete(COLUMNS), Code::ReviewNotFound).await?;
+    };
     tx.record_end(&REVIEW, "review.deleted", &before);
     permit.commit(tx, NoContent::done()).await
 }
