@@ -194,6 +194,8 @@ codes! {
     ReviewExists = "REVIEW_EXISTS", 409, "Ya escribió una reseña de este producto; puede cambiarla", "You have already reviewed this product; you can change your review";
     /// Nobody votes for their own review.
     OwnReview = "OWN_REVIEW", 409, "No puede votar su propia reseña", "You cannot vote for your own review";
+    /// The author of a review that the platform hides takes it back.
+    ReviewHidden = "REVIEW_HIDDEN", 409, "La reseña está oculta; puede cambiarla, pero no retirarla", "The review is hidden; you can change it, but not take it back";
     /// A release has the version, or one that differs in its build alone.
     VersionTaken = "VERSION_TAKEN", 409, "El producto ya tiene una versión con ese número", "The product already has a release with that version";
     /// A release does not go back, and a pre-release is not for everybody.

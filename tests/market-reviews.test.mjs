@@ -116,8 +116,13 @@ test('what the platform hides is not seen and does not count', async () => {
   assert.equal((await shown(id)).length, 1);
   refused(await vendor.as.admin('POST', '/api/reviews/{id}/helpful', { id: made.id }), 404, 'REVIEW_NOT_FOUND');
   assert.equal(good(await buyer.as.viewer('PATCH', one, { id: made.id, body: { rating: 2 } })).is_hidden, true);
+  // Nobody writes it anew.
+  refused(await buyer.as.viewer('DELETE', one, { id: made.id }), 409, 'REVIEW_HIDDEN');
+  refused(await review(id, { rating: 1 }), 409, 'REVIEW_EXISTS');
   good(await moderate(false));
   assert.deepEqual(await rating(id), [3.5, 2, [0, 1, 0, 0, 1]]);
+  good(await moderate(true));
+  good(await buyer.as.super_admin('DELETE', one, { id: made.id }), 204);
 });
 
 test('taken back while others vote and the vendor replies: it is gone for them too', async () => {

@@ -32,6 +32,8 @@ describe('a plan', () => {
     for (const [name, value] of Object.entries(body)) assert.deepEqual(plan[name], value, name);
     assert.equal(plan.is_active, true);
     assert.deepEqual((await auditOf(stack, plan.id)).map(({ event, action }) => [event, action]), [['plan.created', 'create']]);
+    assert.equal(good(await change(plan.id, { price_yearly: 9_999_999_999.99 })).price_yearly, 9_999_999_999.99);
+    refused(await change(plan.id, { price_yearly: 10_000_000_000 }), 400, 'INVALID_BODY');
     const bare = good(await make({}), 201);
     assert.deepEqual([bare.price_monthly, bare.currency, bare.limits, bare.features, bare.is_public], [null, 'USD', {}, [], true]);
     assert.deepEqual(good(await root('GET', one, { id: bare.id })), bare);

@@ -52,4 +52,11 @@ describe('a coupon', async () => {
     const not = await look(elsewhere.id);
     assert.deepEqual([not.is_valid, typeof not.reason], [false, 'string']);
   });
+
+  test('is looked at for as many as an order takes', async () => {
+    const made = good(await make({}), 201);
+    const look = (quantity) => vendor.as.admin('GET', '/api/coupons/{key}/validate', { key: made.code, query: { product_id: vendor.product.id, quantity } });
+    assert.equal(good(await look(100)).is_valid, true);
+    refusedFields(await look(101), 'quantity');
+  });
 });

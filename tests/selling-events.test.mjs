@@ -155,6 +155,8 @@ describe('refunds and disputes', () => {
     await Promise.all(['refund.created', 'refund.updated', 'charge.refund.updated'].map((type) => stripe.send(stripe.event(type, refund))));
     assert.deepEqual(await shop.given(order), { ...ONE, credits: 1 });
     assert.equal((await shop.row(order)).status, 'refunded');
+    // The seller gave no reason, in any language.
+    assert.deepEqual(good(await buyer.call('GET', '/api/orders/{id}/refunds', { id: order.id })).map(({ amount, reason }) => [amount, reason]), [[100, null]]);
     await shop.balanced();
   });
 

@@ -177,6 +177,20 @@ describe('paying', () => {
     assert.deepEqual(refused(await buyer.call('POST', '/api/orders/{id}/pay', { id: small.id, body: {} }), 422, 'PAYMENT_REFUSED'), { code: 'amount_too_small' });
   });
 
+  test('what Stripe takes no payment for is paid in another way, or given up', async () => {
+    const product = await shop.product({ price: 0.3 });
+    const orders = await Promise.all([1, 2].map(() => shop.order(buyer.call, product)));
+    for (const { id } of orders) {
+      assert.deepEqual(refused(await buyer.call('POST', '/api/orders/{id}/pay', { id, body: {} }), 422, 'PAYMENT_REFUSED'), { code: 'amount_too_small' });
+    }
+    const [paid, left] = orders;
+    assert.equal((await shop.pay(buyer.call, paid, { gateway: 'manual' })).next, 'transfer');
+    assert.equal(good(await shop.vendor.as.admin('POST', '/api/orders/{id}/settle', { id: paid.id, body: {} })).status, 'completed');
+    // As if whoever was refused had died before it was noted.
+    await shop.rows(`UPDATE orders SET metadata = metadata || '{"payment": {}}' WHERE id = $1`, left.id);
+    assert.equal(good(await buyer.call('POST', '/api/orders/{id}/cancel', { id: left.id, body: {} })).status, 'cancelled');
+  });
+
   test('nothing costs nothing, and is there at once', async () => {
     const made = await shop.order(buyer.call, await shop.product({ price: 10 }), { coupon_code: (await shop.coupon({ discount_value: 100 })).code });
     const asked = stripe.requests.length;

@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { good, refused } from './support/api.mjs';
-import { sameMoment } from './support/calendar.mjs';
+import { about, sameMoment } from './support/calendar.mjs';
 import { eventually, eventuallyHolds } from './support/eventually.mjs';
 import { JOBS, Shop } from './support/shop.mjs';
 import { PLANS } from './support/world.mjs';
 
+const DAY = 86_400_000;
 const PLATFORM = '10000000-0000-4000-8000-000000000001';
 
 let shop;
@@ -82,6 +83,7 @@ describe('another plan', () => {
     const { order } = good(await ask(one, PLANS.professional));
     // Money on its way, for which there is time: two weeks.
     good(await one.buyer.call('POST', '/api/orders/{id}/pay', { id: order.id, body: { gateway: 'manual' } }));
+    about(good(await one.buyer.call('GET', '/api/orders/{id}', { id: order.id })).expires_at, new Date(Date.now() + 14 * DAY), 60);
     await passes(one, 29);
     const { current_period_end: end } = await of(one);
     await shop.stack.triggerCron(JOBS.renewals);
@@ -94,6 +96,19 @@ describe('another plan', () => {
     assert.deepEqual([now.plan_id, now.next_plan_id], [PLANS.starter, null]);
     sameMoment((await license(one)).expires_at, now.current_period_end);
     await shop.balanced();
+  });
+
+  test('can be paid while there is a rest of the period, and says until when', async () => {
+    const one = await on(PLANS.starter);
+    await passes(one, 20);
+    const last = new Date((await of(one)).current_period_end.getTime() - 3_600_000);
+    const { order } = good(await ask(one, PLANS.professional));
+    const until = async () => good(await one.buyer.call('GET', '/api/orders/{id}', { id: order.id })).expires_at;
+    good(await one.buyer.call('POST', '/api/orders/{id}/pay', { id: order.id, body: { gateway: 'manual' } }));
+    sameMoment(await until(), last);
+    good(await one.buyer.call('POST', '/api/orders/{id}/cancel', { id: order.id, body: {} }));
+    await shop.rows("UPDATE subscriptions SET current_period_end = now() + interval '5 hours', next_attempt_at = now() + interval '4 hours' WHERE id = $1", one.id);
+    about(good(await ask(one, PLANS.professional)).order.expires_at, new Date(Date.now() + 4 * 3_600_000), 60);
   });
 
   test('that is given up is in the log, and told', async () => {

@@ -97,6 +97,24 @@ test('asked again days later with its key: the money went back once, whatever ev
   await shop.balanced();
 });
 
+test('with the key of another order\'s, whatever was forgotten: no', async () => {
+  const [order, other, headers] = [await bought(), await bought(), { 'idempotency-key': randomUUID() }];
+  good(await refund(order, { amount: 30 }, headers), 201);
+  refused(await refund(other, { amount: 30 }, headers), 409, 'IDEMPOTENCY_CONFLICT');
+  await shop.rows('DELETE FROM idempotency_keys WHERE key = $1', headers['idempotency-key']);
+  refused(await refund(other, { amount: 30 }, headers), 409, 'IDEMPOTENCY_CONFLICT');
+  assert.deepEqual(sent(other), []);
+});
+
+test('in part of an order as large as money reaches, and no larger', async () => {
+  const order = await shop.buy((await shop.buyer()).call, await shop.product({ price: 9_999_999_999.99 }));
+  assert.equal(good(await refund(order, { amount: 123_456_789.01 }), 201).amount, 123_456_789.01);
+  for (const amount of [10_000_000_000, 1_234_567.891]) assert.equal((await refund(order, { amount })).status, 400);
+  assert.equal(good(await refund(order), 201).amount, 9_876_543_210.98);
+  assert.equal((await shop.row(order)).status, 'refunded');
+  await shop.balanced();
+});
+
 describe('of several taxes', () => {
   const notes = (order) => shop.rows(
     "SELECT kind, subtotal, tax_total, total, document->'taxes' AS taxes FROM invoices WHERE order_id = $1 ORDER BY created_at, id", order.id);

@@ -193,6 +193,40 @@ describe('a subscription', () => {
   });
 });
 
+describe('a payment of the next period that was begun', () => {
+  test('and of which nobody knows is asked for in the same words, whichever card came since', async () => {
+    const one = await subscribed();
+    await passes(one, 30);
+    const { webhook } = stripe;
+    stripe.webhook = undefined;
+    for (let count = 0; count < 3; count += 1) stripe.fail('payment_intents', { done: true, drop: true });
+    await renew(one, async () => about((await of(one)).next_attempt_at, new Date(Date.now() + 15 * 60_000), 60));
+    stripe.webhook = webhook;
+    const { setup_id: setup } = good(await one.buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
+    await stripe.confirmSetup(setup);
+    good(await one.buyer.call('DELETE', '/api/payment-methods/{id}', { id: one.card.id }), 204);
+    const [open] = await renewals(one);
+    // Whoever pays in person waits: it may be paid.
+    refused(await one.buyer.call('POST', '/api/orders/{id}/pay', { id: open.id, body: {} }), 409, 'PAYMENT_UNDER_WAY');
+    await shop.rows('UPDATE subscriptions SET next_attempt_at = now() WHERE id = $1', one.id);
+    await renew(one, async () => assert.equal((await renewals(one))[0].status, 'completed'));
+    assert.equal([...stripe.intents.values()].filter(({ metadata }) => metadata.order_id === open.id).length, 1);
+    await shop.balanced();
+  });
+
+  test('but that the gateway takes from nobody can be paid in another way', async () => {
+    const one = await subscribed();
+    await passes(one, 30);
+    stripe.fail('payment_intents', { status: 400, body: { error: { type: 'invalid_request_error', code: 'resource_missing' } } });
+    await renew(one, async () => assert.equal((await of(one)).status, 'past_due'));
+    const [open] = await renewals(one);
+    assert.deepEqual([open.status, open.payment_error], ['failed', 'resource_missing']);
+    assert.equal((await shop.pay(one.buyer.call, open, { gateway: 'manual' })).next, 'transfer');
+    good(await shop.vendor.as.admin('POST', '/api/orders/{id}/settle', { id: open.id, body: {} }));
+    assert.equal((await of(one)).status, 'active');
+  });
+});
+
 describe('what the customer decides', () => {
   test('it ends with its period, unless it is to go on after all', async () => {
     const one = await subscribed();

@@ -378,7 +378,7 @@ describe('the profile', () => {
       refusedFields(await patch({ avatar_url: url }), 'avatar_url');
     }
     refusedFields(await patch({ phone: 'call me' }), 'phone');
-    refusedFields(await patch({ timezone: 'nowhere' }), 'timezone');
+    for (const timezone of ['nowhere', 'Factory', 'posixrules']) refusedFields(await patch({ timezone }), 'timezone');
     refusedFields(await patch({ timezone: null }), 'timezone');
     refusedFields(await patch({ locale: null }), 'locale');
     refusedFields(await patch({ preferences: { x: 'x'.repeat(16_400) } }), 'preferences');

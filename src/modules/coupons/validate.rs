@@ -7,6 +7,7 @@ use crate::http::params::{Key, Query};
 use crate::http::permit::{CouponsRead, Permit};
 use crate::http::reply::Data;
 use crate::http::types::Ident;
+use crate::modules::orders::model::MAX_QUANTITY;
 use crate::modules::orders::offers;
 use crate::platform::clock;
 use celaest_domain::billing::totals::{Discount, Line, price};
@@ -23,7 +24,7 @@ pub struct Use {
     /// The product that is bought.
     pub product_id: Ident,
     /// How many of it. Default 1.
-    #[garde(inner(range(min = 1, max = 1_000)))]
+    #[garde(inner(range(min = 1, max = MAX_QUANTITY)))]
     pub quantity: Option<u32>,
 }
 

@@ -1,10 +1,10 @@
 //! `POST /api/orders/{id}/cancel`
 
 use super::model::{Cancellation, Kind, Order};
-use super::pay::{due, remember};
+use super::pay::begin_at;
 use super::queries::{self, Locked, mine, record};
 use crate::db::{Raw, Rows, Set, sql};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Result};
 use crate::http::body::Body;
 use crate::http::params::Id;
 use crate::http::permit::{OrdersWrite, Permit};
@@ -54,15 +54,11 @@ async fn end_payment(ledger: &Ledger, order: &Locked) -> Result<()> {
         (Some(id), _) => id.clone(),
         // Given up before, and nothing was begun since.
         (None, None) => return Ok(()),
-        // Whoever began it may have died before it was noted: asked again, it is the same one.
-        (None, Some(_)) => {
-            let begun = stripe.begin(&due(order)).await?;
-            let id = begun
-                .id
-                .ok_or_else(|| Error::unavailable("a payment without an id"))?;
-            remember(ledger, order.id, &id).await?;
-            id
-        }
+        (None, Some(_)) => match begin_at(ledger, &*stripe, order).await? {
+            Ok((id, _)) => id,
+            // It takes no such payment, so there is none to end.
+            Err(_) => return Ok(()),
+        },
     };
     let payment = stripe.cancel(&id).await?;
     match payment.state {

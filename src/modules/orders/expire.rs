@@ -33,12 +33,8 @@ pub async fn expire(run: &Run) -> Result<u64> {
     let mut done = 0;
     let mut outcome = Ok(());
     for Due { id } in due {
-        let mut tx = run.begin();
-        let orders = queries::both(&tx);
-        let order = queries::peek(&mut tx, orders, id).await?;
-        run.commit(tx).await?;
-        match give_up(&ledger, &order).await {
-            Ok(_) => done += 1,
+        match one(run, &ledger, id).await {
+            Ok(()) => done += 1,
             // It was paid a moment ago.
             Err(error) if error.code == Code::OrderPaid => {}
             // It is about to be, which may take days: others have their turn.
@@ -52,6 +48,14 @@ pub async fn expire(run: &Run) -> Result<u64> {
         }
     }
     outcome.map(|()| done)
+}
+
+async fn one(run: &Run, ledger: &Ledger, id: Uuid) -> Result<()> {
+    let mut tx = run.begin();
+    let orders = queries::both(&tx);
+    let order = queries::peek(&mut tx, orders, id).await?;
+    run.commit(tx).await?;
+    give_up(ledger, &order).await.map(drop)
 }
 
 /// Gives an order whose payment cannot be ended now another hour.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// Lines of one order.
 const MAX_ITEMS: usize = 50;
 /// Of one thing.
-const MAX_QUANTITY: u32 = 100;
+pub const MAX_QUANTITY: u32 = 100;
 
 /// Why an order was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -378,7 +378,7 @@ pub struct Refund {
     pub order_id: Uuid,
     /// How much, in the order's currency.
     pub amount: f64,
-    /// Why.
+    /// Why, in the seller's words. Null where they said nothing, as of what they paid back at the gateway itself.
     pub reason: Option<String>,
     /// Where it is in its life.
     pub status: RefundStatus,

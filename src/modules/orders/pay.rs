@@ -15,7 +15,7 @@ use crate::http::reply::Data;
 use crate::modules::payment_methods::customer;
 use crate::modules::payments::facts::Fact;
 use crate::modules::payments::fulfil;
-use crate::modules::payments::gateway::{self, Due, State};
+use crate::modules::payments::gateway::{self, Due, Failed, Gateway, Payment as AtGateway, State};
 use crate::modules::payments::ledger::Ledger;
 use crate::modules::payments::reconcile::told;
 use crate::platform::clock;
@@ -113,8 +113,11 @@ async fn begin(access: &Access, id: Uuid, wanted: &Paying) -> Result<Locked> {
                 begun,
             );
         if wanted.gateway == GatewayCode::Manual {
-            // A transfer takes days.
-            set = set.fixed("expires_at = greatest(o.expires_at, now() + interval '14 days')");
+            // A transfer takes days; the rest of a period on another plan is paid while there is one.
+            set = set.fixed(
+                "expires_at = least(greatest(o.expires_at, now() + interval '14 days'), CASE o.kind WHEN 'plan_change' THEN
+                   (SELECT s.current_period_end - interval '1 hour' FROM subscriptions s WHERE s.id = o.subscription_id) END)",
+            );
         }
         let after = queries::set(&mut tx, &order, set).await?;
         note(&mut tx, &order, "order.payment_begun", &after);
@@ -184,16 +187,10 @@ pub fn due(order: &Locked) -> Due {
 
 async fn by_card(ledger: &Ledger, order: &Locked) -> Result<Data<Payment>> {
     let stripe = gateway::of(ledger.config, "stripe")?;
-    let payment = match &order.transaction {
-        Some(id) => stripe.look(id).await?,
-        None => stripe.begin(&due(order)).await?,
+    let (id, payment) = match &order.transaction {
+        Some(id) => (id.clone(), stripe.look(id).await?),
+        None => begin_at(ledger, &*stripe, order).await??,
     };
-    let Some(id) = payment.id.clone() else {
-        return Err(Error::unavailable("a payment without an id"));
-    };
-    if order.transaction.is_none() {
-        remember(ledger, order.id, &id).await?;
-    }
     let next = match payment.state {
         State::Succeeded => {
             let fact = Fact::Paid {
@@ -225,6 +222,48 @@ async fn by_card(ledger: &Ledger, order: &Locked) -> Result<Data<Payment>> {
         transaction_id: Some(id),
         ..answer(order, next)
     }))
+}
+
+/// Begins the payment of an order at the gateway, and notes what it is called there. Whoever asked before may have died
+/// before it was noted: asked again, it is the same one.
+///
+/// # Errors
+/// The inner one is the gateway's, of what it refuses outright: nothing was begun then. 409 where it knows a payment in
+/// other words: the saved card is being charged.
+pub(super) async fn begin_at(
+    ledger: &Ledger,
+    stripe: &dyn Gateway,
+    order: &Locked,
+) -> Result<std::result::Result<(String, AtGateway), Failed>> {
+    let payment = match stripe.begin(&due(order)).await {
+        Ok(payment) => payment,
+        Err(Failed::Refused { code, .. }) if code == "idempotency_error" => {
+            return Err(Code::PaymentUnderWay.into());
+        }
+        Err(refused @ Failed::Refused { .. }) => {
+            forget(ledger, order).await?;
+            return Ok(Err(refused));
+        }
+        Err(away) => return Err(away.into()),
+    };
+    let id = payment.id.clone();
+    let id = id.ok_or_else(|| Error::unavailable("a payment without an id"))?;
+    remember(ledger, order.id, &id).await?;
+    Ok(Ok((id, payment)))
+}
+
+/// Notes that nothing was begun at the gateway: the order can be paid in another way, or with other words.
+pub async fn forget(ledger: &Ledger, seen: &Locked) -> Result<()> {
+    let mut tx = ledger.begin();
+    let orders = queries::both(&tx);
+    let order = queries::lock(&mut tx, orders, seen.id).await?;
+    let same = order.payments_begun == seen.payments_begun && order.transaction.is_none();
+    if order.status.is_open() && order.payment.is_some() && same {
+        let set = Set::new().fixed("status = 'pending', metadata = o.metadata - 'payment'");
+        let after = queries::set(&mut tx, &order, set).await?;
+        note(&mut tx, &order, "order.payment_given_up", &after);
+    }
+    ledger.commit(tx, &[]).await
 }
 
 /// Notes what the gateway calls the payment. Its event may have been here before.

@@ -115,7 +115,9 @@ async fn ask(
         .to("amount = {}::numeric", order.currency.major(amount))
         .to("reason = {}", new.reason.as_deref())
         .to("request_key = {}", once.as_deref())
-        .insert("refunds", "r", REFUND_COLUMNS);
+        .insert("refunds", "r", REFUND_COLUMNS)
+        // The key was of another order's, days ago.
+        .on("refunds_request_key", Code::IdempotencyConflict);
     let refund: Raw<Refund> = tx.one(query, Code::Internal).await?;
     tx.happens_in(order.seller_id);
     tx.record_new(&REFUND, "refund.requested", &refund);
@@ -229,14 +231,17 @@ pub async fn resume(run: &Run) -> Result<u64> {
         .begin()
         .only_rows(sql(
             "SELECT id FROM refunds WHERE status = 'requested' AND created_at < now() - interval '1 minute'
-             ORDER BY created_at LIMIT 50",
+             ORDER BY updated_at LIMIT 50",
         ))
         .await?;
     let mut done = 0;
     let mut outcome = Ok(());
     for Due { id } in due {
         match carry_out(&ledger, id).await {
-            Err(error) if matches!(error.code, Code::Unavailable | Code::NoCardPayments) => {
+            Err(error) if error.code != Code::PaymentRefused => {
+                // As it may for good: others have their turn.
+                let query = sql("UPDATE refunds SET status = status WHERE id = $1::uuid");
+                run.begin().only_execute(query.bind(id)).await?;
                 outcome = Err(error);
             }
             _ => done += 1,

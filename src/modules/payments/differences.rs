@@ -62,6 +62,15 @@ pub async fn write(run: &Run, order: Uuid, found: &[Difference]) -> Result<()> {
     run.begin().only_execute(query).await
 }
 
+/// Notes that an order was looked at, whatever could be said of it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn looked_at(run: &Run, order: Uuid) -> Result<()> {
+    let query = sql("UPDATE orders SET compared_at = now() WHERE id = $1::uuid");
+    run.begin().only_execute(query.bind(order)).await
+}
+
 /// A difference between a gateway and us.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]

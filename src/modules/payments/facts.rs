@@ -334,8 +334,8 @@ async fn refund(tx: &mut Tx, order: &Locked, fact: &Fact, now: DateTime<Utc>) ->
                 return parked("more is paid back than was paid");
             }
             tx.execute(
-                sql("INSERT INTO refunds (order_id, organization_id, seller_id, amount, gateway_refund_id, status, reason)
-                     VALUES ($1::uuid, $2::uuid, $3::uuid, $4::numeric, $5, 'requested', 'made at the gateway')
+                sql("INSERT INTO refunds (order_id, organization_id, seller_id, amount, gateway_refund_id, status)
+                     VALUES ($1::uuid, $2::uuid, $3::uuid, $4::numeric, $5, 'requested')
                      ON CONFLICT (gateway_refund_id) DO NOTHING")
                 .bind(order.id)
                 .bind(order.organization_id)

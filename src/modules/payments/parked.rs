@@ -217,7 +217,15 @@ pub async fn retry(run: &Run) -> Result<u64> {
         match one(&ledger, id, clock::now()).await {
             Ok(true) => done += 1,
             Ok(false) => {}
-            Err(error) => outcome = Err(error),
+            // As it may for good: others have their turn.
+            Err(error) => {
+                let query = sql(
+                    "UPDATE payment_events SET next_attempt_at = now() + interval '15 minutes'
+                     WHERE id = $1::uuid AND processed_at IS NULL AND next_attempt_at <= now()",
+                );
+                run.begin().only_execute(query.bind(id)).await?;
+                outcome = Err(error);
+            }
         }
     }
     outcome.map(|()| done)

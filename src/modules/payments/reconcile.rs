@@ -6,7 +6,8 @@ use super::facts::{self, Fact};
 use super::gateway::{self, Failed, Gateway, Payment, State};
 use super::ledger::Ledger;
 use crate::db::sql;
-use crate::error::Result;
+use crate::error::{Code, Result};
+use crate::log;
 use crate::modules::orders::model::RefundStatus;
 use crate::modules::orders::queries::{self, Locked};
 use crate::platform::clock;
@@ -49,22 +50,38 @@ pub async fn reconcile(run: &Run) -> Result<u64> {
         .await?;
     let stripe = gateway::of(ledger.config, "stripe")?;
     let mut different = 0;
+    let mut outcome = Ok(());
     for Due { id } in due {
-        let order = read(&ledger, id).await?;
-        let Some(transaction) = order.transaction.clone() else {
-            continue;
-        };
-        let found = match stripe.look(&transaction).await {
-            Ok(payment) => compare(&ledger, &*stripe, order, &transaction, &payment).await?,
-            Err(Failed::Refused { code, .. }) => {
-                vec![Difference::new("payment_unknown", &transaction, code)]
+        match one(run, &ledger, &*stripe, id).await {
+            Ok(found) => different += found,
+            Err(error) => {
+                log::warn(&run.name, "an order could not be compared", &error);
+                // As it may for good: others have their turn, now or with the next run.
+                differences::looked_at(run, id).await?;
+                if error.code == Code::Unavailable {
+                    return Err(error);
+                }
+                outcome = Err(error);
             }
-            Err(away) => return Err(away.into()),
-        };
-        different += found.len() as u64;
-        differences::write(run, id, &found).await?;
+        }
     }
-    Ok(different)
+    outcome.map(|()| different)
+}
+
+async fn one(run: &Run, ledger: &Ledger, stripe: &dyn Gateway, id: Uuid) -> Result<u64> {
+    let order = read(ledger, id).await?;
+    let Some(transaction) = order.transaction.clone() else {
+        return Ok(0);
+    };
+    let found = match stripe.look(&transaction).await {
+        Ok(payment) => compare(ledger, stripe, order, &transaction, &payment).await?,
+        Err(Failed::Refused { code, .. }) => {
+            vec![Difference::new("payment_unknown", &transaction, code)]
+        }
+        Err(away) => return Err(away.into()),
+    };
+    differences::write(run, id, &found).await?;
+    Ok(found.len() as u64)
 }
 
 async fn read(ledger: &Ledger, id: Uuid) -> Result<Locked> {

@@ -4,6 +4,7 @@ use super::limits::with_limits;
 use crate::db::Bind;
 use crate::http::checks::{self, Given, check};
 use crate::http::types::{Patch, not_null};
+use celaest_domain::billing::money::MOST_HUNDREDTHS;
 use celaest_domain::contact::{self, is_slug};
 use garde::Validate;
 use schemars::JsonSchema;
@@ -20,8 +21,6 @@ const MAX_TEXT: usize = 2000;
 const MAX_PLACE: u32 = 1_000_000;
 /// What prices are in where nothing is said.
 pub const DEFAULT_CURRENCY: &str = "USD";
-/// The highest price, in hundredths: what the column holds.
-const MAX_PRICE: i64 = 9_999_999_999;
 
 /// A plan as the API shows it.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -73,7 +72,7 @@ with_limits! {
 /// A price: a number with at most two decimals, kept in hundredths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
 #[schemars(transparent)]
-pub struct Price(#[schemars(with = "f64", range(min = 0, max = 99_999_999.99))] i64);
+pub struct Price(#[schemars(with = "f64", range(min = 0, max = 9_999_999_999.99))] i64);
 
 impl Price {
     /// The same in hundredths.
@@ -83,8 +82,9 @@ impl Price {
 
     fn of(number: f64) -> Option<Self> {
         let hundredths = (number * 100.0).round();
-        let exact = (hundredths / 100.0 - number).abs() < 1e-9 * number.abs().max(1.0);
-        let fits = number >= 0.0 && hundredths <= MAX_PRICE as f64;
+        // What is left where a program has summed up: far less than a third decimal, however large the number.
+        let exact = (hundredths / 100.0 - number).abs() < 1e-14 * number.abs().max(1e5);
+        let fits = number >= 0.0 && hundredths <= MOST_HUNDREDTHS as f64;
         (exact && fits).then_some(Self(hundredths as i64))
     }
 }
@@ -92,7 +92,9 @@ impl Price {
 impl<'de> Deserialize<'de> for Price {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::of(f64::deserialize(deserializer)?).ok_or_else(|| {
-            serde::de::Error::custom("expected a price: 0 to 99999999.99 with at most two decimals")
+            serde::de::Error::custom(
+                "expected a price: 0 to 9999999999.99 with at most two decimals",
+            )
         })
     }
 }
@@ -233,11 +235,21 @@ mod tests {
             (0.1, "0.10"),
             (19.99, "19.99"),
             (1_200.0, "1200.00"),
-            (99_999_999.99, "99999999.99"),
+            (0.1 + 0.2, "0.30"),
+            (9_999_999_999.99, "9999999999.99"),
         ] {
             assert_eq!(text(number).as_deref(), Some(kept));
         }
-        for wrong in [-0.01, 0.001, 19.999, 1e8, 1e308, f64::NAN, f64::INFINITY] {
+        for wrong in [
+            -0.01,
+            0.001,
+            19.999,
+            12_345_678.901,
+            1e10,
+            1e308,
+            f64::NAN,
+            f64::INFINITY,
+        ] {
             assert_eq!(text(wrong), None, "{wrong}");
         }
     }

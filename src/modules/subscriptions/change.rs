@@ -2,6 +2,7 @@
 
 use super::model::{Changed, Nothing, PlanChange, Status, Subscription};
 use super::queries::{self, Locked, mine};
+use super::renew::LAST_CALL;
 use crate::db::{Raw, Set, Tx, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
@@ -155,7 +156,8 @@ pub async fn change_plan(
                 coupon: None,
                 subscription: Some(id),
                 notes: None,
-                expires_at: now + chrono::TimeDelta::hours(24),
+                expires_at: (now + chrono::TimeDelta::hours(24))
+                    .min(before.current_period_end - LAST_CALL),
             };
             let order = write(&mut tx, &draft).await?;
             keep_chosen(&mut tx, &before, &order).await?;

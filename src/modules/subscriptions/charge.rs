@@ -4,7 +4,7 @@ use super::model::Status;
 use super::queries::{self, Locked};
 use crate::db::{Rows, Set, sql};
 use crate::error::{Error, Result};
-use crate::modules::orders::pay::{due, remember};
+use crate::modules::orders::pay::{due, forget, remember};
 use crate::modules::orders::queries as orders;
 use crate::modules::payments::facts::{Fact, note_failure};
 use crate::modules::payments::gateway::{self, Due, Failed, Payment, State};
@@ -20,13 +20,19 @@ use uuid::Uuid;
 
 /// So long a payment that the gateway is at is left alone.
 const UNDER_WAY: TimeDelta = TimeDelta::hours(1);
-/// So long after a gateway that did not answer it is asked again.
-const AWAY: TimeDelta = TimeDelta::minutes(15);
+/// So long after a gateway that did not answer, or anything else that failed, it is tried again.
+pub(super) const AWAY: TimeDelta = TimeDelta::minutes(15);
 
 #[derive(Deserialize)]
 struct Method {
     customer: Option<String>,
     method: Option<String>,
+}
+
+impl Method {
+    fn whole(self) -> Option<(String, String)> {
+        Some((self.customer?, self.method?))
+    }
 }
 
 /// What became of an attempt.
@@ -96,7 +102,13 @@ async fn attempt(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<Attemp
             .bind(order.organization_id),
         )
         .await?;
-    let card = card.and_then(|card| Some((card.customer?, card.method?)));
+    let begun_before = order.payment.is_some() && order.transaction.is_none();
+    // Of what may be under way at the gateway the words are those that it was begun with, whichever card came since.
+    let words = order.payment.as_ref().filter(|_| begun_before);
+    let words = words.and_then(|words| serde_json::from_value(words.clone()).ok());
+    let words = words.and_then(Method::whole);
+    let card = card.and_then(Method::whole);
+    let card = card.map(|card| words.unwrap_or(card));
     let Some((customer, method)) = card else {
         ledger.commit(tx, &[]).await?;
         return Ok(Attempt::Failed {
@@ -111,9 +123,8 @@ async fn attempt(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<Attemp
         .fixed("gateway_id = (SELECT g.id FROM payment_gateways g WHERE g.code = 'stripe')")
         .to(
             "metadata = jsonb_set(o.metadata, ARRAY['payment'], {}::jsonb)",
-            json!({ "customer": customer, "save_card": false }),
+            json!({ "customer": customer, "method": method, "save_card": false }),
         );
-    let begun_before = order.payment.is_some() && order.transaction.is_none();
     if !begun_before {
         orders::set(&mut tx, &order, set).await?;
     }
@@ -151,8 +162,11 @@ async fn outcome(
             is_final,
             payment,
         }) => {
-            if let Some(id) = payment {
-                remember(ledger, order.id, &id).await?;
+            match payment {
+                Some(id) => remember(ledger, order.id, &id).await?,
+                // It knows one in other words, which may have been paid.
+                None if code == "idempotency_error" => {}
+                None => forget(ledger, order).await?,
             }
             return Ok(Attempt::Failed { code, is_final });
         }
@@ -189,7 +203,11 @@ async fn outcome(
     })
 }
 
-async fn later(ledger: &Ledger, id: Uuid, at: DateTime<Utc>) -> Result<()> {
+/// Looks at a subscription again then, if it is due still.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn later(ledger: &Ledger, id: Uuid, at: DateTime<Utc>) -> Result<()> {
     let mut tx = ledger.begin();
     tx.execute(
         // Its event may have been here meanwhile, and have said when it is due again.

@@ -1,7 +1,7 @@
 //! What is due of subscriptions: the next period is ordered and charged, a payment that failed is tried again, and
 //! what was cancelled or stayed unpaid too long ends.
 
-use super::charge::charge;
+use super::charge::{AWAY, charge, later};
 use super::model::Status;
 use super::queries::{self, Locked};
 use crate::db::{Rows, Set, Tx, sql};
@@ -24,7 +24,7 @@ use uuid::Uuid;
 /// Subscriptions a run.
 const STEP: u32 = 100;
 /// So long before its end the rest of a period can be paid on another plan: the next one is charged then.
-const LAST_CALL: TimeDelta = TimeDelta::hours(1);
+pub(super) const LAST_CALL: TimeDelta = TimeDelta::hours(1);
 
 #[derive(Deserialize)]
 struct Due {
@@ -35,6 +35,7 @@ struct Due {
 enum Step {
     Charge(Uuid),
     GiveUp(Uuid),
+    Wait,
     Nothing,
 }
 
@@ -56,7 +57,10 @@ pub async fn renew(run: &Run) -> Result<u64> {
             Ok(()) => done += 1,
             Err(error) => {
                 log::warn(&run.name, "a subscription has to wait", &error);
-                outcome = Err(error);
+                // As it may for good: others have their turn.
+                outcome = later(&ledger, id, clock::now() + AWAY)
+                    .await
+                    .and(Err(error));
             }
         }
     }
@@ -90,7 +94,7 @@ async fn one(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<()> {
                 // Whether another plan is paid for is known first; but of a period that is over there is no rest.
                 Some(open) if open.kind == Kind::PlanChange => {
                     match now + LAST_CALL < subscription.current_period_end {
-                        true => later(&mut tx, id).await?,
+                        true => Step::Wait,
                         false => Step::GiveUp(open.id),
                     }
                 }
@@ -103,6 +107,7 @@ async fn one(ledger: &Ledger, id: Uuid, now: DateTime<Utc>) -> Result<()> {
     ledger.commit(tx, &keys).await?;
     match step {
         Step::Nothing => Ok(()),
+        Step::Wait => later(ledger, id, now + AWAY).await,
         Step::Charge(order) => charge(ledger, id, order, now).await,
         Step::GiveUp(order) => {
             let mut tx = ledger.begin();
@@ -126,14 +131,6 @@ async fn is_closed(tx: &mut Tx, subscription: &Locked) -> Result<bool> {
         .bind(subscription.seller_id),
     )
     .await
-}
-
-/// Looks again in a while.
-async fn later(tx: &mut Tx, id: Uuid) -> Result<Step> {
-    let soon = Set::new().fixed("next_attempt_at = now() + interval '15 minutes'");
-    let query = Rows::of("subscriptions", "s").id(id).set(soon, "s.id");
-    let _: Option<Due> = tx.row(query).await?;
-    Ok(Step::Nothing)
 }
 
 /// Orders the next period, with what is true now: its price, its plan and the taxes of the place.

@@ -6,6 +6,7 @@ use crate::error::{Code, Error, Result};
 use crate::http::permit::Access;
 pub use crate::identity::person::{COLUMNS, MORE_COLUMNS, USER};
 use celaest_domain::access::{Role, effective};
+use celaest_domain::analytics::period::may_be_zone;
 use celaest_domain::membership::{Caller, Member, Wish};
 use serde::Deserialize;
 use serde_json::Value;
@@ -181,18 +182,14 @@ pub async fn set<T>(tx: &mut Tx, id: Uuid, set: Set, columns: &str) -> Result<Ra
     tx.one(query, Code::UserNotFound).await
 }
 
-/// Refuses a time zone that PostgreSQL does not know.
+/// Refuses a time zone that is of no place, or that PostgreSQL does not know.
 ///
 /// # Errors
 /// 422 for `field`.
 pub async fn check_timezone(tx: &mut Tx, field: &str, name: &str) -> Result<()> {
-    let known: bool = tx
-        .value(
-            sql("SELECT to_json(EXISTS (SELECT 1 FROM pg_timezone_names WHERE name = $1))::text")
-                .bind(name),
-        )
-        .await?;
-    if known {
+    let known =
+        sql("SELECT to_json(EXISTS (SELECT 1 FROM pg_timezone_names WHERE name = $1))::text");
+    if may_be_zone(name) && tx.value(known.bind(name)).await? {
         Ok(())
     } else {
         Err(Error::field(

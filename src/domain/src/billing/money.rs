@@ -22,7 +22,7 @@ const THOUSANDTHS: &[&str] = &["BHD", "JOD", "KWD", "OMR", "TND"];
 const WHOLE_IN_HUNDREDTHS: &[&str] = &["ISK", "UGX"];
 
 /// What the columns for money hold, in hundredths of the major unit.
-const MOST_HUNDREDTHS: i64 = 999_999_999_999;
+pub const MOST_HUNDREDTHS: i64 = 999_999_999_999;
 
 /// A currency, with how its money is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

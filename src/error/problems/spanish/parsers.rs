@@ -121,8 +121,8 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "un momento RFC 3339 o una fecha, años 1970 a 9999",
     ),
     (
-        "a price: 0 to 99999999.99 with at most two decimals",
-        "un precio: de 0 a 99999999.99 con dos decimales como máximo",
+        "a price: 0 to 9999999999.99 with at most two decimals",
+        "un precio: de 0 a 9999999999.99 con dos decimales como máximo",
     ),
     ("not a UUID with hyphens", "no es un UUID con guiones"),
     ("not an IP address", "no es una dirección IP"),

@@ -3,7 +3,7 @@
 use pdf_writer::{Content, Finish, Name, Pdf, Rect, Ref, Str, TextStr};
 
 use super::Language;
-use super::text::{Font, encode, width, wrapped};
+use super::text::{Font, encode, shortened, width, wrapped};
 use crate::billing::document::{Document, Kind, Party};
 
 /// A4, in points.
@@ -17,6 +17,10 @@ const BOTTOM: f32 = 80.0;
 const COLUMNS: [f32; 4] = [330.0, 410.0, 470.0, RIGHT];
 const DESCRIPTION: f32 = 235.0;
 const LEADING: f32 = 12.5;
+/// Lines that one text may take: whole sentences, and what fills them with capitals ends in dots.
+const MOST_LINES: usize = 6;
+/// The width of the words beside sums.
+const LABEL: f32 = 320.0;
 
 const INK: f32 = 0.13;
 const GREY: f32 = 0.45;
@@ -144,16 +148,16 @@ impl<'a> Sheets<'a> {
     fn party(&mut self, x: f32, top: f32, label: &str, party: &Party) -> f32 {
         self.text(x, top, (Font::Bold, 8.0, GREY), &label.to_uppercase());
         let mut y = top - 15.0;
-        for line in wrapped(Font::Bold, 11.0, &party.name, 230.0).iter().take(3) {
-            self.bytes(x, y, (Font::Bold, 11.0, INK), line);
+        for line in shortened(Font::Bold, 11.0, &party.name, 230.0, MOST_LINES) {
+            self.bytes(x, y, (Font::Bold, 11.0, INK), &line);
             y -= 14.0;
         }
         let tax_id = party.tax_id.as_ref();
         let tax_id = tax_id.map(|id| format!("{}: {id}", self.say("NIF / ID fiscal", "Tax ID")));
         let lines = tax_id.iter().chain(&party.address).chain(&party.email);
         for text in lines {
-            for line in wrapped(Font::Regular, 9.0, text, 230.0).iter().take(3) {
-                self.bytes(x, y, (Font::Regular, 9.0, INK), line);
+            for line in shortened(Font::Regular, 9.0, text, 230.0, MOST_LINES) {
+                self.bytes(x, y, (Font::Regular, 9.0, INK), &line);
                 y -= LEADING;
             }
         }
@@ -200,8 +204,8 @@ impl<'a> Sheets<'a> {
         self.heads();
         let style = (Font::Regular, 9.0, INK);
         for line in &self.document.lines {
-            let words = wrapped(Font::Regular, 9.0, &line.description, DESCRIPTION);
-            let words = &words[..words.len().min(4)];
+            let text = &line.description;
+            let words = shortened(Font::Regular, 9.0, text, DESCRIPTION, MOST_LINES);
             let height = words.len() as f32 * LEADING;
             if self.need(height) {
                 self.heads();
@@ -246,13 +250,22 @@ impl<'a> Sheets<'a> {
             ));
         }
         let exempt = document.taxes.iter().any(|tax| tax.exempt);
-        self.need(rows.len() as f32 * 15.0 + 70.0);
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(label, amount)| (wrapped(Font::Regular, 9.0, label, LABEL), amount))
+            .collect();
+        let lines: usize = rows.iter().map(|(label, _)| label.len()).sum();
+        self.need(lines as f32 * 15.0 + 70.0);
         self.y -= 8.0;
-        for (label, amount) in &rows {
+        for (label, amount) in rows {
             let y = self.y;
-            self.right(COLUMNS[2], y, (Font::Regular, 9.0, GREY), label);
             self.right(RIGHT, y, (Font::Regular, 9.0, INK), amount);
-            self.y -= 15.0;
+            for line in label {
+                let x = COLUMNS[2] - width(Font::Regular, 9.0, &line);
+                let y = self.y;
+                self.bytes(x, y, (Font::Regular, 9.0, GREY), &line);
+                self.y -= 15.0;
+            }
         }
         self.rule(self.y + 8.0, 330.0, 0.8, INK);
         self.y -= 8.0;

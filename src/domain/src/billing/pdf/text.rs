@@ -11,6 +11,9 @@ pub enum Font {
     Bold,
 }
 
+/// An ellipsis.
+const DOTS: u8 = 0x85;
+
 /// What Windows-1252 has between 0x80 and 0x9F; the others are Latin-1. A space stands where it has nothing.
 const HIGH: &str = "\u{20ac} \u{201a}\u{192}\u{201e}\u{2026}\u{2020}\u{2021}\u{2c6}\u{2030}\u{160}\u{2039}\u{152} \u{17d}  \
                     \u{2018}\u{2019}\u{201c}\u{201d}\u{2022}\u{2013}\u{2014}\u{2dc}\u{2122}\u{161}\u{203a}\u{153} \u{17e}\u{178}";
@@ -116,6 +119,21 @@ pub fn wrapped(font: Font, size: f32, text: &str, most: f32) -> Vec<Vec<u8>> {
     lines
 }
 
+/// [`wrapped`] in at most so many lines: what is longer ends in dots.
+pub fn shortened(font: Font, size: f32, text: &str, most: f32, count: usize) -> Vec<Vec<u8>> {
+    let mut lines = wrapped(font, size, text, most);
+    if lines.len() > count {
+        lines.truncate(count);
+        if let Some(last) = lines.last_mut() {
+            last.push(DOTS);
+            while last.len() > 1 && width(font, size, last) > most {
+                last.remove(last.len() - 2);
+            }
+        }
+    }
+    lines
+}
+
 /// Widths of the characters from 32 on, in thousandths of the size (Adobe Font Metrics).
 #[rustfmt::skip]
 const REGULAR: [u16; 224] = [
@@ -185,6 +203,14 @@ mod tests {
             let letters = |bytes: &[u8]| bytes.iter().copied().filter(|b| *b != b' ').collect::<Vec<_>>();
             let kept: Vec<u8> = lines.iter().flat_map(|line| letters(line)).collect();
             prop_assert_eq!(kept, letters(&encode(&text)));
+        }
+
+        #[test]
+        fn what_is_shortened_fits(text in "[ -~áéñ]{0,200}", count in 1_usize..5) {
+            let lines = shortened(Font::Bold, 9.0, &text, 100.0, count);
+            prop_assert!(lines.len() <= count && lines.iter().all(|line| width(Font::Bold, 9.0, line) <= 100.0));
+            let whole = wrapped(Font::Bold, 9.0, &text, 100.0);
+            prop_assert_eq!(lines == whole, whole.len() <= count);
         }
 
         #[test]

@@ -89,6 +89,65 @@ fn many_lines_take_many_pages() {
     assert!(pages(40) >= 2 && pages(200) >= 6);
 }
 
+/// Where each text begins and ends, and how high it stands.
+fn places(pdf: &[u8]) -> Vec<(f32, f32, f32)> {
+    let pdf: String = pdf.iter().map(|byte| char::from(*byte)).collect();
+    let texts = pdf.split("BT\n").skip(1);
+    texts
+        .map(|text| {
+            let lines: Vec<&str> = text.lines().collect();
+            let words = |place: usize| lines[place].split(' ').collect::<Vec<_>>();
+            let number = |word: &str| word.parse::<f32>().unwrap();
+            let font = match words(0)[0] {
+                "/F1" => Font::Regular,
+                _ => Font::Bold,
+            };
+            let shown = lines[2].strip_suffix(" Tj").unwrap();
+            let bytes: Vec<u8> = match shown.strip_prefix('<') {
+                Some(hex) => hex
+                    .as_bytes()
+                    .chunks_exact(2)
+                    .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+                    .collect(),
+                None => shown[1..shown.len() - 1]
+                    .replace('\\', "")
+                    .bytes()
+                    .collect(),
+            };
+            let (x, y) = (number(words(1)[4]), number(words(1)[5]));
+            (x, x + width(font, number(words(0)[1]), &bytes), y)
+        })
+        .collect()
+}
+
+#[test]
+fn the_longest_texts_stay_on_the_page() {
+    for letter in ["W", "Word ", "ñ", "m. "] {
+        let long = |count: usize| letter.repeat(count).chars().take(count).collect::<String>();
+        let party = || Party {
+            name: long(255),
+            tax_id: Some("W".repeat(20)),
+            address: [255, 255, 221, 2].map(long).to_vec(),
+            email: Some(long(255)),
+        };
+        let mut document = Document {
+            seller: party(),
+            buyer: party(),
+            ..document(3)
+        };
+        for line in &mut document.lines {
+            line.description = long(255);
+        }
+        document.taxes[0].name = long(100);
+        for language in [Language::Es, Language::En] {
+            for (from, to, y) in places(&render(&document, language)) {
+                assert!(from >= LEFT && to <= RIGHT + 0.01, "{from} to {to}");
+                assert!((40.0..PAGE.1).contains(&y), "{y}");
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_document_panics(name in ".*", description in ".*", amount in ".*", lines in 0_usize..60) {
