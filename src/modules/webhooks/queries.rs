@@ -35,8 +35,8 @@ pub const ENDPOINT: &str = "json_build_object(
 pub fn owner_of(topic: &str, payload: &str) -> String {
     format!(
         "CASE WHEN {topic} LIKE 'license.%' THEN (
-           SELECT l.owner_id FROM licenses l WHERE l.id = coalesce({payload}->'license'->>'id',
-             {payload}->>'license_id', {payload}->'validation'->>'license_id')::uuid)
+           SELECT l.owner_id FROM licenses l WHERE l.id = (SELECT coalesce({payload}->'license'->>'id',
+             {payload}->>'license_id', {payload}->'validation'->>'license_id')::uuid))
          WHEN {topic} LIKE 'order.%' THEN (
            SELECT b.user_id FROM orders b WHERE b.id = ({payload}->'order'->>'id')::uuid)
          WHEN {topic} LIKE 'subscription.%' THEN (
