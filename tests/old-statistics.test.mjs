@@ -140,6 +140,10 @@ test('validations and collisions are written', () => looksAt(/\), line AS/, MANY
 test('what the edge knows is read', () => looksAt(/^WITH wanted AS[^]+licenses/, 100,
   [numbers(100).map((n) => ({ key: `filled-${n}`, waiting: [] }))]));
 
+test('events are handed to webhooks', () => looksAt(/^WITH event AS/, 20, [numbers(20).map((n) => ({
+  id: randomUUID(), organization_id: home.id, topic: 'license.updated', payload: { license: { id: filled('license', n) } }, patterns: ['*'],
+}))]));
+
 test('messages are noted as sent', () => looksAt(/UPDATE outbox_messages o SET\s+sent_at/, 100,
   [numbers(100).map((n) => ({ id: filled('message', n), failed: false, error: null }))]));
 
