@@ -32,6 +32,8 @@ pub const ENDPOINT: &str = "json_build_object(
 
 /// Whose thing an event of `topic` and `payload` is about: the owner of its license, the maker of its webhook,
 /// whoever handed in its task.
+/// The id of a license is a SELECT of its own: PostgreSQL takes `coalesce` for something that may tell of rows, and looks at
+/// every license for whether it may be seen before it compares.
 pub fn owner_of(topic: &str, payload: &str) -> String {
     format!(
         "CASE WHEN {topic} LIKE 'license.%' THEN (
