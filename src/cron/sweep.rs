@@ -33,10 +33,9 @@ async fn one_queue(run: &Run, mine: &str, sent: &mut u64) -> Result<()> {
             .only_rows(
                 sql(format!(
                     "UPDATE outbox_messages o SET available_at = now() + interval '30 seconds'
-                     FROM (SELECT o.id FROM outbox_messages o
-                           WHERE o.processed_at IS NULL AND o.available_at <= now() AND {mine}
-                           ORDER BY o.available_at LIMIT $1::bigint FOR UPDATE SKIP LOCKED) due
-                     WHERE o.id = due.id
+                     WHERE o.id = ANY (ARRAY(SELECT o.id FROM outbox_messages o
+                       WHERE o.processed_at IS NULL AND o.available_at <= now() AND {mine}
+                       ORDER BY o.available_at LIMIT $1::bigint FOR UPDATE SKIP LOCKED))
                      RETURNING o.id, o.organization_id, o.topic, o.payload, o.created_at"
                 ))
                 .bind(STEP),
@@ -55,10 +54,9 @@ async fn bury(run: &Run, queue: &str, mine: &str) -> Result<()> {
     let query = sql(format!(
         "WITH dead AS (
            UPDATE outbox_messages o SET available_at = 'infinity'
-           FROM (SELECT o.id FROM outbox_messages o
-                 WHERE o.processed_at IS NULL AND o.available_at <= now() AND o.attempts >= $2::int AND {mine}
-                 LIMIT 100 FOR UPDATE SKIP LOCKED) due
-           WHERE o.id = due.id
+           WHERE o.id = ANY (ARRAY(SELECT o.id FROM outbox_messages o
+             WHERE o.processed_at IS NULL AND o.available_at <= now() AND o.attempts >= $2::int AND {mine}
+             LIMIT 100 FOR UPDATE SKIP LOCKED))
            RETURNING o.id, o.organization_id, o.topic, o.payload, o.created_at, o.attempts
          ), letter AS (
            SELECT created_at, attempts, json_build_object('id', id, 'organization_id', organization_id,

@@ -76,7 +76,8 @@ fn on_the_wire(message: &Message) -> String {
     }
 }
 
-/// Sent ones come again after a minute, two, four, … at most an hour; others soon.
+/// Sent ones come again after a minute, two, four, … at most an hour; others soon. They are found by their ids, and not
+/// among all that are open, which the index of those suggests.
 async fn note(database: &Database, outcomes: serde_json::Value) -> Result<()> {
     let query = sql(
         "UPDATE outbox_messages o SET
@@ -86,7 +87,8 @@ async fn note(database: &Database, outcomes: serde_json::Value) -> Result<()> {
            available_at = now() + CASE WHEN n.failed THEN interval '30 seconds'
              ELSE least(make_interval(secs => 60 * 2.0 ^ least(o.attempts, 6)), interval '1 hour') END
          FROM jsonb_to_recordset($1::jsonb) AS n(id uuid, failed boolean, error text)
-         WHERE o.id = n.id AND o.processed_at IS NULL",
+         WHERE o.id = n.id AND coalesce(o.processed_at, 'infinity') = 'infinity'
+           AND o.id = ANY (ARRAY(SELECT (value->>'id')::uuid FROM jsonb_array_elements($1::jsonb)))",
     );
     database
         .begin(Scope::System, Actor::system("outbox"))
@@ -124,8 +126,8 @@ pub async fn processed(database: &Database, run: &str, messages: &[Message]) -> 
     database
         .begin(Scope::System, Actor::system(run))
         .only_execute(
-            sql("UPDATE outbox_messages SET processed_at = now()
-                 WHERE id IN (SELECT value::uuid FROM jsonb_array_elements_text($1::jsonb)) AND processed_at IS NULL")
+            sql("UPDATE outbox_messages SET processed_at = coalesce(processed_at, now())
+                 WHERE id = ANY (ARRAY(SELECT value::uuid FROM jsonb_array_elements_text($1::jsonb)))")
             .bind(json!(ids)),
         )
         .await

@@ -107,12 +107,23 @@ export function withOthers({ sql, params }, others) {
   return { sql, params: params.map(exchange) };
 }
 
+/** Makes a server tell whoever is connected of each plan that was carried out, those of functions and triggers too. */
+const TELL = Object.entries({ min_duration: '0', analyze: 'on', timing: 'off', nested_statements: 'on', format: 'json', level: 'notice' })
+  .map(([name, value]) => `SET LOCAL auto_explain.log_${name} = '${value}';`).join(' ');
+
+/** The rows that came out of the parts of a plan, and those that each threw away. */
+function lookedAt(node) {
+  const removed = ['Filter', 'Join Filter', 'Index Recheck'].map((by) => node[`Rows Removed by ${by}`] ?? 0);
+  const rows = [node['Actual Rows'] ?? 0, ...removed].reduce((sum, count) => sum + count, 0) * (node['Actual Loops'] ?? 0);
+  return (node.Plans ?? []).reduce((sum, plan) => sum + lookedAt(plan), rows);
+}
+
 /** Sends statements again. Everything happens in one transaction that is rolled back. */
-export async function again(stack, work) {
+export async function again(stack, work, { tell = false } = {}) {
   const client = await stack.pg.connect();
   const become = (role) => client.query(role ? `SET LOCAL ROLE ${role}` : 'RESET ROLE');
   try {
-    await client.query('BEGIN');
+    await client.query(tell ? `LOAD 'auto_explain'; BEGIN; ${TELL}` : 'BEGIN');
     return await work({
       query: (...args) => client.query(...args),
       /** Whose transaction it is now: the run-time role with these settings, or the superuser with them. */
@@ -131,6 +142,30 @@ export async function again(stack, work) {
         const { rows } = await client.query(`EXPLAIN (FORMAT JSON) EXECUTE planned ${values.length ? `(${values})` : ''}`);
         await client.query('DEALLOCATE ALL');
         return rows[0]['QUERY PLAN'][0].Plan;
+      },
+      /**
+       * Carries a statement out and undoes it: how many rows the parts of its plan looked at, or of the plan of a statement
+       * that it calls, whichever has the most.
+       */
+      async looked({ sql, params }) {
+        const values = params.map((value) => (value === null ? 'NULL' : client.escapeLiteral(value)));
+        const most = { rows: 0 };
+        const watch = ({ message }) => {
+          const { 'Query Text': text, Plan: plan } = JSON.parse(message.match(/plan:\n([^]*)$/)?.[1] ?? '{}');
+          const rows = plan ? lookedAt(plan) : 0;
+          if (rows > most.rows) Object.assign(most, { rows, text });
+        };
+        await client.query('SAVEPOINT before');
+        await client.query(`PREPARE looked ${params.length ? `(${params.map(() => 'text')})` : ''} AS ${sql}`);
+        client.on('notice', watch);
+        try {
+          await client.query(`EXECUTE looked ${values.length ? `(${values})` : ''}`);
+          return most;
+        } finally {
+          client.off('notice', watch);
+          await client.query('ROLLBACK TO before');
+          await client.query('DEALLOCATE looked');
+        }
       },
       /** The single value of a statement, or the error that it ends in; only that statement is undone then. */
       async run({ sql, params }) {

@@ -79,6 +79,7 @@ fn hand_over() -> Query {
          ), taken AS (
            DELETE FROM license_usage_counts c USING due
            WHERE c.license_id = due.license_id AND c.period_start = due.period_start
+             AND c.license_id = ANY (ARRAY(SELECT license_id FROM due))
            RETURNING c.license_id, c.period_start, c.validations
          ), added AS (
            UPDATE license_usage_log u SET validations_count = u.validations_count + taken.validations

@@ -233,7 +233,7 @@ pub fn snapshots<'a>(wanted: impl IntoIterator<Item = (&'a str, &'a Wanted)>) ->
                UNION ALL SELECT u.call_id FROM license_usage_log u WHERE u.call_id = t.id::uuid) there ON true)
          )), '{}')::text
          FROM wanted w
-         JOIN licenses l ON l.license_key = w.key
+         JOIN licenses l ON l.license_key = w.key AND l.license_key = ANY (ARRAY(SELECT key FROM wanted))
          JOIN organizations o ON o.id = l.organization_id AND o.deleted_at IS NULL
          JOIN subscription_plans p ON p.id = l.plan_id
          LEFT JOIN products pr ON pr.id = l.product_id")

@@ -184,11 +184,13 @@ WITH message AS (
   ON CONFLICT (id) DO NOTHING
   RETURNING id, license_id, organization_id, severity, address_count
 ), before AS (
-  SELECT l.id, l.organization_id, l.license_key, l.status FROM licenses l
-  WHERE l.status IN ('active', 'trial') AND EXISTS (
-    SELECT FROM made JOIN collided USING (id)
-    WHERE made.license_id = l.id AND made.suspend AND coalesce(made.reactivations, 0) = l.reactivations)
-  FOR NO KEY UPDATE
+  SELECT l.* FROM (
+    SELECT DISTINCT license_id, coalesce(reactivations, 0) AS reactivations FROM made
+    WHERE suspend AND (id IN (SELECT id FROM collided)) IS TRUE ORDER BY 1, 2) m
+  CROSS JOIN LATERAL (
+    SELECT l.id, l.organization_id, l.license_key, l.status FROM licenses l
+    WHERE l.id = m.license_id AND l.reactivations = m.reactivations AND l.status IN ('active', 'trial')
+    FOR NO KEY UPDATE) l
 ), suspended AS (
   UPDATE licenses l SET status = 'suspended', suspended_at = now(), suspension_reason = 'COLLISION_LIMIT'
   FROM before WHERE l.id = before.id

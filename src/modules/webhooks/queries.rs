@@ -32,11 +32,13 @@ pub const ENDPOINT: &str = "json_build_object(
 
 /// Whose thing an event of `topic` and `payload` is about: the owner of its license, the maker of its webhook,
 /// whoever handed in its task.
+/// The id of a license is a SELECT of its own: PostgreSQL takes `coalesce` for something that may tell of rows, and looks at
+/// every license for whether it may be seen before it compares.
 pub fn owner_of(topic: &str, payload: &str) -> String {
     format!(
         "CASE WHEN {topic} LIKE 'license.%' THEN (
-           SELECT l.owner_id FROM licenses l WHERE l.id = coalesce({payload}->'license'->>'id',
-             {payload}->>'license_id', {payload}->'validation'->>'license_id')::uuid)
+           SELECT l.owner_id FROM licenses l WHERE l.id = (SELECT coalesce({payload}->'license'->>'id',
+             {payload}->>'license_id', {payload}->'validation'->>'license_id')::uuid))
          WHEN {topic} LIKE 'order.%' THEN (
            SELECT b.user_id FROM orders b WHERE b.id = ({payload}->'order'->>'id')::uuid)
          WHEN {topic} LIKE 'subscription.%' THEN (

@@ -147,7 +147,7 @@ WITH report AS (
   WHERE disabled IS NOT NULL ORDER BY webhook_id, generation DESC
 ), before AS (
   SELECT w.id, w.status, r.disabled FROM report r JOIN webhooks w ON w.id = r.webhook_id
-  WHERE w.generation = r.generation AND w.status IN ('active', 'paused') AND w.deleted_at IS NULL
+  WHERE w.id = ANY (ARRAY(SELECT webhook_id FROM report)) AND w.generation = r.generation AND w.status IN ('active', 'paused') AND w.deleted_at IS NULL
   FOR NO KEY UPDATE OF w
 ), disabled AS (
   UPDATE webhooks w SET status = 'disabled', disabled_at = now(), disabled_reason = b.disabled,

@@ -66,9 +66,10 @@ fn cancel_some(tx: &Tx, batch: Uuid) -> Query {
            SELECT q.task_id, q.task_created_at, q.lease FROM ai_task_queue q
            WHERE q.task_id = ANY (ARRAY(SELECT id FROM seen)) AND NOT q.is_cancelled ORDER BY q.task_id FOR UPDATE OF q
          ), held AS (
-           UPDATE ai_task_queue q SET is_cancelled = true FROM place p WHERE q.task_id = p.task_id AND p.lease IS NOT NULL
+           UPDATE ai_task_queue SET is_cancelled = true
+           WHERE task_id = ANY (ARRAY(SELECT task_id FROM place WHERE lease IS NOT NULL))
          ), free AS (
-           DELETE FROM ai_task_queue q USING place p WHERE q.task_id = p.task_id AND p.lease IS NULL
+           DELETE FROM ai_task_queue WHERE task_id = ANY (ARRAY(SELECT task_id FROM place WHERE lease IS NULL))
          ), task AS (
            UPDATE processed_tasks t SET status = 'cancelled', completed_at = now() FROM place p
            WHERE t.id = p.task_id AND t.created_at IS NOT DISTINCT FROM p.task_created_at

@@ -66,21 +66,22 @@ pub async fn again(tx: &mut Tx, which: &str, id: Uuid, key: Option<Uuid>) -> Res
     let scope = tx.scope();
     let query = sql(format!(
         "WITH t AS (
-           SELECT t.* FROM processed_tasks t
-           WHERE {which} AND ($3::uuid IS NULL OR t.organization_id = $3::uuid)
-             AND ($4::uuid IS NULL OR t.user_id = $4::uuid) AND t.status IN ('failed', 'cancelled') AND t.request IS NOT NULL
+           SELECT t.*, uuid_generate_v4() AS call_id FROM processed_tasks t
+           WHERE {which} AND coalesce(t.organization_id = $3::uuid, $3 IS NULL)
+             AND coalesce(t.user_id = $4::uuid, $4 IS NULL) AND t.status IN ('failed', 'cancelled') AND t.request IS NOT NULL
              AND NOT EXISTS (SELECT FROM ai_task_queue q WHERE q.task_id = t.id)
            ORDER BY t.id LIMIT $5::bigint FOR NO KEY UPDATE
          ), queued AS (
            INSERT INTO ai_task_queue (task_id, task_created_at, organization_id, user_id, license_id, batch_id,
              call_id, caller_key_id)
-           SELECT id, created_at, organization_id, user_id, license_id, batch_id, uuid_generate_v4(), $2::uuid FROM t
-           ON CONFLICT (task_id) DO NOTHING RETURNING task_id, call_id
+           SELECT id, created_at, organization_id, user_id, license_id, batch_id, call_id, $2::uuid FROM t
+           ON CONFLICT (task_id) DO NOTHING RETURNING task_id
          ), task AS (
-           UPDATE processed_tasks p SET status = 'pending', core_request_id = queued.call_id, error_code = NULL, error_message = NULL, outcome = NULL,
+           UPDATE processed_tasks p SET status = 'pending', core_request_id = t.call_id, error_code = NULL, error_message = NULL, outcome = NULL,
              retry_count = 0, queue_time_ms = NULL, execution_time_ms = NULL, ai_time_ms = NULL, started_at = NULL,
              completed_at = NULL
-           FROM t JOIN queued ON queued.task_id = t.id WHERE p.id = t.id AND p.created_at IS NOT DISTINCT FROM t.created_at
+           FROM t WHERE p.id = t.id AND p.created_at IS NOT DISTINCT FROM t.created_at
+             AND (t.id IN (SELECT task_id FROM queued)) IS TRUE
            RETURNING t.status AS was
          )
          SELECT json_build_object('failed', count(*) FILTER (WHERE was = 'failed'),

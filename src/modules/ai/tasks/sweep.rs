@@ -53,11 +53,10 @@ pub async fn sweep(run: &Run) -> Result<u64> {
 
 fn take_lost() -> crate::db::Query {
     sql("UPDATE ai_task_queue q SET lease = uuid_generate_v4(), due_at = now() + interval '1 minute'
-         FROM (SELECT task_id FROM ai_task_queue
-               WHERE due_at <= now() AND (queued_at < now() - interval '1 day'
-                 OR (lease IS NOT NULL AND (is_cancelled OR attempts >= $1::integer)))
-               ORDER BY task_id LIMIT $2::bigint FOR UPDATE SKIP LOCKED) lost
-         WHERE q.task_id = lost.task_id
+         WHERE q.task_id = ANY (ARRAY(SELECT task_id FROM ai_task_queue
+           WHERE due_at <= now() AND (queued_at < now() - interval '1 day'
+             OR (lease IS NOT NULL AND (is_cancelled OR attempts >= $1::integer)))
+           ORDER BY task_id LIMIT $2::bigint FOR UPDATE SKIP LOCKED))
          RETURNING q.task_id, q.lease, q.queued_at < now() - interval '1 day' AS is_old")
     .bind(MOST_ATTEMPTS)
     .bind(STEP)

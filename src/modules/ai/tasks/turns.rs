@@ -137,14 +137,14 @@ pub fn claim(room: usize) -> Query {
            LEFT JOIN ai_task_turns t ON t.license_id = w.license_id
            WHERE t.held_until IS NULL OR t.held_until <= now()
          ), head AS (
-           SELECT o.organization_id, o.license_id, o.served_at, n.task_id,
+           SELECT o.organization_id, o.license_id, o.served_at, o.room, n.task_id,
              row_number() OVER (PARTITION BY o.license_id ORDER BY n.turn) AS place
            FROM open o CROSS JOIN LATERAL ({alone} UNION ALL {batched}) n
            WHERE o.room > 0
          ), fair AS (
            SELECT h.organization_id, h.task_id, max(h.served_at) OVER (PARTITION BY h.organization_id) AS served_at,
              row_number() OVER (PARTITION BY h.organization_id ORDER BY h.place, h.served_at, h.license_id) AS place
-           FROM head h JOIN open o ON o.license_id = h.license_id WHERE h.place <= o.room
+           FROM head h WHERE h.place <= h.room
          ), next AS (
            SELECT f.task_id, f.place + coalesce(b.tasks, 0) AS turn, f.served_at
            FROM fair f LEFT JOIN (SELECT organization_id, sum(tasks) AS tasks FROM busy GROUP BY 1) b
@@ -152,23 +152,22 @@ pub fn claim(room: usize) -> Query {
            ORDER BY turn, f.served_at, f.task_id LIMIT $1::bigint * 2
          ), mine AS (
            -- Whoever takes tasks at the same time takes others, and nobody waits for one that is being changed.
-           SELECT q.task_id FROM ai_task_queue q JOIN next n ON n.task_id = q.task_id
+           SELECT q.task_id, q.task_created_at, q.queued_at, q.attempts FROM ai_task_queue q JOIN next n ON n.task_id = q.task_id
            JOIN processed_tasks t ON t.id = q.task_id AND t.created_at IS NOT DISTINCT FROM q.task_created_at
-           WHERE q.due_at <= now() AND NOT q.is_cancelled
+           WHERE q.task_id = ANY (ARRAY(SELECT task_id FROM next)) AND q.due_at <= now() AND NOT q.is_cancelled
            ORDER BY n.turn, n.served_at, q.task_id LIMIT $1::bigint
            FOR NO KEY UPDATE OF t SKIP LOCKED FOR UPDATE OF q SKIP LOCKED
          ), task AS (
            UPDATE processed_tasks t SET status = 'processing', started_at = now(),
-             queue_time_ms = (extract(epoch FROM now() - q.queued_at) * 1000)::integer, retry_count = least(q.attempts, $3::integer - 1)
-           FROM mine m JOIN ai_task_queue q ON q.task_id = m.task_id
-           WHERE t.id = q.task_id AND t.created_at IS NOT DISTINCT FROM q.task_created_at
+             queue_time_ms = (extract(epoch FROM now() - m.queued_at) * 1000)::integer, retry_count = least(m.attempts, $3::integer - 1)
+           FROM mine m WHERE t.id = m.task_id AND t.created_at IS NOT DISTINCT FROM m.task_created_at
            RETURNING t.id, t.batch_id, t.prompt_id, t.input_text, t.request, t.request_id, t.ip_address, t.user_agent
          ), taken AS (
            UPDATE ai_task_queue q SET lease = uuid_generate_v4(), attempts = q.attempts + 1,
              due_at = now() + make_interval(secs => (coalesce((b.request->>'deadline_ms')::integer,
                (t.request->>'deadline_ms')::integer, 120000) + $4::integer) / 1000.0)
-           FROM mine m JOIN task t ON t.id = m.task_id LEFT JOIN task_batches b ON b.id = t.batch_id
-           WHERE q.task_id = m.task_id
+           FROM task t LEFT JOIN task_batches b ON b.id = t.batch_id
+           WHERE q.task_id = t.id AND q.task_id = ANY (ARRAY(SELECT task_id FROM mine))
            RETURNING q.*, t.prompt_id, t.input_text, t.request, t.request_id, t.ip_address, t.user_agent,
              b.request AS common
          ), started AS (
@@ -273,18 +272,19 @@ pub fn settle(settled: &[Settled]) -> Query {
          ), ours AS MATERIALIZED (
            SELECT t.id FROM ai_task_queue q JOIN told d ON d.task_id = q.task_id AND d.lease = q.lease
            JOIN processed_tasks t ON t.id = q.task_id AND t.created_at IS NOT DISTINCT FROM q.task_created_at
-           ORDER BY t.id FOR NO KEY UPDATE OF t
+           WHERE q.task_id = ANY (ARRAY(SELECT task_id FROM told)) ORDER BY t.id FOR NO KEY UPDATE OF t
          ), held AS MATERIALIZED (
            SELECT q.task_id, q.task_created_at, q.license_id, q.organization_id, q.attempts, q.is_cancelled,
              q.is_cancelled OR d.status <> 'retrying' AS has_ended
-           FROM ours o JOIN ai_task_queue q ON q.task_id = o.id JOIN told d ON d.task_id = q.task_id AND d.lease = q.lease
-           ORDER BY q.task_id FOR UPDATE OF q
+           FROM ai_task_queue q JOIN told d ON d.task_id = q.task_id AND d.lease = q.lease
+           WHERE q.task_id = ANY (ARRAY(SELECT id FROM ours)) ORDER BY q.task_id FOR UPDATE OF q
          ), ended AS (
-           DELETE FROM ai_task_queue q USING held h WHERE q.task_id = h.task_id AND h.has_ended
+           DELETE FROM ai_task_queue WHERE task_id = ANY (ARRAY(SELECT task_id FROM held WHERE has_ended))
          ), again AS (
            UPDATE ai_task_queue q SET lease = NULL, due_at = now() + make_interval(secs => d.wait_s),
              attempts = q.attempts - CASE WHEN d.hold_s IS NULL THEN 0 ELSE 1 END
            FROM held h JOIN told d ON d.task_id = h.task_id WHERE q.task_id = h.task_id AND NOT h.has_ended
+             AND q.task_id = ANY (ARRAY(SELECT task_id FROM held))
          ), kept AS (
            UPDATE ai_task_turns t SET held_until = now() + make_interval(secs => n.hold_s)
            FROM (SELECT h.license_id, max(d.hold_s) AS hold_s FROM held h JOIN told d ON d.task_id = h.task_id
