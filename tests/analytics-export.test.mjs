@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -154,6 +155,13 @@ test('what is no file', async () => {
   await wrong({ report: 'sales', format: 'xlsx' }, 'format');
   await wrong({ report: 'sales', metric: 'happiness' }, 'metric');
   await wrong({ report: 'sales', from: '2026-03-02', to: '2026-03-02T06:00:00Z', timezone: 'America/Los_Angeles' }, 'from');
+  // Nor is one of an organization that there is not.
+  const boss = await signedIn(stack, await createSuperAdmin(stack));
+  for (const format of ['csv', 'zip']) {
+    const query = { format, ...(format === 'csv' && { report: 'sales' }), organization_id: randomUUID() };
+    refused(await boss('GET', PATH, { query }), 404, 'ORGANIZATION_NOT_FOUND');
+    assert.equal((await boss('HEAD', PATH, { query })).status, 404);
+  }
 });
 
 test('fifty at once are three, and forty-seven that are told when to ask again; others have theirs meanwhile', async () => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { caller, refusedFields } from './support/api.mjs';
+import { caller, good, refusedFields } from './support/api.mjs';
 import { sharedStack } from './harness/client.mjs';
 import { createOrganization } from './support/world.mjs';
 
@@ -32,6 +32,11 @@ describe('questions that have no answer', () => {
       query: { from: '2016-01-01', to: '2026-01-01', granularity: 'hour' }, headers: { 'accept-language': 'es' },
     });
     assert.deepEqual(answer.body.error.details.fields, { granularity: ['da 87672 puntos, de los que son posibles como máximo 1000'] });
+  });
+
+  test('the last moment of the year 9999 ends a period', async () => {
+    const { period } = good(await home.as.admin('GET', '/api/analytics/sales', { query: { from: '9999-12-01', to: '9999-12-31T23:59:59Z' } }));
+    assert.equal(new Date(period.to).getTime(), Date.UTC(9999, 11, 31, 23, 45));
   });
 
   test('nobody', async () => {

@@ -152,6 +152,15 @@ describe('what is on sale', () => {
     const first = await nobody('GET', '/api/products', { query: { vendor_id: vendor.id, sort: 'price', per_page: 2 } });
     const rest = await nobody('GET', '/api/products', { query: { vendor_id: vendor.id, sort: 'price', per_page: 2, cursor: first.body.meta.next_cursor } });
     assert.deepEqual(good(rest).map(({ name }) => name), ['A']);
+    // Whatever somebody makes of that place is one, or none; PostgreSQL gets nothing that it does not read.
+    const placed = (path, sort, place) => nobody('GET', path, {
+      id: a.id, query: { ...(sort && { sort }), cursor: Buffer.from(JSON.stringify([place, a.id])).toString('base64url') },
+    });
+    for (const [path, sort, place] of [
+      ['/api/products', 'published_at', '2026-05-05T05:05:05+16:00'], ['/api/products', 'price', '1e-99999'], ['/api/products', 'price', '0e2147483647'],
+      ['/api/products/featured', undefined, '1e-99999'],
+    ]) good(await placed(path, sort, place));
+    for (const sort of ['helpful', 'rating']) refused(await placed('/api/products/{id}/reviews', sort, 3_000_000_000), 400, 'INVALID_QUERY');
     for (const query of [{ min_price: 'x' }, { min_price: -1 }, { product_type: 'thing' }, { category_id: 'x' }, { sort: 'code' }]) {
       refused(await nobody('GET', '/api/products', { query }), 400, 'INVALID_QUERY');
     }

@@ -174,7 +174,8 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(values.get())
     }
 
-    /// The key of a text, if its values have the key's types.
+    /// The key of a text, if its values have the key's types. They go on as they are written here: PostgreSQL reads
+    /// less than those who read them, as no offset of 16 hours and no `1e-99999`.
     fn decode(text: &str, key: Key) -> Option<Vec<String>> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let values: Vec<serde_json::Value> = serde_json::from_slice(&bytes).ok()?;
@@ -187,15 +188,24 @@ impl Cursor {
         });
         key.iter()
             .zip(texts)
-            .map(|((_, kind), text)| {
-                let fits = match *kind {
-                    "uuid" => Uuid::try_parse(&text).is_ok(),
-                    "timestamptz" => calendar::parse_timestamp(&text).is_some(),
-                    "text" => !text.contains('\0'),
-                    "numeric" => text.parse::<f64>().is_ok_and(f64::is_finite),
-                    _ => text.parse::<i64>().is_ok(),
-                };
-                fits.then_some(text)
+            .map(|((_, kind), text)| match *kind {
+                "uuid" => Uuid::try_parse(&text).ok().map(|id| id.to_string()),
+                "timestamptz" => calendar::parse_timestamp(&text).map(|at| at.to_rfc3339()),
+                "text" => (!text.contains('\0')).then_some(text),
+                "numeric" => {
+                    let number = text.parse::<f64>().ok().filter(|one| one.is_finite());
+                    number.map(|number| number.to_string())
+                }
+                kind => {
+                    let most = match kind {
+                        "smallint" => i64::from(i16::MAX),
+                        "integer" => i64::from(i32::MAX),
+                        _ => i64::MAX,
+                    };
+                    let number = text.parse::<i64>().ok();
+                    let number = number.filter(|number| (-most..=most).contains(number));
+                    number.map(|number| number.to_string())
+                }
             })
             .collect()
     }

@@ -26,7 +26,7 @@ impl Error {
     /// The error as an object, as it stands in a body or in a stream. Our own code and details are there too.
     pub fn openai_object(&self, language: Language, request_id: &str) -> Value {
         let own = self.object(language, request_id);
-        let (field, problem) = self.first_problem();
+        let (field, problem) = first_problem(&own["details"]);
         let message = match problem {
             Some(problem) => format!("{}: {problem}", self.code.message(language)),
             None => self.code.message(language).to_owned(),
@@ -38,19 +38,6 @@ impl Error {
             "code": self.name(),
             "celaest": own,
         })
-    }
-
-    fn first_problem(&self) -> (Option<&str>, Option<&str>) {
-        let details = self.details.as_ref();
-        let text = |name: &str| details?.get(name)?.as_str().filter(|text| !text.is_empty());
-        let fields = details.and_then(|details| details.get("fields")?.as_object()?.iter().next());
-        match fields {
-            Some((field, problems)) => (
-                Some(field.as_str()),
-                problems.get(0).and_then(Value::as_str),
-            ),
-            None => (text("path"), text("problem").or_else(|| text("message"))),
-        }
     }
 
     fn kind(&self) -> &'static str {
@@ -77,6 +64,16 @@ impl Error {
     }
 }
 
+/// The field that is wrong first, and what is wrong with it, in the language of the details.
+fn first_problem(details: &Value) -> (Option<&str>, Option<&str>) {
+    let text = |name: &str| details[name].as_str().filter(|text| !text.is_empty());
+    let fields = details["fields"].as_object();
+    match fields.and_then(|fields| fields.iter().next()) {
+        Some((field, problems)) => (Some(field.as_str()), problems[0].as_str()),
+        None => (text("path"), text("problem").or_else(|| text("message"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +97,11 @@ mod tests {
                 some("temperature"),
                 some("Some values are not valid: must be 0 to 2")
             )
+        );
+        let spanish: Value = serde_json::from_str(&error.openai(Language::Es, "r")).unwrap();
+        assert_eq!(
+            spanish["error"]["message"],
+            "Hay valores que no son válidos: debe ser de 0 a 2"
         );
         let (kind, code, param, _) = of(&Code::ModelNotFound.into());
         assert_eq!(

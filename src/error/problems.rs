@@ -21,6 +21,10 @@ const KINDS: &[(&str, &str)] = &[
     ("variant identifier", "a string"),
     ("field identifier", "the name of a field"),
     ("newtype struct ", "a value"),
+    ("internally tagged enum ", "an object"),
+    ("map with a single key", "a string"),
+    ("variant index ", "a string"),
+    ("a formatted UUID string", "a UUID"),
     ("unit", "null"),
     ("string or map", "a string"),
     ("a borrowed string", "a string"),
@@ -46,6 +50,9 @@ pub fn plain(problem: &str) -> String {
         Some(at) => problem.split_at(at),
         None => (problem, ""),
     };
+    if rest.starts_with("data did not match any variant of ") {
+        return format!("none of the forms that this may have{place}");
+    }
     let leads = ["invalid type: ", "invalid value: ", "invalid length "];
     let Some(told) = leads.iter().find_map(|lead| rest.strip_prefix(lead)) else {
         return problem.to_owned();
@@ -157,6 +164,18 @@ mod tests {
                 "expected value at line 1 column 1",
                 "expected value at line 1 column 1",
             ),
+            (
+                "invalid type: null, expected internally tagged enum Part at line 1 column 9",
+                "invalid type: null, expected an object at line 1 column 9",
+            ),
+            (
+                "invalid type: null, expected a formatted UUID string",
+                "invalid type: null, expected a UUID",
+            ),
+            (
+                "data did not match any variant of untagged enum ToolChoice at line 1 column 9",
+                "none of the forms that this may have at line 1 column 9",
+            ),
         ] {
             assert_eq!(plain(told), shown);
         }
@@ -186,6 +205,15 @@ mod tests {
             ),
             ("something new", "something new"),
             (
+                "none of the forms that this may have at line 1 column 9",
+                "no tiene ninguna de las formas posibles en la línea 1, columna 9",
+            ),
+            (
+                "invalid type: null, expected a text or a list of parts",
+                "tipo no válido: nulo; se esperaba un texto o una lista de partes",
+            ),
+            ("failed to parse a UUID", "no es un UUID"),
+            (
                 "unknown field `expected expected expected expected expected x`, expected `b`",
                 "campo desconocido `se esperaba se esperaba se esperaba expected expected x`; se esperaba `b`",
             ),
@@ -205,6 +233,8 @@ mod tests {
             "refuse(",
             "stuck(",
             "\"problem\": ",
+            "\"fields\": { ",
+            "serde::de::Error::custom(",
             "check(",
             "judged(",
             "unless(",
@@ -258,6 +288,9 @@ mod tests {
             " letters",
             " at most ",
             " and ",
+            " or ",
+            " two ",
+            " six ",
         ];
         let has_none = |sentence: &&String| {
             let told = in_words(sentence, DEPTH);

@@ -7,13 +7,14 @@ use super::question::{Asked, Question, backward};
 use super::read::{View, fits};
 use super::report::{Form, Report, header};
 use super::reports;
-use crate::db::Database;
 use crate::db::facts::{Actor, Fact};
-use crate::error::{Error, Result};
+use crate::db::{Database, Scope};
+use crate::error::{Code, Error, Result};
 use crate::http::params::Query;
 use crate::http::permit::{AnalyticsOwn, Permit};
 use crate::http::reply::{Archives, Streamed};
 use crate::identity::files::Place;
+use crate::modules::organizations::queries::named;
 use crate::platform::clock;
 use celaest_domain::csv::push_record;
 use celaest_domain::json;
@@ -22,6 +23,7 @@ use chrono::{DateTime, Utc};
 use futures_util::stream::{Stream, try_unfold};
 use garde::Validate;
 use schemars::JsonSchema;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -115,6 +117,12 @@ pub async fn export(
     for report in &reports {
         // What narrows some reports and others not would make an archive of both kinds.
         fits(report, &asked, view.whose)?;
+    }
+    // That it was taken away is written to its log.
+    if let (Scope::System, Some(id)) = (permit.scope(), view.whose.organization) {
+        let tx = permit.begin();
+        tx.only_one::<IgnoredAny>(named(id), Code::OrganizationNotFound)
+            .await?;
     }
     let now = clock::now();
     let (extension, content_type) = match format {

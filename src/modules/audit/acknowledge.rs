@@ -8,17 +8,19 @@
 use super::model::{AcknowledgedBreak, Acknowledgement};
 use super::queries::of_tenant;
 use crate::db::facts::{Action, Fact, Message};
-use crate::db::{Rows, sql};
+use crate::db::sql;
 use crate::error::{Code, Error, Result};
 use crate::http::body::Body;
 use crate::http::change::Outcome;
 use crate::http::idempotency::Once;
 use crate::http::permit::{Permit, SystemWrite};
 use crate::http::reply::Data;
+use crate::modules::organizations::queries::named;
 use crate::platform::clock;
 use crate::run::Run;
 use celaest_domain::audit::Head;
 use celaest_durable::seal_head::{self, Restart, restarts};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -42,9 +44,8 @@ pub async fn acknowledge(
     let organization = wanted.organization_id.map(|id| id.0);
     let mut tx = permit.begin_once(key).await?;
     if let Some(id) = organization {
-        let named = Rows::of("organizations", "o").id(id);
-        let there: Option<serde_json::Value> = tx.row(named.read("o.id")).await?;
-        there.ok_or_else(|| Error::new(Code::OrganizationNotFound))?;
+        tx.one::<IgnoredAny>(named(id), Code::OrganizationNotFound)
+            .await?;
     }
     // Before the seals are read, as everywhere: what the object knows was there.
     permit.call.count_object_call();

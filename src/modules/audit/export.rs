@@ -8,17 +8,19 @@ use super::filters::Filters;
 use super::model::header;
 use super::queries::{COLUMNS, KEYS, columns, horizon};
 use crate::db::facts::{Actor, Fact};
-use crate::db::{Database, Rows, Scope, sql};
+use crate::db::{Database, Scope, sql};
 use crate::error::{Code, Error, Result};
 use crate::http::params::Query;
 use crate::http::permit::{AuditExport, Permit};
 use crate::http::reply::Streamed;
 use crate::identity::files::Place;
+use crate::modules::organizations::queries::named;
 use crate::platform::clock;
 use celaest_domain::csv::push_record;
 use celaest_domain::json;
 use futures_util::stream::{Stream, try_unfold};
 use schemars::JsonSchema;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -78,9 +80,8 @@ pub async fn export(
     let place = Place::take(permit.scope().organization())?;
     let mut tx = permit.begin();
     if let (Scope::System, Some(id)) = (permit.scope(), organization) {
-        let named = Rows::of("organizations", "o").id(id);
-        let there: Option<serde_json::Value> = tx.row(named.read("o.id")).await?;
-        there.ok_or_else(|| Error::new(Code::OrganizationNotFound))?;
+        tx.one::<IgnoredAny>(named(id), Code::OrganizationNotFound)
+            .await?;
     }
     // Whoever writes to the logs of others holds up nobody's file but that of all.
     let end = match organization {

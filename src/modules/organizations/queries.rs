@@ -2,7 +2,7 @@
 
 use super::model::{Organization, OrganizationChanges};
 use crate::db::facts::Subject;
-use crate::db::{Raw, Rows, Set, Tx};
+use crate::db::{Query, Raw, Rows, Set, Tx};
 use crate::error::{Code, Error, Result};
 use crate::http::types::Patch;
 use crate::modules::users::queries::check_timezone;
@@ -27,6 +27,11 @@ pub fn mine(tx: &Tx) -> Rows {
     Rows::of("organizations", "o")
         .when("o.id = {}::uuid", tx.scope().organization())
         .only("o.deleted_at IS NULL")
+}
+
+/// The one that is named by somebody who sees all of them, closed or not: what is written down about it needs it.
+pub fn named(id: Uuid) -> Query {
+    Rows::of("organizations", "o").id(id).read("o.id")
 }
 
 /// Reads one organization and holds its row until the transaction ends.

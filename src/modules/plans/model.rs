@@ -92,9 +92,7 @@ impl Price {
 impl<'de> Deserialize<'de> for Price {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::of(f64::deserialize(deserializer)?).ok_or_else(|| {
-            serde::de::Error::custom(
-                "expected a price: 0 to 9999999999.99 with at most two decimals",
-            )
+            serde::de::Error::custom("expected a price: 0 to 9999999999.99 with at most 2 decimals")
         })
     }
 }

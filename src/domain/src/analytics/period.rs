@@ -117,11 +117,12 @@ impl Edge {
         let over = at.timestamp().rem_euclid(QUARTER_SECONDS);
         let whole = over == 0 && at.nanosecond() == 0;
         let start = at.timestamp() - over;
-        let moved = match onward && !whole {
-            true => start + QUARTER_SECONDS,
-            false => start,
-        };
-        DateTime::from_timestamp(moved, 0).map_or(self, Self::Moment)
+        let onward = onward && !whole;
+        let next = onward.then(|| DateTime::from_timestamp(start + QUARTER_SECONDS, 0));
+        // Nothing comes after the last quarter of the year 9999.
+        let next = next.flatten().filter(|at| calendar::is_supported(*at));
+        let moved = next.or_else(|| DateTime::from_timestamp(start, 0));
+        moved.map_or(self, Self::Moment)
     }
 
     /// About when it is.
@@ -212,6 +213,17 @@ mod tests {
     fn between(from: &str, to: &str, by: Granularity) -> Result<Period, Wrong> {
         let now = edge("2026-07-01").about();
         Period::between(Some(edge(from)), Some(edge(to)), Some(by), now)
+    }
+
+    #[test]
+    fn the_year_9999_ends_with_its_last_quarter() {
+        let Ok(period) = between("9999-12-01", "9999-12-31T23:59:59Z", Granularity::Day) else {
+            panic!("no period");
+        };
+        assert_eq!(
+            period.to.map(Edge::text),
+            Some("9999-12-31T23:45:00Z".into())
+        );
     }
 
     #[test]

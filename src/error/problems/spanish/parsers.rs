@@ -34,6 +34,11 @@ pub const SENTENCES: &[(&str, &str)] = &[
     ),
     ("unknown field `{}`", "campo desconocido `{}`"),
     ("UUID parsing failed: {}", "no es un UUID"),
+    ("failed to parse a UUID", "no es un UUID"),
+    (
+        "none of the forms that this may have",
+        "no tiene ninguna de las formas posibles",
+    ),
     (
         "unknown variant `{}`, expected {}",
         "valor desconocido `{}`; se esperaba {}",
@@ -112,6 +117,10 @@ pub const SENTENCES: &[(&str, &str)] = &[
     ("a number", "un número"),
     ("an integer", "un número entero"),
     ("a UUID", "un UUID"),
+    (
+        "a text or a list of parts",
+        "un texto o una lista de partes",
+    ),
     ("string {}", "el texto {}"),
     ("integer {}", "el número {}"),
     ("floating point {}", "el número {}"),
@@ -119,10 +128,6 @@ pub const SENTENCES: &[(&str, &str)] = &[
     (
         "an RFC 3339 time or a date, years 1970 to 9999",
         "un momento RFC 3339 o una fecha, años 1970 a 9999",
-    ),
-    (
-        "a price: 0 to 9999999999.99 with at most two decimals",
-        "un precio: de 0 a 9999999999.99 con dos decimales como máximo",
     ),
     ("not a UUID with hyphens", "no es un UUID con guiones"),
     ("not an IP address", "no es una dirección IP"),

@@ -154,8 +154,12 @@ pub const SENTENCES: &[(&str, &str)] = &[
         "cada entrada debe ser recurso:verbo, recurso:* o *",
     ),
     (
-        "every entry must be a network such as {}",
-        "cada entrada debe ser una red como {}",
+        "every entry must be a network such as {} or {}",
+        "cada entrada debe ser una red como {} o {}",
+    ),
+    (
+        "only super_admin may set it",
+        "solo super_admin puede ponerlo",
     ),
     ("has more than {} entries", "tiene más de {} entradas"),
     ("has {} twice", "tiene {} dos veces"),

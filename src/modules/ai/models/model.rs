@@ -87,8 +87,8 @@ impl<'de, const CACHED: bool> Deserialize<'de> for Dollars<CACHED> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::of(f64::deserialize(deserializer)?).ok_or_else(|| {
             serde::de::Error::custom(match CACHED {
-                true => "expected a price: 0 to 9999 with at most nine decimals",
-                false => "expected a price: 0 to 9999 with at most six decimals",
+                true => "expected a price: 0 to 9999 with at most 9 decimals",
+                false => "expected a price: 0 to 9999 with at most 6 decimals",
             })
         })
     }
