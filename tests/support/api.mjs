@@ -32,6 +32,8 @@ export function caller(stack, { token, apiKey } = {}) {
       body: text ?? (body === undefined ? undefined : JSON.stringify(body)),
     });
     const answer = await read(response);
+    // Whoever refuses a body unread ends the connection: that is to be known before another call takes it.
+    if (answer.status === 413) await new Promise((resolve) => { setTimeout(resolve, 100); });
     if (answer.status < 300 && method !== 'HEAD') conforms(method, template, answer);
     record(method, template, { body, answer });
     return answer;
