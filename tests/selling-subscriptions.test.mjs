@@ -40,6 +40,18 @@ async function renew(one, holds) {
   return eventuallyHolds(holds);
 }
 
+/** A subscription whose next period Stripe took the money for, and of which nobody heard. */
+async function unheard() {
+  const one = await subscribed();
+  await passes(one, 30);
+  const { webhook } = stripe;
+  stripe.webhook = undefined;
+  for (let count = 0; count < 3; count += 1) stripe.fail('payment_intents', { done: true, drop: true });
+  await renew(one, async () => about((await of(one)).next_attempt_at, new Date(Date.now() + 15 * 60_000), 60));
+  stripe.webhook = webhook;
+  return one;
+}
+
 describe('a subscription', () => {
   test('begins with the first payment, and is charged a day before its period ends', async () => {
     const one = await subscribed({ quantity: 2 });
@@ -179,13 +191,7 @@ describe('a subscription', () => {
   });
 
   test('Stripe is away: nothing is lost and nothing twice', async () => {
-    const one = await subscribed();
-    await passes(one, 30);
-    const { webhook } = stripe;
-    stripe.webhook = undefined;
-    for (let count = 0; count < 3; count += 1) stripe.fail('payment_intents', { done: true, drop: true });
-    await renew(one, async () => about((await of(one)).next_attempt_at, new Date(Date.now() + 15 * 60_000), 60));
-    stripe.webhook = webhook;
+    const one = await unheard();
     await shop.rows('UPDATE subscriptions SET next_attempt_at = now() WHERE id = $1', one.id);
     await renew(one, async () => assert.equal((await renewals(one))[0].status, 'completed'));
     const [renewal] = await renewals(one);
@@ -195,13 +201,7 @@ describe('a subscription', () => {
 
 describe('a payment of the next period that was begun', () => {
   test('and of which nobody knows is asked for in the same words, whichever card came since', async () => {
-    const one = await subscribed();
-    await passes(one, 30);
-    const { webhook } = stripe;
-    stripe.webhook = undefined;
-    for (let count = 0; count < 3; count += 1) stripe.fail('payment_intents', { done: true, drop: true });
-    await renew(one, async () => about((await of(one)).next_attempt_at, new Date(Date.now() + 15 * 60_000), 60));
-    stripe.webhook = webhook;
+    const one = await unheard();
     const { setup_id: setup } = good(await one.buyer.call('POST', '/api/payment-methods', { body: {} }), 201);
     await stripe.confirmSetup(setup);
     good(await one.buyer.call('DELETE', '/api/payment-methods/{id}', { id: one.card.id }), 204);
